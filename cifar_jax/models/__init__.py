@@ -1,0 +1,88 @@
+"""The registry: a name, as the papers write it, to a Flax module.
+
+`create('wrn_28_10', num_classes=100)` gives a module whose
+`apply(variables, images, train=False)` is float32 logits `[batch, num_classes]`.
+"""
+
+import difflib
+import inspect
+import math
+import re
+from types import ModuleType
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cifar_jax.errors import InputError
+from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+
+FAMILIES: tuple[ModuleType, ...] = (
+  resnet,
+  preact_resnet,
+  wide_resnet,
+  pyramidnet,
+  shake_shake,
+)
+NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+
+def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: Any) -> nn.Module:
+  """The module of a model's name.
+
+  Args:
+    name: one of `NAMES`, or any name within a family's grammar.
+    num_classes: size of the logits.
+    dtype: of the activations, `float32` or `bfloat16`; parameters, statistics and logits are
+      float32 in both.
+    **fields: the family's own fields, such as `dropout` or `survival_probability`.
+
+  Raises:
+    InputError: an unknown name, field or dtype, or an impossible value.
+  """
+  if dtype not in DTYPES:
+    raise InputError(f'model.dtype is {dtype!r}; it is one of {", ".join(DTYPES)}')
+  if num_classes < 1:
+    raise InputError(f'a model needs at least one class, not {num_classes}')
+  for family in FAMILIES:
+    match = re.fullmatch(family.PATTERN, name)
+    if match:
+      _check_fields(name, family, match, fields)
+      return family.from_name(
+        **match.groupdict(), num_classes=num_classes, dtype=DTYPES[dtype], **fields
+      )
+  near = difflib.get_close_matches(name, NAMES, n=3)
+  hint = f'; nearest: {", ".join(near)}' if near else ''
+  grammars = '; '.join(family.GRAMMAR for family in FAMILIES)
+  raise InputError(f'unknown model {name!r}{hint} (names are {grammars})')
+
+
+def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[str, Any]) -> None:
+  module = inspect.signature(family.from_name).return_annotation
+  known = set(inspect.signature(module).parameters) - {'parent', 'name', 'num_classes', 'dtype'}
+  known -= set(match.groupdict())
+  for field in fields:
+    if field not in known:
+      allowed = ', '.join(sorted(known)) or 'none'
+      raise InputError(f'model {name} has no field {field!r}; its fields are {allowed}')
+
+
+def abstract_variables(model: nn.Module, image_size: int = 32) -> Any:
+  """The shapes and dtypes of a model's variables, without making any of them.
+
+  Args:
+    model: a module that `create` gave.
+    image_size: height and width of the images, in pixels.
+  """
+  images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+  return jax.eval_shape(
+    lambda images: model.init(jax.random.key(0), images, train=False), images
+  )
+
+
+def num_params(model: nn.Module) -> int:
+  """The exact number of trainable parameters; nothing is computed or allocated."""
+  leaves = jax.tree.leaves(abstract_variables(model)['params'])
+  return sum(math.prod(leaf.shape) for leaf in leaves)

@@ -1,0 +1,176 @@
+"""What the families share: the residual seam, convolutions and norms as the papers set them.
+
+Shapes are `[batch, height, width, channels]`. Parameters, batch statistics and gates are float32;
+activations have the model's `dtype`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Norm = Callable[..., nn.Module]
+Dtype = Any
+
+# He et al. 2015, eq. 10 with fan-out, an untruncated normal as in fb.resnet.torch and the papers'
+# own code; Flax's `he_normal` is truncated and uses fan-in.
+he_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+he_fan_in = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+# Torch's linear layer: uniform within 1 / sqrt(inputs).
+uniform_fan_in = nn.initializers.variance_scaling(1.0 / 3.0, 'fan_in', 'uniform')
+
+
+class Gates(NamedTuple):
+  """The factors that residual branches are multiplied by, in the forward and the backward pass.
+
+  A model takes those of all its blocks at once, and hands each block its own (`of_block`).
+
+  Attributes:
+    forward: float32 `[blocks, branches]`, or `[blocks, branches, batch]` for one per image.
+    backward: as `forward`; what the gradient into the branch is multiplied by instead.
+    shortcut: float32 `[blocks]`; what the gradient into the shortcut is multiplied by.
+  """
+
+  forward: jax.Array
+  backward: jax.Array
+  shortcut: jax.Array
+
+  def of_block(self, block: int) -> 'Gates':
+    """The gates of one block: the same without the leading axis."""
+    return Gates(self.forward[block], self.backward[block], self.shortcut[block])
+
+
+@jax.custom_vjp
+def residual_add(
+  shortcut: jax.Array,
+  branch: jax.Array,
+  forward_gate: jax.Array,
+  backward_gate: jax.Array,
+  shortcut_gate: jax.Array,
+) -> jax.Array:
+  """The one seam of all residual randomness: `shortcut + forward_gate * branch`.
+
+  Its gradient is `shortcut_gate` towards `shortcut` and `backward_gate` towards `branch`, whatever
+  the forward pass did; towards the gates it is zero.
+
+  Args:
+    shortcut: `[batch, height, width, channels]`.
+    branch: the same shape and dtype.
+    forward_gate: scalar, or `[batch]` for one factor per image.
+    backward_gate: scalar or `[batch]`.
+    shortcut_gate: scalar or `[batch]`.
+
+  Returns:
+    An array of the shape and dtype of `shortcut`.
+  """
+  del backward_gate, shortcut_gate
+  return shortcut + _per_image(forward_gate, branch) * branch
+
+
+def _residual_add_forward(shortcut, branch, forward_gate, backward_gate, shortcut_gate):
+  gates = (forward_gate, backward_gate, shortcut_gate)
+  return residual_add(shortcut, branch, *gates), gates
+
+
+def _residual_add_backward(gates, gradient):
+  _, backward_gate, shortcut_gate = gates
+  return (
+    _per_image(shortcut_gate, gradient) * gradient,
+    _per_image(backward_gate, gradient) * gradient,
+    *map(jnp.zeros_like, gates),
+  )
+
+
+residual_add.defvjp(_residual_add_forward, _residual_add_backward)
+
+
+def _per_image(gate: jax.Array, like: jax.Array) -> jax.Array:
+  """`gate`, a scalar or `[batch]`, made to broadcast over the images of `like`, in its dtype."""
+  gate = jnp.asarray(gate, like.dtype)
+  return gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate
+
+
+def residual_sum(
+  shortcut: jax.Array, branches: tuple[jax.Array, ...], gates: Gates | None
+) -> jax.Array:
+  """The shortcut and its gated branches, added; plainly where `gates` is None.
+
+  Args:
+    shortcut: `[batch, height, width, channels]`.
+    branches: arrays of the same shape and dtype.
+    gates: the block's own, with `forward` and `backward` of shape `[branches, ...]`.
+
+  Returns:
+    An array of the shape and dtype of `shortcut`.
+  """
+  if gates is None:
+    return sum(branches, shortcut)
+  total, shortcut_gate = shortcut, gates.shortcut
+  for i, branch in enumerate(branches):
+    total = residual_add(total, branch, gates.forward[i], gates.backward[i], shortcut_gate)
+    shortcut_gate = jnp.ones_like(gates.shortcut)
+  return total
+
+
+def conv3x3(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
+  """A 3x3 convolution without bias, padded by one pixel on each side.
+
+  The padding is written out because `SAME` at stride 2 pads only below and to the right, which
+  shifts every tap by a pixel against the papers' nets.
+  """
+  return _conv(features, 3, stride, **fields)
+
+
+def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
+  """A 1x1 convolution without bias."""
+  return _conv(features, 1, stride, **fields)
+
+
+def _conv(features: int, size: int, stride: int, **fields: Any) -> nn.Conv:
+  padding = ((size // 2, size // 2),) * 2
+  defaults: dict[str, Any] = {'use_bias': False, 'kernel_init': he_fan_out, 'padding': padding}
+  return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
+
+
+def batch_norm(train: bool, dtype: Dtype) -> Norm:
+  """Batch normalisation as the papers' code (Torch) sets it, ready to be named and placed.
+
+  Momentum is the fraction kept: Flax's 0.9 is Torch's 0.1. Statistics are taken over the global
+  batch, in float32 whatever `dtype`. The running variance is the biased one (Torch stores the
+  unbiased; at 128 images of 8x8 or more the two differ by at most 1.3e-4 of it).
+  """
+  return functools.partial(
+    nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
+  )
+
+
+def head(x: jax.Array, num_classes: int) -> jax.Array:
+  """Global average pooling and the linear classifier, in float32 for the loss's sake.
+
+  Args:
+    x: `[batch, height, width, channels]` of any float dtype. To be called in a compact method.
+    num_classes: size of the last axis of the result.
+
+  Returns:
+    Logits, float32 `[batch, num_classes]`.
+  """
+  pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+  return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(pooled)
+
+
+def subsample(x: jax.Array, stride: int) -> jax.Array:
+  """Every `stride`-th pixel of `[batch, height, width, channels]` (ResNet's option A)."""
+  return x[:, ::stride, ::stride]
+
+
+def average_pool(x: jax.Array, stride: int) -> jax.Array:
+  """Means of `stride` x `stride` windows of `[batch, height, width, channels]`."""
+  return nn.avg_pool(x, (stride, stride), strides=(stride, stride)) if stride > 1 else x
+
+
+def pad_channels(x: jax.Array, width: int) -> jax.Array:
+  """`[batch, height, width, channels]` with zero channels appended until there are `width`."""
+  return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, width - x.shape[-1])))

@@ -1,0 +1,83 @@
+"""Deep Networks with Stochastic Depth: Huang et al. 2016, arXiv 1603.09382.
+
+Each residual branch is dropped for a whole mini-batch with a probability that rises linearly with
+depth. Nothing is rescaled while training; at test time each branch is multiplied by its survival
+probability (section 3, eq. 5), as in the authors' `ResidualDrop.lua`. A dropped branch is not
+computed, and its running statistics stay as they were.
+
+Every residual family takes this as its field `survival_probability`, that of its last block.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cifar_jax.errors import InputError
+from cifar_jax.models.layers import Gates
+
+
+def survival_probabilities(num_blocks: int, last: float) -> np.ndarray:
+  """Linear decay, eq. 4: `p_l = 1 - l / L * (1 - p_L)` for `l = 1 .. L`; float32 `[blocks]`."""
+  depth = np.arange(1, num_blocks + 1) / num_blocks
+  return (1.0 - depth * (1.0 - last)).astype(np.float32)
+
+
+def gates(key: jax.Array | None, num_blocks: int, last: float) -> Gates:
+  """Draws which blocks survive this mini-batch.
+
+  Args:
+    key: None at test time.
+    num_blocks: number of residual blocks, L.
+    last: survival probability of the last block, p_L.
+
+  Returns:
+    Gates `[blocks, 1]`: 0 or 1 in training, the survival probabilities at test time; the gradient
+    follows the value.
+  """
+  survival = jnp.asarray(survival_probabilities(num_blocks, last))[:, None]
+  value = survival if key is None else jax.random.bernoulli(key, survival).astype(jnp.float32)
+  return Gates(value, value, jnp.ones(num_blocks, jnp.float32))
+
+
+def draw(module: nn.Module, num_blocks: int, last: float, train: bool) -> Gates | None:
+  """The gates a model uses when it is given none; None where every block always survives.
+
+  Args:
+    module: whose stream `drop_path` is drawn from, in training.
+    num_blocks: number of residual blocks, L.
+    last: survival probability of the last block, p_L, in (0, 1].
+    train: whether to draw, or to take the expectation.
+
+  Raises:
+    InputError: `last` is not in (0, 1].
+  """
+  if not 0.0 < last <= 1.0:
+    raise InputError(f'model.survival_probability is {last}; it must be above 0 and at most 1')
+  if last == 1.0:
+    return None
+  return gates(module.make_rng('drop_path') if train else None, num_blocks, last)
+
+
+def compute_if_open(
+  block: nn.Module,
+  branch: Callable[[nn.Module, jax.Array], jax.Array],
+  x: jax.Array,
+  gate: jax.Array,
+  like: jax.Array,
+) -> jax.Array:
+  """`branch(block, x)` where `gate` is not zero, else zeros, without computing the branch.
+
+  Args:
+    block: the module that `branch` belongs to.
+    branch: maps `[batch, height, width, channels]` to the shape and dtype of `like`.
+    x: the branch's input.
+    gate: scalar.
+    like: the shortcut, for the shape of the zeros.
+
+  Returns:
+    An array of the shape and dtype of `like`.
+  """
+  return nn.cond(gate != 0, branch, lambda *_: jnp.zeros_like(like), block, x)
