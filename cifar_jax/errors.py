@@ -1,9 +1,15 @@
-"""The one exception that means "what you gave cannot work", as against a bug of ours.
-
-Every command prints its text as one line and exits with status 2; anything else that is raised
-keeps its traceback, because then the traceback is what is wanted.
-"""
+"""The exceptions that a command answers with one line; any other keeps its traceback, as a bug."""
 
 
 class InputError(ValueError):
-  """A value, file or directory that the caller gave and can mend; the text says how."""
+  """A value, file or directory that the caller gave and can mend; the text says how.
+
+  Commands exit with status 2.
+  """
+
+
+class DivergedError(ArithmeticError):
+  """The loss or the gradient of a step was infinite or not a number.
+
+  Commands exit with status 1.
+  """

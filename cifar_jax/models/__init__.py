@@ -77,9 +77,7 @@ def abstract_variables(model: nn.Module, image_size: int = 32) -> Any:
     image_size: height and width of the images, in pixels.
   """
   images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-  return jax.eval_shape(
-    lambda images: model.init(jax.random.key(0), images, train=False), images
-  )
+  return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 
 def num_params(model: nn.Module) -> int:

@@ -195,9 +195,7 @@ class ShakeShake(nn.Module):
     if not train:
       return even_gates(self.num_blocks)
     key = self.make_rng('shake')
-    return draw_gates(
-      key, self.num_blocks, batch_size, self.forward, self.backward, self.level
-    )
+    return draw_gates(key, self.num_blocks, batch_size, self.forward, self.backward, self.level)
 
 
 def from_name(base_width: str, **fields: Any) -> ShakeShake:

@@ -1,0 +1,130 @@
+"""The two file formats in which CIFAR is published: binary records, and Python pickles.
+
+Both store an image channel by channel: 1,024 red bytes, 1,024 green, 1,024 blue, each row by row.
+"""
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+
+from cifar_jax.data.dataset import Split
+from cifar_jax.errors import InputError
+
+_IMAGE_BYTES = 3 * 32 * 32
+
+# All that pickled numpy arrays of protocol 2 refer to; numpy 2 writes its own name as numpy._core.
+_ALLOWED_GLOBALS = {
+  ('numpy', 'dtype'),
+  ('numpy', 'ndarray'),
+  ('numpy.core.multiarray', '_reconstruct'),
+  ('numpy._core.multiarray', '_reconstruct'),
+  ('_codecs', 'encode'),
+}
+
+
+def read_binary(name: str, content: bytes, label_bytes: int) -> Split:
+  """Reads a file of the binary version.
+
+  Args:
+    name: of the file, for messages.
+    content: of the file: records of `label_bytes` label bytes and 3,072 pixel bytes.
+    label_bytes: 1 for CIFAR-10; 2 for CIFAR-100, whose coarse label comes first and is not used.
+
+  Returns:
+    uint8 `[n, 32, 32, 3]` images and int32 `[n]` labels.
+
+  Raises:
+    InputError: the file does not end with a whole record.
+  """
+  record_bytes = label_bytes + _IMAGE_BYTES
+  if len(content) % record_bytes:
+    raise InputError(
+      f'{name} is cut off: {len(content):,} bytes are not a multiple of its {record_bytes}-byte '
+      'records; fetch it again'
+    )
+  records = np.frombuffer(content, np.uint8).reshape(-1, record_bytes)
+  return Split(_images(records[:, label_bytes:]), records[:, label_bytes - 1].astype(np.int32))
+
+
+def read_pickle(name: str, content: bytes, label_key: str) -> Split:
+  """Reads a file of the Python version.
+
+  Args:
+    name: of the file, for messages.
+    content: of the file: a pickled dictionary with `data`, uint8 `[n, 3072]`, and labels.
+    label_key: of the list of labels, 'labels' for CIFAR-10 or 'fine_labels' for CIFAR-100.
+
+  Returns:
+    uint8 `[n, 32, 32, 3]` images and int32 `[n]` labels.
+
+  Raises:
+    InputError: the file is damaged, or not such a dictionary, or refers to other than numpy arrays.
+  """
+  batch = _unpickle(name, content)
+  data, labels = batch.get('data'), batch.get(label_key)
+  if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2):
+    raise InputError(f"{name} has no uint8 [n, 3072] array under 'data'; fetch it again")
+  if data.shape[1] != _IMAGE_BYTES:
+    raise InputError(f'{name} has {data.shape[1]} bytes per image, not {_IMAGE_BYTES}')
+  if not (isinstance(labels, list) and all(isinstance(label, int) for label in labels)):
+    raise InputError(f'{name} has no list of integers under {label_key!r}; fetch it again')
+  if len(labels) != len(data):
+    raise InputError(f'{name} has {len(data)} images but {len(labels)} labels; fetch it again')
+  # Labels too large for int32 are out of range anyway: the clip keeps them so.
+  return Split(_images(data), np.clip(labels, -1, 2**31 - 1).astype(np.int32))
+
+
+def read_text_names(name: str, content: bytes) -> tuple[str, ...]:
+  """The class names of the binary version, one a line."""
+  del name  # nothing can be wrong with a text
+  return tuple(content.decode(errors='replace').split())
+
+
+def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, ...]:
+  """The class names of the Python version, a list in a pickled dictionary.
+
+  Raises:
+    InputError: as `read_pickle`.
+  """
+  return tuple(_text(entry) for entry in _unpickle(name, content).get(names_key, ()))
+
+
+def _images(pixels: np.ndarray) -> np.ndarray:
+  """uint8 `[n, 3072]`, channel by channel, to uint8 `[n, 32, 32, 3]`."""
+  return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+  """Builds numbers, strings, lists, dictionaries and numpy arrays, and refuses the rest.
+
+  A pickle is a program: without this, loading a file from a stranger would run the stranger's code.
+  """
+
+  def __init__(self, name: str, content: bytes):
+    super().__init__(io.BytesIO(content), encoding='bytes')  # as Python 2 meant its strings
+    self._name = name
+
+  def find_class(self, module: str, name: str) -> Any:
+    if (module, name) not in _ALLOWED_GLOBALS:
+      raise InputError(
+        f'{self._name} refers to {module}.{name}, which no CIFAR file does: it was not loaded'
+      )
+    return super().find_class(module, name)
+
+
+def _unpickle(name: str, content: bytes) -> dict[str, Any]:
+  try:
+    batch = _ArrayUnpickler(name, content).load()
+  except InputError:
+    raise
+  except Exception as error:  # a damaged pickle can raise anything
+    raise InputError(f'{name} is damaged ({type(error).__name__}); fetch it again') from error
+  if not isinstance(batch, dict):
+    raise InputError(f'{name} holds a {type(batch).__name__}, not a dictionary; fetch it again')
+  return {_text(key): value for key, value in batch.items()}
+
+
+def _text(value: Any) -> str:
+  return value.decode(errors='replace') if isinstance(value, bytes) else str(value)

@@ -1,0 +1,120 @@
+"""Fetching one large file over HTTP: resumed where it broke off, and checked before it is used."""
+
+import hashlib
+import logging
+import pathlib
+import threading
+import time
+
+from cifar_jax.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 2.0
+_TIMEOUT_SECONDS = 30.0
+_CHUNK_BYTES = 1 << 16  # of which the last is lost when a connection breaks off
+
+
+def unreachable(url: str, seconds: float = 5.0) -> str:
+  """Why nothing answers at a URL, or '' if something does, within `seconds`."""
+  import requests
+
+  reason = f'no answer within {seconds:g} s'
+
+  def ask() -> None:
+    nonlocal reason
+    try:
+      requests.head(url, timeout=seconds)
+      reason = ''
+    except requests.RequestException as error:
+      reason = type(error).__name__
+
+  # In a thread that may be left behind, because no timeout governs the resolving of a host name.
+  thread = threading.Thread(target=ask, daemon=True)
+  thread.start()
+  thread.join(seconds)
+  return reason
+
+
+def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
+  """Downloads a file, going on from `path` + '.part' if an earlier call broke off.
+
+  Args:
+    url: of the file.
+    path: where it appears once it is whole and its checksum is right; directories are made.
+    size: in bytes.
+    sha256: its checksum, in hexadecimal.
+
+  Raises:
+    InputError: the download broke off repeatedly, or cannot be written, or is another file.
+  """
+  part = path.with_name(f'{path.name}.part')
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _fetch_part(url, part, size)
+    try:
+      check_digest(part, 'sha256', sha256)
+    except InputError:
+      part.unlink()  # all of it is there and it is wrong: nothing to go on from
+      raise
+    part.rename(path)
+  except OSError as error:
+    raise InputError(f'{path} cannot be written: {error}') from error
+
+
+def check_digest(path: pathlib.Path, algorithm: str, expected: str) -> None:
+  """Raises InputError unless a file has the expected checksum, in hexadecimal."""
+  with path.open('rb') as file:
+    digest = hashlib.file_digest(file, algorithm).hexdigest()
+  if digest != expected:
+    raise InputError(
+      f'{path} is damaged or not the official file: its {algorithm} is {digest}, not {expected}'
+    )
+
+
+def _fetch_part(url: str, part: pathlib.Path, size: int) -> None:
+  import requests
+
+  reason = 'the connection was closed'
+  for attempt in range(_ATTEMPTS):
+    if _size(part) >= size:
+      return
+    if attempt:
+      logger.warning('%s broke off (%s): trying again.', url, reason)
+      time.sleep(_PAUSE_SECONDS)
+    try:
+      _append(url, part, size)
+    except requests.RequestException as error:
+      reason = str(error)
+  if _size(part) < size:
+    raise InputError(
+      f'{url} broke off after {_size(part):,} of {size:,} bytes ({reason}); '
+      'run again to go on from there'
+    )
+
+
+def _append(url: str, part: pathlib.Path, size: int) -> None:
+  import requests
+  import tqdm
+
+  start = _size(part)
+  # 'identity': the archive as it is stored; requests would unpack a compressed transfer.
+  headers = {'Accept-Encoding': 'identity'}
+  if start:
+    headers['Range'] = f'bytes={start}-'
+  with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
+    response.raise_for_status()
+    if response.status_code != requests.codes.partial_content:
+      start = 0  # the server sends the whole file, whatever was asked for
+    with (
+      part.open('ab' if start else 'wb') as file,
+      tqdm.tqdm(desc=url, total=size, initial=start, unit='B', unit_scale=True) as bar,
+    ):
+      for chunk in response.iter_content(_CHUNK_BYTES):
+        file.write(chunk)
+        bar.update(len(chunk))
+
+
+def _size(path: pathlib.Path) -> int:
+  return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,78 @@
+"""A data set of one's own: image files in train/CLASS/ and test/CLASS/."""
+
+import pathlib
+
+import numpy as np
+
+from cifar_jax.data.dataset import Published, Split
+from cifar_jax.errors import InputError
+
+
+def load(data_dir: str, image_size: int) -> Published:
+  """Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
+
+  Args:
+    data_dir: the directory. Files whose names begin with '.' are passed over.
+    image_size: to which every image is resized, in pixels, square, without keeping its aspect.
+
+  Returns:
+    Images `[n, image_size, image_size, 3]`; the classes are the directories' names, sorted.
+
+  Raises:
+    InputError: a directory or its images are missing, the splits have different classes, or a
+      file is not an image that Pillow reads.
+  """
+  if not data_dir:
+    raise InputError('name=folder needs data_dir, the directory that holds train/ and test/')
+  if not image_size:
+    raise InputError('name=folder needs image_size, in pixels: the files may have any size')
+  root = pathlib.Path(data_dir).expanduser()
+  class_names = _class_names(root / 'train')
+  if difference := set(class_names) ^ set(_class_names(root / 'test')):
+    raise InputError(f'{root}: only one of train/ and test/ has {", ".join(sorted(difference))}')
+  return Published(
+    class_names,
+    train=_read_split(root / 'train', class_names, image_size),
+    test=_read_split(root / 'test', class_names, image_size),
+  )
+
+
+def _class_names(directory: pathlib.Path) -> tuple[str, ...]:
+  if not directory.is_dir():
+    raise InputError(f'{directory} is not there: it should hold one directory of images per class')
+  names = sorted(path.name for path in _visible(directory) if path.is_dir())
+  if not names:
+    raise InputError(f'{directory} is empty: it should hold one directory of images per class')
+  return tuple(names)
+
+
+def _read_split(directory: pathlib.Path, class_names: tuple[str, ...], image_size: int) -> Split:
+  files = []
+  labels = []
+  for label, class_name in enumerate(class_names):
+    class_files = sorted(path for path in _visible(directory / class_name) if path.is_file())
+    if not class_files:
+      raise InputError(f'{directory / class_name} holds no images')
+    files += class_files
+    labels += [label] * len(class_files)
+  images = np.empty((len(files), image_size, image_size, 3), np.uint8)
+  for i, path in enumerate(files):
+    images[i] = _read_image(path, image_size)
+  return Split(images, np.array(labels, np.int32))
+
+
+def _read_image(path: pathlib.Path, image_size: int) -> np.ndarray:
+  """uint8 `[image_size, image_size, 3]`."""
+  import PIL.Image
+
+  try:
+    with PIL.Image.open(path) as image:
+      resized = image.convert('RGB').resize((image_size,) * 2, PIL.Image.Resampling.BILINEAR)
+  except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    # Pillow raises all of these on damaged files; its own text may run over several lines.
+    raise InputError(f'{path} is not an image that can be read ({type(error).__name__})') from error
+  return np.asarray(resized)
+
+
+def _visible(directory: pathlib.Path) -> list[pathlib.Path]:
+  return [path for path in directory.iterdir() if not path.name.startswith('.')]

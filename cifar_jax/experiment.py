@@ -1,0 +1,139 @@
+"""A configuration, made into the parts of a run; training and every analysis start from here."""
+
+import dataclasses
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step
+from cifar_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """The section `train`.
+
+  Attributes:
+    num_epochs: times that each training image is used.
+    batch_size: images of a step over all devices, in training and evaluation.
+    log_every_steps: steps between two records of the training metrics.
+  """
+
+  num_epochs: int = 200
+  batch_size: int = 128
+  log_every_steps: int = 50
+
+  def __post_init__(self) -> None:
+    """Raises InputError for a value below 1."""
+    for field in dataclasses.fields(self):
+      if getattr(self, field.name) < 1:
+        raise InputError(f'train.{field.name} is {getattr(self, field.name)}; it is at least 1')
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """The parts of a run, all determined by its configuration.
+
+  Attributes:
+    plan: epochs and batch size.
+    checkpoints: when one is due.
+    mesh: the devices.
+    dataset: on the host, as bytes.
+    model: the Flax module.
+    loss_fn: `(logits, labels) -> float32 [batch]`.
+    normalize: uint8 images to float32, by the training split's statistics.
+    augment_fn: `(key, images) -> images`.
+    schedule: of the learning rate.
+    tx: the optimizer.
+    key: the root key.
+    num_steps: of the whole run.
+  """
+
+  plan: Plan
+  checkpoints: checkpoint.Policy
+  mesh: Mesh
+  dataset: data.Dataset
+  model: nn.Module
+  loss_fn: losses.Loss
+  normalize: step.Normalize
+  augment_fn: augment.Augment
+  schedule: optimizer.Schedule
+  tx: optax.GradientTransformationExtraArgs
+  key: jax.Array
+  num_steps: int
+
+  @property
+  def image_shape(self) -> tuple[int, ...]:
+    """Height, width and channels."""
+    return self.dataset.test.images.shape[1:]
+
+
+def build(config: ConfigDict) -> Experiment:
+  """Makes the parts of a run; nothing is computed on a device and nothing is written.
+
+  Raises:
+    InputError: a section has an impossible value, or the data cannot be had. What is quick to find
+      out is found out before the data are read.
+  """
+  plan = Plan(**config.train)
+  policy = checkpoint.Policy(**config.checkpoint)
+  mesh = sharding.make_mesh(**config.sharding)
+  sharding.check_batch_size(plan.batch_size, mesh)
+  augment_fn = augment.make(**config.augment)
+  loss_fn = losses.make(**config.loss)
+  models.create(**config.model)
+  optimizer.make(
+    optimizer.make_schedule(1000, plan.num_epochs, **config.schedule), **config.optimizer
+  )
+
+  dataset = data.load(**config.data)
+  num_images = len(dataset.train)
+  if num_images and plan.batch_size > num_images:
+    raise InputError(
+      f'train.batch_size is {plan.batch_size}, but there are only {num_images} training images'
+    )
+  num_steps = math.ceil(plan.num_epochs * num_images / plan.batch_size)
+  schedule = optimizer.make_schedule(max(1, num_steps), plan.num_epochs, **config.schedule)
+  return Experiment(
+    plan=plan,
+    checkpoints=policy,
+    mesh=mesh,
+    dataset=dataset,
+    model=models.create(num_classes=dataset.num_classes, **config.model),
+    loss_fn=loss_fn,
+    normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
+    augment_fn=augment_fn,
+    schedule=schedule,
+    tx=optimizer.make(schedule, **config.optimizer),
+    key=jax.random.key(config.seed),
+    num_steps=num_steps,
+  )
+
+
+def train_step(parts: Experiment) -> step.TrainStep:
+  """The jitted training step of an experiment."""
+  return step.make_train_step(
+    model=parts.model,
+    tx=parts.tx,
+    loss_fn=parts.loss_fn,
+    normalize=parts.normalize,
+    augment_fn=parts.augment_fn,
+    batch_size=parts.plan.batch_size,
+    mesh=parts.mesh,
+  )
+
+
+def eval_step(parts: Experiment) -> step.EvalStep:
+  """The jitted evaluation step of an experiment."""
+  return step.make_eval_step(
+    model=parts.model,
+    loss_fn=parts.loss_fn,
+    normalize=parts.normalize,
+    batch_size=parts.plan.batch_size,
+    mesh=parts.mesh,
+  )

@@ -1,0 +1,34 @@
+"""The command: `python -m cifar_jax.main --config configs/NAME.py[:ARGUMENTS] --workdir DIR`.
+
+Trains, evaluates and reports; run again, it goes on where it stopped. Every key of the
+configuration can be set: `--config.optimizer.weight_decay=5e-4`.
+"""
+
+import pathlib
+
+from cifar_jax import command
+
+
+def main() -> int:
+  """Reads the command line, then runs; JAX is imported only after the command line is sound."""
+  parser = command.Parser(prog='python -m cifar_jax.main', description=__doc__)
+  parser.add_argument(
+    '--config', required=True, help='configs/NAME.py or configs/NAME.py:ARGUMENTS'
+  )
+  parser.add_argument('--workdir', type=pathlib.Path, help='of the run; by default runs/NAME')
+  arguments, overrides = parser.parse_known_args()
+
+  from cifar_jax import config as configs
+
+  config = configs.load(arguments.config)
+  configs.override(config, overrides)
+  workdir = arguments.workdir or pathlib.Path('runs', config.model.name)
+
+  from cifar_jax import progress, train
+
+  progress.to_console()
+  return train.run(config, workdir)
+
+
+if __name__ == '__main__':
+  command.run(main)

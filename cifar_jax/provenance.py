@@ -1,0 +1,56 @@
+"""Where a result comes from: command, commit, versions, machine."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+
+
+def describe(num_devices: int) -> dict[str, Any]:
+  """What a reader needs to repeat a result, ready for JSON; `num_devices` took part in it."""
+  return {
+    'command': shlex.join([*_environment(), 'python', '-m', 'cifar_jax.main', *sys.argv[1:]]),
+    'commit': _commit(),
+    'versions': {
+      'python': platform.python_version(),
+      **{name: importlib.metadata.version(name) for name in PACKAGES},
+    },
+    'device': f'{num_devices} x {jax.devices()[0].device_kind}',
+    'machine': f'{_processor()}, {os.cpu_count()} cores',
+  }
+
+
+def _environment() -> list[str]:
+  """The variables that change how JAX computes, as a shell takes them."""
+  return [f'{k}={v}' for k, v in sorted(os.environ.items()) if k.startswith(('JAX_', 'XLA_'))]
+
+
+def _commit() -> str | None:
+  """The checkout's commit, with `+changes` where the tree differs from it; None outside git."""
+  root = pathlib.Path(__file__).parent
+
+  def git(*arguments: str) -> str:
+    command = ['git', '-C', str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+  try:
+    changes = '+changes' if git('status', '--porcelain', '--untracked-files=no') else ''
+    return git('rev-parse', '--short=12', 'HEAD') + changes
+  except (OSError, subprocess.CalledProcessError):
+    return None
+
+
+def _processor() -> str:
+  cpuinfo = pathlib.Path('/proc/cpuinfo')
+  for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
+    if line.startswith('model name'):
+      return line.partition(':')[2].strip()
+  return platform.processor() or platform.machine()

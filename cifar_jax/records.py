@@ -1,0 +1,63 @@
+"""The metrics of a run on disk: `metrics.jsonl`, the master copy, and TensorBoard's event files."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import tensorboardX
+
+from cifar_jax.report import runs
+
+
+class Records:
+  """Appends records to `metrics.jsonl` and to the event files of a workdir.
+
+  To be used in a `with` block.
+  """
+
+  def __init__(self, workdir: pathlib.Path, after_step: int) -> None:
+    """Opens the files to go on after a step.
+
+    Args:
+      workdir: must exist.
+      after_step: records of later steps, which a run that died left behind, are taken out again,
+        and so are those of the test split, which belong to the end of a run.
+    """
+    path = workdir / 'metrics.jsonl'
+    kept = [
+      record
+      for record in (runs.read_records(workdir) if path.exists() else ())
+      if record['step'] <= after_step and record['split'] != 'test'
+    ]
+    temporary = path.with_suffix('.tmp')
+    temporary.write_text(''.join(json.dumps(record) + '\n' for record in kept))
+    os.replace(temporary, path)
+    self._file = path.open('a')
+    self._events = tensorboardX.SummaryWriter(str(workdir), purge_step=after_step + 1)
+
+  def __enter__(self) -> 'Records':
+    """Nothing more to do."""
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    """Closes the files."""
+    self._file.close()
+    self._events.close()
+
+  def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
+    """Writes one record, which is on disk when this returns.
+
+    Args:
+      step: number of steps taken.
+      epoch: the same in epochs.
+      split: which images the values are of.
+      values: name to value.
+    """
+    record = {'step': step, 'epoch': round(epoch, 6), 'split': split, **values}
+    self._file.write(json.dumps(record) + '\n')
+    self._file.flush()
+    os.fsync(self._file.fileno())
+    for name, value in values.items():
+      self._events.add_scalar(f'{split}/{name}', value, step)
+    self._events.flush()

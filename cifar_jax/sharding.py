@@ -1,0 +1,59 @@
+"""One mesh over the devices of all processes: batches are split over it, all else is replicated."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from cifar_jax.errors import InputError
+
+DATA_AXIS = 'data'
+
+
+def make_mesh(*, num_devices: int = 0) -> Mesh:
+  """The devices in a row, along the axis `data`.
+
+  Args:
+    num_devices: how many of them; 0 for all.
+
+  Raises:
+    InputError: there are fewer.
+  """
+  devices = jax.devices()
+  if not 0 <= num_devices <= len(devices):
+    raise InputError(
+      f'sharding.num_devices is {num_devices}, but there are {len(devices)} '
+      f'({devices[0].device_kind}); give at most that, or 0 for all'
+    )
+  # `Mesh` keeps the automatic axis type, where `jax.make_mesh` defaults to the explicit one.
+  return Mesh(np.array(devices[: num_devices or None]), (DATA_AXIS,))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+  """Raises InputError where the global batch does not divide over the devices of the mesh."""
+  if batch_size < 1 or batch_size % mesh.size:
+    raise InputError(
+      f'train.batch_size is {batch_size}; it must be a positive multiple of the number of '
+      f'devices, {mesh.size}'
+    )
+
+
+def batch(mesh: Mesh) -> NamedSharding:
+  """The sharding of an array whose first axis is the global batch."""
+  return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The sharding of an array of which each device has a copy."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+  """Copies a tree of host arrays, the same in every process, to all devices of the mesh."""
+
+  def place(leaf: Any) -> jax.Array:
+    leaf = np.asarray(leaf)
+    return jax.make_array_from_callback(leaf.shape, replicated(mesh), lambda index: leaf[index])
+
+  return jax.tree.map(place, tree)

@@ -1,0 +1,147 @@
+"""One training step and one evaluation step: pure functions, made once and compiled once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.sharding import Mesh
+
+from cifar_jax import augment, losses, metrics, order, sharding
+from cifar_jax.state import State, module_streams, stream
+
+Normalize = Callable[[jax.Array], jax.Array]
+TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
+
+
+def make_train_step(
+  *,
+  model: nn.Module,
+  tx: optax.GradientTransformationExtraArgs,
+  loss_fn: losses.Loss,
+  normalize: Normalize,
+  augment_fn: augment.Augment,
+  batch_size: int,
+  mesh: Mesh,
+) -> TrainStep:
+  """The jitted training step.
+
+  Args:
+    model: takes float32 images and gives float32 logits.
+    tx: the optimizer.
+    loss_fn: `(logits, labels) -> float32 [batch]`.
+    normalize: uint8 images to float32 ones.
+    augment_fn: `(key, images) -> images`.
+    batch_size: images of a step, over all devices.
+    mesh: the devices that the batch is split over.
+
+  Returns:
+    `(state, key, images, labels, order) -> state`, where `key` is the root key, `images` (uint8
+    `[num_images, height, width, channels]`) and `labels` (int32 `[num_images]`) are the training
+    split, replicated, and `order` is that of the epoch in which the step begins. The state given
+    is donated.
+  """
+
+  def train_step(
+    state: State, key: jax.Array, images: jax.Array, labels: jax.Array, epoch_order: order.Order
+  ) -> State:
+    indices = order.batch_indices(epoch_order, state.step, batch_size)
+    indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
+    batch, targets = normalize(images[indices]), labels[indices]
+    batch = augment_fn(stream(key, 'augment', state.step), batch)
+
+    def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
+      logits, updates = model.apply(
+        {'params': params, 'batch_stats': state.batch_stats},
+        batch,
+        train=True,
+        rngs=module_streams(key, state.step),
+        mutable=['batch_stats'],
+      )
+      example_losses = loss_fn(logits, targets)
+      return jnp.mean(example_losses), (example_losses, logits, updates)
+
+    (loss, (example_losses, logits, updates)), gradient = jax.value_and_grad(
+      mean_loss, has_aux=True
+    )(state.params)
+    change, opt_state = tx.update(gradient, state.opt_state, state.params, value=loss)
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+    return State(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, change),
+      batch_stats=updates.get('batch_stats', {}),
+      opt_state=opt_state,
+      means=state.means.merge(metrics.of_batch(example_losses, logits, targets)),
+      first_nonfinite=jnp.where(
+        finite, state.first_nonfinite, jnp.minimum(state.first_nonfinite, state.step)
+      ),
+    )
+
+  replicated = sharding.replicated(mesh)
+  return jax.jit(train_step, donate_argnums=0, out_shardings=replicated)
+
+
+@struct.dataclass
+class Evaluation:
+  """How far an evaluation has come.
+
+  Attributes:
+    index: int32 scalar, the number of batches seen.
+    means: of the examples seen.
+  """
+
+  index: jax.Array
+  means: metrics.Means
+
+  @classmethod
+  def empty(cls, mesh: Mesh) -> 'Evaluation':
+    """Before the first batch, replicated like what follows, so that nothing compiles twice."""
+    make = lambda: cls(jnp.zeros((), jnp.int32), metrics.Means.empty())  # noqa: E731
+    return jax.jit(make, out_shardings=sharding.replicated(mesh))()
+
+
+EvalStep = Callable[[Evaluation, Any, Any, jax.Array, jax.Array, jax.Array], Evaluation]
+
+
+def make_eval_step(
+  *,
+  model: nn.Module,
+  loss_fn: losses.Loss,
+  normalize: Normalize,
+  batch_size: int,
+  mesh: Mesh,
+) -> EvalStep:
+  """The jitted evaluation step; its arguments are those of `make_train_step`.
+
+  Returns:
+    `(evaluation, params, batch_stats, images, labels, size) -> evaluation`: counts the next batch
+    of a split whose arrays are padded to a multiple of the batch size, and of which the first
+    `size` (int32 scalar) examples count.
+  """
+
+  def eval_step(
+    evaluation: Evaluation,
+    params: Any,
+    batch_stats: Any,
+    images: jax.Array,
+    labels: jax.Array,
+    size: jax.Array,
+  ) -> Evaluation:
+    indices = evaluation.index * batch_size + jnp.arange(batch_size)
+    indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
+    batch, targets = normalize(images[indices]), labels[indices]
+    variables = {'params': params, 'batch_stats': batch_stats}
+    logits: Any = model.apply(variables, batch, train=False)
+    means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
+    return Evaluation(evaluation.index + 1, evaluation.means.merge(means))
+
+  return jax.jit(eval_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def make_reset_means(mesh: Mesh) -> Callable[[State], State]:
+  """The jitted function that empties the means of a state, which is donated, after a record."""
+  reset = lambda state: state.replace(means=metrics.Means.empty())  # noqa: E731
+  return jax.jit(reset, donate_argnums=0, out_shardings=sharding.replicated(mesh))

@@ -1,0 +1,251 @@
+"""The loop: the order of a run's operations, and nothing else."""
+
+import json
+import pathlib
+import time
+from typing import Any
+
+import clu.parameter_overview
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from cifar_jax import experiment, metrics, order, provenance, sharding
+from cifar_jax import state as states
+from cifar_jax import step as steps
+from cifar_jax import workdir as workdirs
+from cifar_jax.checkpoint import Checkpoints
+from cifar_jax.errors import DivergedError, InputError
+from cifar_jax.evaluate import evaluate, place
+from cifar_jax.progress import Progress, duration, logger
+from cifar_jax.records import Records
+from cifar_jax.report import plots
+from cifar_jax.signals import StopRequest
+
+RESULT = 'result.json'
+
+
+def run(config: ConfigDict, workdir: pathlib.Path) -> int:
+  """Trains, evaluates and reports; goes on where an earlier run in the same workdir stopped.
+
+  Args:
+    config: what to run.
+    workdir: where its files are kept; new, or holding the same run.
+
+  Returns:
+    An exit status: 0 at the end of the run, 143 or 130 after SIGTERM or Ctrl-C, with a checkpoint.
+
+  Raises:
+    InputError: the config, the data or the workdir cannot be used; nothing was changed.
+    DivergedError: the loss or gradient was not finite; the last good checkpoint is kept.
+  """
+  workdirs.check(workdir, config)
+  parts = experiment.build(config)
+  if not len(parts.dataset.train):
+    raise InputError(f'the data set {config.data.name} has no training images')
+  workdirs.prepare(workdir, config)
+  if (workdir / RESULT).exists():
+    logger.info('this run is finished; its result:')
+    _summarize(json.loads((workdir / RESULT).read_text()), workdir)
+    return 0
+  with (
+    StopRequest() as stop,
+    Checkpoints(workdir / workdirs.CHECKPOINTS, parts.checkpoints) as checkpoints,
+  ):
+    state, seconds = _first_or_latest_state(parts, checkpoints)
+    step = int(state.step)
+    with (
+      Records(workdir, after_step=step) as records,
+      Progress(workdir, step, parts.num_steps, parts.plan.batch_size) as progress,
+    ):
+      loop = Loop(parts, checkpoints, records, progress, stop, seconds)
+      state = loop.train(state)
+      if stop.received and int(state.step) < parts.num_steps:
+        logger.info('%s: saved at step %d', stop.received.name, int(state.step))
+        logger.info('the same command goes on from there')
+        return stop.exit_status
+      result = loop.result(state)
+  result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
+  result |= provenance.describe(parts.mesh.size)
+  (workdir / RESULT).write_text(json.dumps(result, indent=2) + '\n')
+  _summarize(result, workdir)
+  return 0
+
+
+def _first_or_latest_state(
+  parts: experiment.Experiment, checkpoints: Checkpoints
+) -> tuple[states.State, float]:
+  """The state to begin with, and the seconds that the run has taken up to it."""
+  arguments = (parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+  if checkpoints.latest is not None:
+    state, seconds = checkpoints.restore(checkpoints.latest, states.abstract(*arguments))
+    logger.info('resuming at step %d of %d', int(state.step), parts.num_steps)
+    return state, seconds
+  state = states.initialize(*arguments)
+  dataset, size = parts.dataset, clu.parameter_overview.count_parameters(state.params)
+  logger.info(
+    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
+    *(parts.num_steps, parts.plan.batch_size, parts.mesh.size, jax.devices()[0].device_kind),
+  )
+  return state, 0.0
+
+
+class Loop:
+  """Steps, records, evaluations and checkpoints, in their order."""
+
+  def __init__(
+    self,
+    parts: experiment.Experiment,
+    checkpoints: Checkpoints,
+    records: Records,
+    progress: Progress,
+    stop: StopRequest,
+    seconds: float,
+  ) -> None:
+    """Compiles nothing yet; copies the data to the devices.
+
+    Args:
+      parts: of the experiment.
+      checkpoints: of the workdir.
+      records: of the workdir.
+      progress: of the workdir.
+      stop: is asked after each step.
+      seconds: wall-clock time of the run so far.
+    """
+    self.parts, self.checkpoints, self.records = parts, checkpoints, records
+    self.progress, self.stop = progress, stop
+    self.began = time.perf_counter() - seconds
+    self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
+    self.train_step = experiment.train_step(parts)
+    self.eval_step = experiment.eval_step(parts)
+    self.reset_means = steps.make_reset_means(parts.mesh)
+    train, validation = parts.dataset.train, parts.dataset.validation
+    self.images, self.labels = sharding.replicate((train.images, train.labels), parts.mesh)
+    self.key = jax.device_put(parts.key, sharding.replicated(parts.mesh))
+    self.validation = place(validation, self.batch_size, parts.mesh) if len(validation) else None
+
+  def train(self, state: states.State) -> states.State:
+    """Trains to the last step, or until a signal asks to stop; the state returned is saved."""
+    step = int(state.step)
+    while step < self.parts.num_steps:
+      epoch = order.epoch_of(step, self.batch_size, self.num_images)
+      end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
+      state = self._steps(state, epoch, step, end)
+      step = int(state.step)
+      if step == end:
+        self._end_of_epoch(state, epoch)
+      elif step != self.checkpoints.latest:
+        self._save(state)
+      if self.stop.received:
+        break
+    self.checkpoints.wait()
+    return state
+
+  def _steps(self, state: states.State, epoch: int, step: int, end: int) -> states.State:
+    """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
+    epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
+    while step < end:
+      with jax.transfer_guard_host_to_device('disallow'):
+        state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
+      step += 1
+      self.progress.advance()
+      if not self.progress.clock_runs:
+        jax.block_until_ready(state.step)  # the first step compiles, which is not to be timed
+        self.progress.restart_clock()
+      if step % self.parts.plan.log_every_steps == 0 or step == end:
+        state = self._record(state, step)
+      if step < end and self.parts.checkpoints.due_after_step(step):
+        self._save(state)
+      if self.stop.received:
+        break
+    return state
+
+  def _record(self, state: states.State, step: int) -> states.State:
+    """Writes the means since the last record, and begins new ones."""
+    values = metrics.read(state.means)
+    self._check_finite(state)
+    rate = float(self.parts.schedule.learning_rate(step - 1, state.opt_state))
+    values |= {'learning_rate': rate, 'images_per_second': self.progress.measure()}
+    epoch = step * self.batch_size / self.num_images
+    self.records.write(step, epoch, 'train', values)
+    self.progress.train_line(epoch, values)
+    return self.reset_means(state)
+
+  def _check_finite(self, state: states.State) -> None:
+    first = int(state.first_nonfinite)
+    if first != states.NEVER:
+      good = self.checkpoints.latest
+      raise DivergedError(
+        f'the loss or the gradient of step {first} is not finite; '
+        f'the last good checkpoint is {"none" if good is None else f"step {good}"}; '
+        'try a lower schedule.learning_rate, a warm-up, or optimizer.clip_norm'
+      )
+
+  def _end_of_epoch(self, state: states.State, epoch: int) -> None:
+    """Evaluates on the validation split, and saves if that is due."""
+    step, accuracy = int(state.step), None
+    if self.validation is not None:
+      values = evaluate(self.eval_step, state, self.validation)
+      accuracy = values['accuracy']
+      self.records.write(step, step * self.batch_size / self.num_images, 'validation', values)
+      logger.info(
+        'epoch %d of %d  validation loss %.3f  accuracy %.2f %%',
+        *(epoch + 1, self.parts.plan.num_epochs, values['loss'], 100 * accuracy),
+      )
+    last = step >= self.parts.num_steps
+    due = self.parts.checkpoints.due_after_epoch(epoch)
+    if due or last or self.stop.received or self.parts.checkpoints.due_after_step(step):
+      self._save(state, accuracy)
+    self.progress.restart_clock()
+
+  def _save(self, state: states.State, accuracy: float | None = None) -> None:
+    self._check_finite(state)
+    seconds = time.perf_counter() - self.began
+    self.checkpoints.save(int(state.step), state, seconds=seconds, accuracy=accuracy)
+
+  def result(self, state: states.State) -> dict[str, Any]:
+    """Evaluates the last and the best checkpoint on the test split, once, at the end of the run."""
+    parts, step = self.parts, int(state.step)
+    seconds = time.perf_counter() - self.began
+    test = place(parts.dataset.test, self.batch_size, parts.mesh)
+    last = evaluate(self.eval_step, state, test)
+    self.records.write(step, step * self.batch_size / self.num_images, 'test', last)
+    result: dict[str, Any] = {
+      'num_params': int(clu.parameter_overview.count_parameters(state.params)),
+      'num_epochs': parts.plan.num_epochs,
+      'num_steps': step,
+      'seconds': round(seconds, 1),
+      'images_per_second': round(step * self.batch_size / seconds, 1),
+      'test': last,
+    }
+    best = self.checkpoints.best
+    if best is not None:
+      abstract = states.abstract(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+      best_state, _ = self.checkpoints.restore(best, abstract)
+      result['best'] = {
+        'step': best,
+        'epoch': round(best * self.batch_size / self.num_images),
+        'validation_accuracy': self.checkpoints.validation_accuracy(best),
+        'test': evaluate(self.eval_step, best_state, test),
+      }
+    return result
+
+
+def _summarize(result: dict[str, Any], workdir: pathlib.Path) -> None:
+  """The three lines that a person would want to read, and the picture."""
+  title = f'{result["model"]} on {result["data"]}'
+  plot = plots.learning_curves(workdir, title)
+  line = f'{title}: test accuracy {100 * result["test"]["accuracy"]:.2f} % at the last epoch'
+  if 'best' in result:
+    best = result['best']
+    line += (
+      f', {100 * best["test"]["accuracy"]:.2f} % at the best by validation (epoch {best["epoch"]})'
+    )
+  logger.info(line)
+  logger.info(
+    '%d epochs in %s on %s, %s images/s with all that belongs to it',
+    *(result['num_epochs'], duration(result['seconds']), result['device']),
+    f'{result["images_per_second"]:,.0f}',
+  )
+  logger.info('%s and %s', workdir / RESULT, plot)

@@ -1,0 +1,56 @@
+"""The directory of a run: which run it holds, and whether it may go on there."""
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from cifar_jax import config as configs
+from cifar_jax.errors import InputError
+
+CONFIG = 'config.json'
+CHECKPOINTS = 'checkpoints'
+
+
+def check(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Raises InputError, having touched nothing, where a run may not begin or go on in `workdir`."""
+  if workdir.exists() and not workdir.is_dir():
+    raise InputError(f'{workdir} is a file; --workdir names a directory')
+  if (workdir / CONFIG).exists():
+    changes = configs.differences(read_config(workdir), config)
+    if changes:
+      raise InputError(
+        f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
+        'take that back, or give another --workdir'
+      )
+  elif workdir.is_dir() and any(workdir.iterdir()):
+    raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
+
+
+def prepare(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Makes the directory and writes the configuration into it.
+
+  Raises:
+    InputError: the directory cannot be written.
+  """
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = workdir / f'{CONFIG}.tmp'
+    temporary.write_text(configs.to_json(config))
+    temporary.replace(workdir / CONFIG)
+  except OSError as error:
+    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+  """The configuration of the run in `workdir`.
+
+  Raises:
+    InputError: it holds no run, or its configuration cannot be read.
+  """
+  path = workdir / CONFIG
+  if not path.is_file():
+    raise InputError(f'{workdir} holds no run: there is no {path}')
+  try:
+    return configs.from_json(path.read_text())
+  except (OSError, ValueError) as error:
+    raise InputError(f'{path} cannot be read ({error}); restore it from a copy') from error

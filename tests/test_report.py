@@ -1,0 +1,141 @@
+"""What is read from a work directory, and what the plots show of it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from cifar_jax.errors import InputError
+from cifar_jax.report import plots, runs
+
+
+def _train(epoch: float, loss: float, accuracy: float) -> runs.Record:
+  return {
+    'step': round(100 * epoch),
+    'epoch': epoch,
+    'split': 'train',
+    'loss': loss,
+    'accuracy': accuracy,
+    'learning_rate': 0.1,
+    'images_per_second': 1000.0,
+  }
+
+
+def _evaluation(split: str, epoch: float, loss: float, accuracy: float) -> runs.Record:
+  step = round(100 * epoch)
+  return {'step': step, 'epoch': epoch, 'split': split, 'loss': loss, 'accuracy': accuracy}
+
+
+RECORDS = [
+  _train(0.5, 2.0, 0.25),
+  _train(1.0, 1.0, 0.5),
+  _evaluation('validation', 1.0, 1.5, 0.375),
+  _train(1.5, 0.5, 0.75),
+  _train(2.0, 0.25, 1.0),
+  _evaluation('validation', 2.0, 0.75, 0.625),
+  _evaluation('test', 2.0, 0.8, 0.5),
+]
+
+
+def _write(workdir: pathlib.Path, records: list[runs.Record], end: str = '') -> pathlib.Path:
+  lines = ''.join(json.dumps(record) + '\n' for record in records)
+  (workdir / 'metrics.jsonl').write_text(lines + end)
+  return workdir
+
+
+def test_records_are_read_in_order(tmp_path: pathlib.Path) -> None:
+  assert runs.read_records(_write(tmp_path, RECORDS)) == RECORDS
+
+
+@pytest.mark.parametrize('torn', ['{"step": 300, "ep', '{"step": 300}', '12'])
+def test_a_torn_last_line_is_left_out(tmp_path: pathlib.Path, torn: str) -> None:
+  assert runs.read_records(_write(tmp_path, RECORDS, end=torn)) == RECORDS
+
+
+def test_a_file_without_records_yet_is_empty(tmp_path: pathlib.Path) -> None:
+  assert runs.read_records(_write(tmp_path, [])) == []
+
+
+def test_a_bad_line_before_the_last_is_named(tmp_path: pathlib.Path) -> None:
+  _write(tmp_path, RECORDS[:2], end='{"step": 3\n' + json.dumps(RECORDS[2]) + '\n')
+  with pytest.raises(InputError, match=r'metrics\.jsonl:3 .*remove that line'):
+    runs.read_records(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
+  with pytest.raises(InputError, match=r'metrics\.jsonl.*--workdir'):
+    runs.read_records(tmp_path)
+  with pytest.raises(InputError, match=r'result\.json: let the run finish'):
+    runs.read_result(tmp_path)
+
+
+def test_result_and_config_are_read(tmp_path: pathlib.Path) -> None:
+  (tmp_path / 'result.json').write_text('{"test_accuracy": 0.5}')
+  (tmp_path / 'config.json').write_text('{"seed": 1}')
+  assert runs.read_result(tmp_path) == {'test_accuracy': 0.5}
+  assert runs.read_config(tmp_path) == {'seed': 1}
+
+
+@pytest.mark.parametrize('text', ['{"seed"', '[1]'])
+def test_a_file_that_holds_no_object_is_named(tmp_path: pathlib.Path, text: str) -> None:
+  (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(InputError, match=r'config\.json.*run again'):
+    runs.read_config(tmp_path)
+
+
+def test_the_curves_are_the_records() -> None:
+  figure = plots.learning_curves_figure(RECORDS, 'A title')
+  drawn = [
+    {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    for axes in figure.axes
+  ]
+  loss, error, learning_rate = drawn
+  assert loss == {
+    'train: 0.25': [[0.5, 2.0], [1.0, 1.0], [1.5, 0.5], [2.0, 0.25]],
+    'validation: 0.75': [[1.0, 1.5], [2.0, 0.75]],
+  }
+  assert error == {
+    'train: 0.00 %': [[0.5, 75.0], [1.0, 50.0], [1.5, 25.0], [2.0, 0.0]],
+    'validation: 37.50 %': [[1.0, 62.5], [2.0, 37.5]],
+    'test: 50.00 %': [[2.0, 50.0]],
+  }
+  assert list(learning_rate.values()) == [[[0.5, 0.1], [1.0, 0.1], [1.5, 0.1], [2.0, 0.1]]]
+  assert figure.get_suptitle() == 'A title'
+  assert [axes.get_ylabel() for axes in figure.axes] == [
+    'Loss (nats)',
+    'Error (%)',
+    'Learning rate',
+  ]
+
+
+def test_an_axis_is_logarithmic_where_the_values_span_enough() -> None:
+  wide = plots.learning_curves_figure([_train(1, 2.0, 0.1), _train(2, 0.01, 0.2)], '')
+  assert [axes.get_yscale() for axes in wide.axes] == ['log', 'linear', 'linear']
+
+
+@pytest.mark.parametrize(
+  'records',
+  [
+    [],
+    RECORDS[:1],
+    [_evaluation('test', 1.0, 0.0, 1.0)],
+    [_train(1.0, 0.0, 1.0), _train(2.0, 0.0, 1.0)],
+    [_train(1.0, float('nan'), 0.1), _train(2.0, float('inf'), 0.1)],
+    RECORDS,
+  ],
+  ids=['none', 'one', 'test only', 'zero error', 'diverged', 'all'],
+)
+def test_any_records_make_a_whole_png(tmp_path: pathlib.Path, records: list[runs.Record]) -> None:
+  path = plots.learning_curves(_write(tmp_path, records), 'A title')
+  assert path == tmp_path / 'plots' / 'learning_curves.png'
+  png = path.read_bytes()
+  assert png.startswith(b'\x89PNG') and png.endswith(b'IEND\xaeB`\x82')
+  assert list(path.parent.iterdir()) == [path]
+
+
+def test_reports_import_neither_jax_nor_matplotlib_before_they_draw() -> None:
+  code = 'import sys, cifar_jax.report.plots; print({"jax", "matplotlib"} & sys.modules.keys())'
+  run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+  assert run.stdout.strip() == 'set()'
