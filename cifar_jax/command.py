@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from cifar_jax import backend
 from cifar_jax.errors import DivergedError, InputError
 
 # Exit statuses.
@@ -22,6 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 def run(main: Callable[[], int | None]) -> NoReturn:
   """Runs a command and exits: with what it returns, or with one line on what went wrong."""
+  backend.prepare()
   try:
     sys.exit(main())
   except (InputError, DivergedError) as error:

@@ -44,8 +44,9 @@ def place(split: data.Split, batch_size: int, mesh: Mesh) -> PlacedSplit:
   padding = num_batches * batch_size - len(split)
   images = np.pad(split.images, ((0, padding), (0, 0), (0, 0), (0, 0)))
   labels = np.pad(split.labels, (0, padding))
-  arrays = sharding.replicate((images, labels, np.int32(len(split))), mesh)
-  return PlacedSplit(*arrays, num_batches, mesh)
+  arrays = (images, labels, np.int32(len(split)))
+  images, labels, size = sharding.replicate(arrays, mesh)
+  return PlacedSplit(images, labels, size, num_batches, mesh)
 
 
 def evaluate(
