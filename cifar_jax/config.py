@@ -102,6 +102,13 @@ def arguments(text: str, **defaults: Any) -> ConfigDict:
   return result
 
 
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+  """`value`; raises InputError where the config argument `name` may not have it."""
+  if value not in allowed:
+    raise InputError(f'config argument {name} is {value!r}; it is one of {", ".join(allowed)}')
+  return value
+
+
 def load(path_and_arguments: str) -> ConfigDict:
   """The configuration that a file's `get_config` makes.
 

@@ -8,6 +8,7 @@ from cifar_jax import config as configs
 from cifar_jax.errors import InputError
 
 CONFIG = 'config.json'
+UNFINISHED = 'config.json.tmp'  # a kill may leave it as the only file
 CHECKPOINTS = 'checkpoints'
 
 
@@ -22,7 +23,7 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'take that back, or give another --workdir'
       )
-  elif workdir.is_dir() and any(workdir.iterdir()):
+  elif workdir.is_dir() and any(file.name != UNFINISHED for file in workdir.iterdir()):
     raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
 
 
@@ -34,7 +35,7 @@ def prepare(workdir: pathlib.Path, config: ConfigDict) -> None:
   """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    temporary = workdir / f'{CONFIG}.tmp'
+    temporary = workdir / UNFINISHED
     temporary.write_text(configs.to_json(config))
     temporary.replace(workdir / CONFIG)
   except OSError as error:
