@@ -17,7 +17,7 @@ def to_console() -> None:
   logging.getLogger('absl').setLevel(logging.ERROR)
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(logging.Formatter('%(message)s'))
-  logger.addHandler(handler)
+  logger.handlers[:] = [handler]
   logger.setLevel(logging.INFO)
   logger.propagate = False
 

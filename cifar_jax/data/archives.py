@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax.data import cache, download, pixels
+import cifar_jax.data.cache as cache
+import cifar_jax.data.download as download
+import cifar_jax.data.pixels as pixels
 from cifar_jax.data.dataset import Published, Split, check_labels
 from cifar_jax.data.official import OFFICIAL, Form, Official
 from cifar_jax.errors import InputError

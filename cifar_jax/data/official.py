@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-from cifar_jax.data import batches
+import cifar_jax.data.batches as batches
 from cifar_jax.data.dataset import Split
 
 

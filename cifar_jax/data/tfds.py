@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax.data import download, pixels
+import cifar_jax.data.download as download
+import cifar_jax.data.pixels as pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 

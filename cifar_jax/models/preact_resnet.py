@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.layers as layers
+import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers, stochastic_depth
 
 GRAMMAR = 'preact_resnet{depth}, depth = 6n + 2 (basic) or 164, 1001 or 9n + 2 with _bottleneck'
 PATTERN = r'preact_resnet(?P<depth>\d+)(?P<bottleneck>_bottleneck)?'
@@ -101,6 +102,7 @@ class PreActResNet(nn.Module):
       )
     if self.shortcut not in SHORTCUTS:
       raise InputError(f'model.shortcut is {self.shortcut!r}; it is one of {", ".join(SHORTCUTS)}')
+    stochastic_depth.check(self.survival_probability)
     super().__post_init__()
 
   @property

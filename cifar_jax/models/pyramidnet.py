@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.layers as layers
+import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers, stochastic_depth
 
 GRAMMAR = (
   'pyramidnet{depth}_a{alpha}, depth = 6n + 2; pyramidnet{depth}_a{alpha}_bottleneck, 9n + 2'
@@ -111,6 +112,7 @@ class PyramidNet(nn.Module):
       )
     if self.alpha < 1:
       raise InputError(f'the alpha of a PyramidNet is at least 1, not {self.alpha}')
+    stochastic_depth.check(self.survival_probability)
     super().__post_init__()
 
   @property

@@ -11,8 +11,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.layers as layers
+import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers, stochastic_depth
 
 GRAMMAR = 'resnet{depth}, depth = 6n + 2'
 PATTERN = r'resnet(?P<depth>\d+)'
@@ -90,6 +91,7 @@ class ResNet(nn.Module):
       raise InputError(f'a CIFAR ResNet has 6n + 2 layers (8, 14, 20, ...), not {self.depth}')
     if self.shortcut not in SHORTCUTS:
       raise InputError(f'model.shortcut is {self.shortcut!r}; it is one of {", ".join(SHORTCUTS)}')
+    stochastic_depth.check(self.survival_probability)
     super().__post_init__()
 
   @property

@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.layers as layers
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers
 
 GRAMMAR = 'shake_shake_26_2x{base_width}d'
 PATTERN = r'shake_shake_26_2x(?P<base_width>\d+)d'

@@ -42,20 +42,21 @@ def gates(key: jax.Array | None, num_blocks: int, last: float) -> Gates:
   return Gates(value, value, jnp.ones(num_blocks, jnp.float32))
 
 
+def check(last: float) -> None:
+  """Raises InputError unless `last`, the survival probability of the last block, is in (0, 1]."""
+  if not 0.0 < last <= 1.0:
+    raise InputError(f'model.survival_probability is {last}; it must be above 0 and at most 1')
+
+
 def draw(module: nn.Module, num_blocks: int, last: float, train: bool) -> Gates | None:
   """The gates a model uses when it is given none; None where every block always survives.
 
   Args:
     module: whose stream `drop_path` is drawn from, in training.
     num_blocks: number of residual blocks, L.
-    last: survival probability of the last block, p_L, in (0, 1].
+    last: survival probability of the last block, p_L.
     train: whether to draw, or to take the expectation.
-
-  Raises:
-    InputError: `last` is not in (0, 1].
   """
-  if not 0.0 < last <= 1.0:
-    raise InputError(f'model.survival_probability is {last}; it must be above 0 and at most 1')
   if last == 1.0:
     return None
   return gates(module.make_rng('drop_path') if train else None, num_blocks, last)

@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.layers as layers
+import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers, stochastic_depth
 
 GRAMMAR = 'wrn_{depth}_{widen_factor}, depth = 6n + 4'
 PATTERN = r'wrn_(?P<depth>\d+)_(?P<widen_factor>\d+)'
@@ -92,6 +93,7 @@ class WideResNet(nn.Module):
       raise InputError(f'the widen factor of a WRN is at least 1, not {self.widen_factor}')
     if not 0.0 <= self.dropout < 1.0:
       raise InputError(f'model.dropout is {self.dropout}; it must be at least 0 and below 1')
+    stochastic_depth.check(self.survival_probability)
     super().__post_init__()
 
   @property

@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from cifar_jax.report import runs
+import cifar_jax.report.runs as runs
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that draw do it themselves
   from matplotlib.axes import Axes

@@ -1,0 +1,77 @@
+"""Who may import whom: the levels of the design, walked over the source."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parent.parent / 'cifar_jax'
+# Modules that import nothing of ours but the errors (and, in `data`, one another).
+GROUND = ('errors', 'augment', 'losses', 'optimizer', 'metrics', 'sharding', 'backend', 'signals')
+FAMILIES = ('resnet', 'preact_resnet', 'wide_resnet', 'pyramidnet', 'shake_shake')
+
+
+def modules() -> dict[str, pathlib.Path]:
+  names = {}
+  for path in PACKAGE.rglob('*.py'):
+    parts = path.relative_to(PACKAGE.parent).with_suffix('').parts
+    names['.'.join(parts[:-1] if parts[-1] == '__init__' else parts)] = path
+  return names
+
+
+def imported(module: str) -> set[str]:
+  """The modules of ours that a module imports, anywhere in it."""
+  known, found = modules(), set()
+  for node in ast.walk(ast.parse(known[module].read_text())):
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      found |= {f'{node.module}.{alias.name}' for alias in node.names} | {node.module}
+  return (found & set(known)) - {module, 'cifar_jax'}
+
+
+@pytest.mark.parametrize('name', GROUND)
+def test_ground_modules_import_only_the_errors(name):
+  assert imported(f'cifar_jax.{name}') <= {'cifar_jax.errors'}
+
+
+def test_data_imports_only_itself_and_the_errors():
+  for module in modules():
+    if module.startswith('cifar_jax.data'):
+      others = {name for name in imported(module) if not name.startswith('cifar_jax.data')}
+      assert others <= {'cifar_jax.errors'}, module
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_a_family_imports_only_what_families_share(name):
+  shared = {'cifar_jax.errors', 'cifar_jax.models', 'cifar_jax.models.layers',
+            'cifar_jax.models.stochastic_depth'}  # fmt: skip
+  assert imported(f'cifar_jax.models.{name}') <= shared
+
+
+def test_evaluation_does_not_import_the_loop_and_nothing_imports_main():
+  assert 'cifar_jax.train' not in imported('cifar_jax.evaluate')
+  assert not any('cifar_jax.main' in imported(module) for module in modules())
+
+
+def test_reports_never_import_jax():
+  for module, path in modules().items():
+    if module.startswith('cifar_jax.report'):
+      assert 'jax' not in {
+        name.split('.')[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import)
+        for name in (alias.name for alias in node.names)
+      }
+      assert imported(module) <= {'cifar_jax.errors', 'cifar_jax.report', 'cifar_jax.report.runs'}
+
+
+def test_there_is_no_cycle_and_no_attic():
+  graph = {module: imported(module) for module in modules()}
+  while graph:
+    leaves = {module for module, uses in graph.items() if not uses & set(graph) - {module}}
+    assert leaves, f'a cycle among {sorted(graph)}'
+    graph = {module: uses for module, uses in graph.items() if module not in leaves}
+  assert not {'utils', 'util', 'helpers', 'misc', 'common'} & {
+    path.stem for path in modules().values()
+  }

@@ -1,0 +1,238 @@
+"""Every architecture, exact to the parameter and to its paper's convention."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cifar_jax import models
+from cifar_jax.errors import InputError
+from cifar_jax.models import layers, pyramidnet, shake_shake
+
+# Trainable parameters with 10 and with 100 classes, counted layer by layer from the papers' tables
+# and confirmed by the asserted counts of imgclsmob.
+COUNTS = {
+  'resnet20': (269_722, 275_572),
+  'resnet32': (464_154, 470_004),
+  'resnet44': (658_586, 664_436),
+  'resnet56': (853_018, 858_868),
+  'resnet110': (1_727_962, 1_733_812),
+  'resnet1202': (19_421_274, 19_427_124),
+  'preact_resnet110': (1_730_522, 1_736_372),
+  'preact_resnet164': (1_703_258, 1_726_388),
+  'preact_resnet1001': (10_327_706, 10_350_836),
+  'wrn_16_4': (2_748_890, 2_772_020),
+  'wrn_16_8': (10_961_370, 11_007_540),
+  'wrn_16_10': (17_116_634, 17_174_324),
+  'wrn_22_8': (17_158_106, 17_204_276),
+  'wrn_28_10': (36_479_194, 36_536_884),
+  'wrn_28_12': (52_517_850, 52_587_060),
+  'wrn_40_1': (563_930, 569_780),
+  'wrn_40_2': (2_243_546, 2_255_156),
+  'wrn_40_4': (8_949_210, 8_972_340),
+  'wrn_40_8': (35_748_314, 35_794_484),
+  'wrn_40_10': (55_841_754, 55_899_444),
+  'pyramidnet110_a48': (1_772_706, 1_778_556),
+  'pyramidnet110_a84': (3_904_446, 3_913_536),
+  'pyramidnet110_a270': (28_485_477, 28_511_307),
+  'pyramidnet164_a48_bottleneck': (1_715_442, 1_738_572),
+  'pyramidnet164_a84_bottleneck': (3_757_494, 3_793_584),
+  'pyramidnet164_a270_bottleneck': (27_216_021, 27_319_071),
+  'pyramidnet200_a240_bottleneck': (26_752_702, 26_844_952),
+  'pyramidnet236_a220_bottleneck': (26_969_046, 27_054_096),
+  'pyramidnet272_a200_bottleneck': (26_210_842, 26_288_692),
+  'shake_shake_26_2x32d': (2_923_162, 2_934_772),
+  'shake_shake_26_2x64d': (11_653_978, 11_677_108),
+  'shake_shake_26_2x96d': (26_192_922, 26_227_572),
+  'shake_shake_26_2x112d': (35_640_442, 35_680_852),
+}
+SMALL = (
+  'resnet8',
+  'preact_resnet8',
+  'preact_resnet11_bottleneck',
+  'wrn_10_2',
+  'pyramidnet8_a12',
+  'pyramidnet11_a12_bottleneck',
+  'shake_shake_26_2x4d',
+)
+
+
+def variables_and_images(model, batch=4):
+  images = jax.random.normal(jax.random.key(0), (batch, 32, 32, 3))
+  return jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images), images
+
+
+def test_every_registered_model_has_a_row():
+  assert set(COUNTS) == set(models.NAMES)
+
+
+@pytest.mark.parametrize('name', COUNTS)
+def test_parameters_are_exact(name):
+  ten = models.num_params(models.create(name))
+  features = models.abstract_variables(models.create(name))['params']['head']['kernel'].shape[0]
+  assert (ten, ten + 90 * (features + 1)) == COUNTS[name]
+
+
+def test_parameters_with_the_other_shortcuts():
+  counts = {
+    ('resnet20', 'project'): 272_474,  # option B: 1x1 convolutions and their norms
+    ('resnet20', 'pool_pad'): 269_722,
+    ('preact_resnet110', 'pad'): 1_727_962,
+  }
+  for (name, shortcut), count in counts.items():
+    assert models.num_params(models.create(name, shortcut=shortcut)) == count
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_logits_and_dtypes(name):
+  model = models.create(name, num_classes=7, dtype='bfloat16')
+  variables, images = variables_and_images(model)
+  assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype('float32')}
+  logits, updates = jax.jit(
+    lambda v, x: model.apply(
+      v, x, train=True, rngs={'shake': jax.random.key(0)}, mutable=['batch_stats']
+    )
+  )(variables, images)
+  assert logits.shape == (4, 7) and logits.dtype == jnp.float32
+  assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {np.dtype('float32')}
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_gates_given_take_the_place_of_those_drawn(name):
+  # With every branch closed a net is its stem, its shortcuts and its head: nothing of what the
+  # branches hold may matter.
+  model = models.create(name)
+  variables, images = variables_and_images(model)
+  branches = 2 if name.startswith('shake') else 1
+  closed = jnp.zeros((model.num_blocks, branches))
+  gates = layers.Gates(closed, closed, jnp.ones(model.num_blocks))
+
+  def in_branch(path):
+    keys = '/'.join(key.key for key in path)
+    return (
+      'block' in keys
+      and 'shortcut' not in keys
+      and not keys.endswith(('norm1/scale', 'norm1/bias'))
+    )
+
+  changed = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf * 3.0 if in_branch(path) else leaf, variables['params']
+  )
+  apply = jax.jit(
+    lambda params, gates: model.apply(
+      variables | {'params': params}, images, train=False, gates=gates
+    )
+  )
+  np.testing.assert_array_equal(apply(variables['params'], gates), apply(changed, gates))
+  assert np.any(apply(variables['params'], gates) != apply(variables['params'], None))
+
+
+def test_pyramidnet_widths_grow_at_every_block_and_reach_16_plus_alpha():
+  widths = pyramidnet.widths(54, 48)
+  assert widths[:4] == [17, 18, 19, 20]  # 16.89, 17.78, 18.67, 19.56, each rounded when used
+  assert widths[-1] == 64 and len(widths) == 54
+  assert pyramidnet.widths(30, 200)[-1] == 216
+
+
+def test_pyramidnet_unit_has_no_relu_before_its_first_convolution_nor_after_its_stem():
+  # With positive homogeneity broken only by ReLUs, a stem that is negative everywhere must still
+  # reach the first convolution: with a ReLU there, its gradient would vanish.
+  model = models.create('pyramidnet8_a12')
+  variables, images = variables_and_images(model)
+  params = variables['params']
+  params['stem_norm']['bias'] = jnp.full(16, -100.0)
+
+  def loss(kernel):
+    changed = params | {'stem_conv': {'kernel': kernel}}
+    return jnp.sum(model.apply(variables | {'params': changed}, images, train=False) ** 2)
+
+  assert np.any(jax.jit(jax.grad(loss))(params['stem_conv']['kernel']))
+
+
+def test_preactivation_is_shared_by_both_paths_of_the_first_unit_only_where_it_should_be():
+  # The first unit's shortcut carries the activated tensor, which is never negative; the second
+  # unit's carries the raw sum, which is.
+  model = models.create('preact_resnet14')
+  variables, images = variables_and_images(model)
+  closed = jnp.zeros((model.num_blocks, 1))
+  gates = layers.Gates(closed, closed, jnp.ones(model.num_blocks))
+  _, state = model.apply(
+    variables, images, train=False, gates=gates, capture_intermediates=True, mutable=True
+  )
+  seen = state['intermediates']
+  first, second = (seen[f'stage1_block{i}']['__call__'][0] for i in (1, 2))
+  np.testing.assert_array_equal(first, jax.nn.relu(seen['stage1_block1']['norm1']['__call__'][0]))
+  np.testing.assert_array_equal(second, first)
+
+
+def test_wide_resnet_drops_activations_only_before_the_second_convolution():
+  model = models.create('wrn_10_1', dropout=0.5)
+  variables, images = variables_and_images(model)
+  _, state = model.apply(
+    variables,
+    images,
+    train=True,
+    rngs={'dropout': jax.random.key(0)},
+    capture_intermediates=True,
+    mutable=True,
+  )
+  block = state['intermediates']['stage1_block1']
+  before = jax.nn.relu(block['norm2']['__call__'][0])
+  after = block['Dropout_0']['__call__'][0]
+  kept = after != 0
+  np.testing.assert_allclose(after, np.where(kept, 2.0 * before, 0.0), rtol=1e-6)
+  assert 0.45 < np.mean(kept[before > 0]) < 0.55
+
+
+def test_shake_shake_shortcut_takes_even_pixels_and_the_ones_up_and_left_of_them():
+  module = shake_shake.ShakeShortcut(
+    width=2, stride=2, norm=layers.batch_norm(False, jnp.float32), dtype=jnp.float32
+  )
+  x = 1.0 + jnp.arange(16.0).reshape(1, 4, 4, 1)
+  variables = module.init(jax.random.key(0), x)
+  ones = {'kernel': jnp.ones((1, 1, 1, 1))}
+  params = variables['params'] | {'conv1': ones, 'conv2': ones}
+  out = module.apply(variables | {'params': params}, x) * np.sqrt(1 + 1e-5)
+  np.testing.assert_allclose(out[..., 0].ravel(), [1, 3, 9, 11], rtol=1e-5)
+  np.testing.assert_allclose(out[..., 1].ravel(), [0, 0, 0, 6], rtol=1e-5)
+
+
+def test_shake_shake_stem_is_not_rectified_and_its_shortcut_is():
+  model = models.create('shake_shake_26_2x4d')
+  variables, images = variables_and_images(model)
+  _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=True)
+  seen = state['intermediates']
+  stem = seen['stem_norm']['__call__'][0]
+  assert np.min(stem) < 0
+  kernel = variables['params']['stage1_block1']['shortcut']['conv1']['kernel']
+  np.testing.assert_allclose(
+    seen['stage1_block1']['shortcut']['conv1']['__call__'][0],
+    jax.nn.relu(stem) @ kernel[0, 0],
+    rtol=1e-4,
+    atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize(
+  ('name', 'fields', 'words'),
+  [
+    ('pyramidnet111_a48', {}, ['6n + 2', '111', '110', '116']),
+    ('resnet21', {}, ['6n + 2', '21']),
+    ('wrn_28_0', {}, ['widen factor', '0']),
+    ('wrn_27_10', {}, ['6n + 4', '27']),
+    ('preact_resnet12_bottleneck', {}, ['9n + 2', '12']),
+    ('shake_shake_26_2x33d', {}, ['even', '33']),
+    ('resnet_20', {}, ['resnet20', 'resnet_20']),
+    ('resnet20', {'dropout': 0.1}, ['dropout', 'shortcut', 'survival_probability']),
+    ('resnet20', {'shortcut': 'c'}, ['pad', 'project']),
+    ('resnet20', {'dtype': 'float16'}, ['float16', 'bfloat16']),
+    ('resnet20', {'num_classes': 0}, ['class']),
+    ('wrn_10_1', {'dropout': 1.0}, ['dropout']),
+    ('shake_shake_26_2x32d', {'forward': 'keep'}, ['forward', 'even', 'shake']),
+  ],
+)
+def test_impossible_models_say_what_is_possible(name, fields, words):
+  with pytest.raises(InputError) as error:
+    models.create(name, **fields)
+  assert all(word in str(error.value) for word in words), error.value
+  assert '\n' not in str(error.value)

@@ -1,0 +1,211 @@
+"""Whole runs in real processes: killed, resumed to the bit, refused, reported."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_step import digest
+
+from cifar_jax import checkpoint, evaluate, experiment, workdir
+from cifar_jax import state as states
+from cifar_jax.report import runs
+
+ROOT = pathlib.Path(__file__).parent.parent
+ARGUMENTS = 'depth=8,epochs=4,schedule=cosine'
+NUM_STEPS = 40
+
+
+class Launcher:
+  """Starts the command on the small CIFAR-10: 200 training images, batches of 20, four epochs."""
+
+  def __init__(self, data_dir: pathlib.Path, scratch: pathlib.Path):
+    self.data_dir = data_dir
+    # A TensorFlow that must not be imported.
+    (scratch / 'tensorflow').mkdir()
+    (scratch / 'tensorflow' / '__init__.py').write_text(
+      f'open({str(scratch / "imported")!r}, "w"); raise ImportError("TensorFlow was imported")'
+    )
+    self.imported = scratch / 'imported'
+    self.environment = os.environ | {
+      'PYTHONPATH': os.pathsep.join([str(scratch), str(ROOT)]),
+      'JAX_COMPILATION_CACHE_DIR': str(scratch / 'compiled'),
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    }
+
+  def start(self, run: pathlib.Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+      [
+        *(sys.executable, '-m', 'cifar_jax.main', '--workdir', str(run)),
+        *('--config', f'{ROOT / "configs/resnet.py"}:{ARGUMENTS}'),
+        *('--config.sharding.num_devices=1', '--config.data.validation_size=40'),
+        *('--config.train.batch_size=20', '--config.train.log_every_steps=4'),
+        *('--config.checkpoint.every_steps=3', f'--config.data.data_dir={self.data_dir}'),
+        *overrides,
+      ],
+      env=self.environment,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+  def finish(self, run: pathlib.Path, *overrides: str) -> tuple[int, str]:
+    process = self.start(run, *overrides)
+    _, err = process.communicate()
+    return process.returncode, err
+
+
+@pytest.fixture(scope='module')
+def launcher(tiny_cifar, tmp_path_factory):
+  return Launcher(tiny_cifar, tmp_path_factory.mktemp('scratch'))
+
+
+@pytest.fixture(scope='module')
+def undisturbed(launcher, tmp_path_factory):
+  """A run from beginning to end."""
+  run = tmp_path_factory.mktemp('runs') / 'undisturbed'
+  status, err = launcher.finish(run)
+  assert status == 0, err
+  return run, err
+
+
+def final_digest(run: pathlib.Path) -> str:
+  parts = experiment.build(workdir.read_config(run))
+  abstract = states.abstract(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+  with checkpoint.Checkpoints(run / workdir.CHECKPOINTS, parts.checkpoints) as checkpoints:
+    assert checkpoints.latest == NUM_STEPS
+    return digest(checkpoints.restore(NUM_STEPS, abstract)[0])
+
+
+def records(run: pathlib.Path) -> list[dict]:
+  """All records without their speeds."""
+  return [
+    {name: value for name, value in record.items() if name != 'images_per_second'}
+    for record in runs.read_records(run)
+  ]
+
+
+def wait_until(condition, process):
+  while not condition():
+    assert process.poll() is None, process.stderr.read()
+    time.sleep(0.0005)
+
+
+def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
+  steps = [path for path in (run / 'checkpoints').glob('*') if path.name.isdigit()]
+  return any(not (step / 'commit_success.txt').exists() for step in steps)
+
+
+def test_killed_and_resumed_to_the_bit(launcher, undisturbed, tmp_path):
+  run = tmp_path / 'killed'
+  process = launcher.start(run)  # inside a checkpoint write
+  wait_until(lambda: has_unfinished_checkpoint(run), process)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+
+  process = launcher.start(run)  # at a random moment, wherever in an epoch that is
+  seen = len(runs.read_records(run)) if (run / 'metrics.jsonl').exists() else 0
+  wait_until(
+    lambda: (run / 'metrics.jsonl').exists() and len(runs.read_records(run)) > seen, process
+  )
+  time.sleep(random.uniform(0.0, 0.5))
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+
+  # SIGTERM, in the middle of an epoch: saves and exits with a status of its own.
+  shutil.copytree(run, tmp_path / 'terminated')
+  process = launcher.start(tmp_path / 'terminated')
+  seen = len(runs.read_records(run))
+  wait_until(lambda: len(runs.read_records(tmp_path / 'terminated')) != seen, process)
+  process.send_signal(signal.SIGTERM)
+  _, err = process.communicate()
+  assert process.returncode in (0, 143), err
+  assert process.returncode == 0 or 'SIGTERM: saved at step' in err
+
+  for disturbed in (run, tmp_path / 'terminated'):
+    status, err = launcher.finish(disturbed)
+    assert status == 0, err
+    assert final_digest(disturbed) == final_digest(undisturbed[0])
+    assert records(disturbed) == records(undisturbed[0])
+
+
+def test_a_run_leaves_what_it_promises(launcher, undisturbed):
+  run, err = undisturbed
+  written = {path.name for path in run.iterdir()}
+  assert {
+    'config.json',
+    'metrics.jsonl',
+    'checkpoints',
+    'result.json',
+    'plots',
+    'log.txt',
+  } <= written
+  assert (run / 'plots' / 'learning_curves.png').read_bytes().startswith(b'\x89PNG')
+  assert not launcher.imported.exists()
+
+  result = json.loads((run / 'result.json').read_text())
+  assert result['num_params'] == 75_290 and result['num_steps'] == NUM_STEPS
+  assert result['versions']['jax'] and result['device'] == '1 x cpu' and result['seconds'] > 0
+  splits = [record['split'] for record in records(run)]
+  assert splits.count('validation') == 4 and splits.count('test') == 1
+  assert splits.count('train') == len(set(range(4, 41, 4)) | {10, 20, 30, 40})
+  lines = err.strip().splitlines()
+  assert f'test accuracy {100 * result["test"]["accuracy"]:.2f} %' in lines[-3]
+  best = max(
+    (record['accuracy'], record['step'])
+    for record in records(run)
+    if record['split'] == 'validation'
+  )
+  assert (result['best']['validation_accuracy'], result['best']['step']) == best
+
+
+def test_tensorboard_reads_the_records(undisturbed):
+  run, _ = undisturbed
+  events = EventAccumulator(str(run))
+  events.Reload()
+  scalars = events.Scalars('train/loss')
+  expected = [(r['step'], r['loss']) for r in records(run) if r['split'] == 'train']
+  assert [(s.step, pytest.approx(s.value)) for s in scalars] == expected
+
+
+def test_a_finished_run_says_its_result_again(launcher, undisturbed):
+  run, err = undisturbed
+  before = records(run)
+  status, again = launcher.finish(run)
+  assert status == 0 and again.strip().splitlines()[-3:] == err.strip().splitlines()[-3:]
+  assert records(run) == before
+
+
+def test_another_config_is_refused_in_the_same_workdir(launcher, undisturbed):
+  run, _ = undisturbed
+  status, err = launcher.finish(run, '--config.optimizer.weight_decay=0.0')
+  assert status == 2
+  assert err.count('\n') == 1 and 'optimizer.weight_decay was 0.0001 and is now 0.0' in err
+
+
+@pytest.mark.parametrize('which', ['last', 'best'])
+def test_evaluation_gives_the_result_of_the_run(undisturbed, capsys, which):
+  run, _ = undisturbed
+  evaluate.evaluate_run(run, 'test', which, [])
+  result = json.loads((run / 'result.json').read_text())
+  values = result['test'] if which == 'last' else result['best']['test']
+  out = capsys.readouterr().out
+  assert '48 test images' in out
+  assert f'accuracy        {100 * values["accuracy"]:.2f} %' in out
+  assert f'top-5 accuracy  {100 * values["top5_accuracy"]:.2f} %' in out
+  assert f'loss            {values["loss"]:.4f}' in out
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(launcher, tmp_path):
+  run = tmp_path / 'diverged'
+  status, err = launcher.finish(run, '--config.schedule.learning_rate=1e30')
+  assert status == 1
+  last = err.strip().splitlines()[-1]
+  assert last.startswith('cifar_jax: the loss or the gradient of step ')
+  assert 'Traceback' not in err and not (run / 'result.json').exists()

@@ -1,0 +1,153 @@
+"""The jitted step: deterministic, the same on any number of devices, compiled once."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cifar_jax import config as configs
+from cifar_jax import evaluate, experiment, metrics, order, sharding
+from cifar_jax import state as states
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def build(data_dir, *overrides, devices=1, dtype='float32'):
+  config = configs.load(str(ROOT / 'configs/resnet.py') + ':depth=8,schedule=cosine,epochs=8')
+  configs.override(
+    config,
+    [
+      f'--config.data.data_dir={data_dir}',
+      '--config.data.validation_size=40',
+      '--config.train.batch_size=16',
+      '--config.schedule.learning_rate=0.05',
+      '--config.augment.cutout=8',
+      f'--config.sharding.num_devices={devices}',
+      f'--config.model.dtype={dtype}',
+      *overrides,
+    ],
+  )
+  return experiment.build(config)
+
+
+class Trainer:
+  """A step and what it needs, for as many steps as a test likes."""
+
+  def __init__(self, parts):
+    self.parts = parts
+    self.step = experiment.train_step(parts)
+    self.state = states.initialize(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+    train = parts.dataset.train
+    self.data = sharding.replicate((train.images, train.labels), parts.mesh)
+    self.key = jax.device_put(parts.key, sharding.replicated(parts.mesh))
+
+  def run(self, num_steps):
+    losses = []
+    for _ in range(num_steps):
+      epoch = order.epoch_of(int(self.state.step), 16, len(self.parts.dataset.train))
+      epoch_order = order.of_epoch(self.key, jnp.int32(epoch), len(self.parts.dataset.train))
+      before = metrics.read(self.state.means)['loss'] if int(self.state.step) else 0.0
+      count = int(self.state.step)
+      self.state = self.step(self.state, self.key, *self.data, epoch_order)
+      losses.append(metrics.read(self.state.means)['loss'] * (count + 1) - before * count)
+    return np.array(losses)
+
+
+def digest(state) -> str:
+  """Of every bit of a state."""
+  sha = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    sha.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
+    sha.update(np.asarray(leaf).tobytes())
+  return sha.hexdigest()
+
+
+def test_same_bits_again_and_compiled_afresh(tiny_cifar):
+  first, second = Trainer(build(tiny_cifar)), Trainer(build(tiny_cifar))
+  first.run(3)
+  second.run(2)
+  jax.clear_caches()
+  second.step = experiment.train_step(second.parts)
+  second.run(1)
+  assert digest(first.state) == digest(second.state)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_same_bits_in_two_processes_one_after_the_other(tiny_cifar, dtype):
+  environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])}
+  code = (
+    'import sys, test_step as t; '
+    't_ = t.Trainer(t.build(sys.argv[1], dtype=sys.argv[2])); t_.run(2); print(t.digest(t_.state))'
+  )
+  command = [sys.executable, '-c', code, str(tiny_cifar), dtype]
+  digests = [
+    subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    for _ in range(2)
+  ]
+  assert digests[0] == digests[1] and len(digests[0].strip()) == 64
+
+
+def test_another_seed_gives_another_run(tiny_cifar):
+  assert digest(Trainer(build(tiny_cifar)).state) != digest(
+    Trainer(build(tiny_cifar, '--config.seed=1')).state
+  )
+
+
+def test_eight_devices_give_the_metrics_of_one(tiny_cifar):
+  one, eight = Trainer(build(tiny_cifar)), Trainer(build(tiny_cifar, devices=8))
+  assert eight.parts.mesh.size == 8
+  np.testing.assert_allclose(one.run(20), eight.run(20), rtol=2e-4)
+  split = evaluate.place(one.parts.dataset.validation, 16, one.parts.mesh)
+  values = evaluate.evaluate(experiment.eval_step(one.parts), one.state, split)
+  split = evaluate.place(eight.parts.dataset.validation, 16, eight.parts.mesh)
+  spread = evaluate.evaluate(experiment.eval_step(eight.parts), eight.state, split)
+  np.testing.assert_allclose(values['loss'], spread['loss'], rtol=1e-3)
+  for leaf in jax.tree.leaves(eight.state):
+    assert leaf.sharding.is_fully_replicated
+
+
+def test_the_loss_falls_statistics_move_and_nothing_compiles_twice(tiny_cifar):
+  trainer = Trainer(build(tiny_cifar))
+  before = jax.tree.map(np.asarray, trainer.state.batch_stats)
+  losses = trainer.run(60)
+  assert losses[-10:].mean() < 0.7 * losses[:10].mean()
+  assert trainer.step._cache_size() == 1
+  moved = jax.tree.map(lambda a, b: np.any(a != b), before, trainer.state.batch_stats)
+  assert all(jax.tree.leaves(moved))
+  assert {leaf.dtype for leaf in jax.tree.leaves(trainer.state.params)} == {np.dtype('float32')}
+  eval_step = experiment.eval_step(trainer.parts)
+  split = evaluate.place(trainer.parts.dataset.test, 16, trainer.parts.mesh)
+  evaluate.evaluate(eval_step, trainer.state, split)
+  evaluate.evaluate(eval_step, trainer.state, split)
+  assert eval_step._cache_size() == 1
+
+
+@pytest.mark.parametrize('batch_size', [16, 20, 48])
+def test_evaluation_counts_every_image_once(tiny_cifar, batch_size):
+  parts = build(tiny_cifar, f'--config.train.batch_size={batch_size}')
+  state = states.initialize(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+  split = parts.dataset.test
+  values = evaluate.evaluate(
+    experiment.eval_step(parts), state, evaluate.place(split, batch_size, parts.mesh)
+  )
+  variables = {'params': state.params, 'batch_stats': state.batch_stats}
+  logits = parts.model.apply(variables, parts.normalize(jnp.asarray(split.images)), train=False)
+  assert values['accuracy'] == pytest.approx(np.mean(np.argmax(logits, axis=1) == split.labels))
+  losses = parts.loss_fn(logits, jnp.asarray(split.labels))
+  assert values['loss'] == pytest.approx(float(jnp.mean(losses)), rel=1e-4)
+
+
+def test_a_step_that_is_not_finite_is_remembered(tiny_cifar):
+  trainer = Trainer(build(tiny_cifar))
+  trainer.run(2)
+  assert int(trainer.state.first_nonfinite) == states.NEVER
+  head = trainer.state.params['head'] | {'bias': trainer.state.params['head']['bias'] * np.nan}
+  trainer.state = trainer.state.replace(params=trainer.state.params | {'head': head})
+  trainer.run(2)
+  assert int(trainer.state.first_nonfinite) == 2
