@@ -9,7 +9,7 @@ ready := $(VENV)/ready
 .PHONY: demo test lint
 
 demo: $(ready)
-	$(python) -m cifar_jax.main --config configs/resnet.py:depth=8,dataset=shapes,epochs=8 --workdir $(DEMO)
+	$(python) -m cifar_jax.main --config configs/resnet.py:depth=8,dataset=shapes,epochs=10,schedule=cosine --workdir $(DEMO)
 
 test: $(ready)
 	$(python) -m pytest

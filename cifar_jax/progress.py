@@ -9,6 +9,8 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from cifar_jax.report.summary import duration
+
 logger = logging.getLogger('cifar_jax')
 
 
@@ -89,13 +91,3 @@ class Progress:
       *(epoch, self._step, self.num_steps, values['loss'], 100 * values['accuracy']),
       *(values['learning_rate'], f'{self.images_per_second:,.0f}', duration(left)),
     )
-
-
-def duration(seconds: float) -> str:
-  """`95` as `1 min 35 s`, `7300` as `2 h 1 min`."""
-  whole = round(seconds)
-  if whole < 60:
-    return f'{whole} s'
-  if whole < 3600:
-    return f'{whole // 60} min {whole % 60} s'
-  return f'{whole // 3600} h {whole % 3600 // 60} min'

@@ -8,6 +8,7 @@ from typing import Any
 import tensorboardX
 
 from cifar_jax.report import runs
+from cifar_jax.workdir import write
 
 
 class Records:
@@ -30,9 +31,7 @@ class Records:
       for record in (runs.read_records(workdir) if path.exists() else ())
       if record['step'] <= after_step and record['split'] != 'test'
     ]
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(json.dumps(record) + '\n' for record in kept))
-    os.replace(temporary, path)
+    write(path, ''.join(json.dumps(record) + '\n' for record in kept))
     self._file = path.open('a')
     self._events = tensorboardX.SummaryWriter(str(workdir), purge_step=after_step + 1)
 

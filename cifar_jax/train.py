@@ -17,9 +17,9 @@ from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError, InputError
 from cifar_jax.evaluate import evaluate, place
-from cifar_jax.progress import Progress, duration, logger
+from cifar_jax.progress import Progress, logger
 from cifar_jax.records import Records
-from cifar_jax.report import plots
+from cifar_jax.report import plots, runs, summary
 from cifar_jax.signals import StopRequest
 
 RESULT = 'result.json'
@@ -46,8 +46,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   workdirs.prepare(workdir, config)
   if (workdir / RESULT).exists():
     logger.info('this run is finished; its result:')
-    _summarize(json.loads((workdir / RESULT).read_text()), workdir)
-    return 0
+    return _report(workdir)
   with (
     StopRequest() as stop,
     Checkpoints(workdir / workdirs.CHECKPOINTS, parts.checkpoints) as checkpoints,
@@ -67,8 +66,15 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
       result = loop.result(state)
   result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
   result |= provenance.describe(parts.mesh.size)
-  (workdir / RESULT).write_text(json.dumps(result, indent=2) + '\n')
-  _summarize(result, workdir)
+  workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
+  return _report(workdir)
+
+
+def _report(workdir: pathlib.Path) -> int:
+  """Draws the learning curves and says the result."""
+  plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
+  for line in summary.lines(workdir):
+    logger.info(line)
   return 0
 
 
@@ -230,22 +236,3 @@ class Loop:
         'test': evaluate(self.eval_step, best_state, test),
       }
     return result
-
-
-def _summarize(result: dict[str, Any], workdir: pathlib.Path) -> None:
-  """The three lines that a person would want to read, and the picture."""
-  title = f'{result["model"]} on {result["data"]}'
-  plot = plots.learning_curves(workdir, title)
-  line = f'{title}: test accuracy {100 * result["test"]["accuracy"]:.2f} % at the last epoch'
-  if 'best' in result:
-    best = result['best']
-    line += (
-      f', {100 * best["test"]["accuracy"]:.2f} % at the best by validation (epoch {best["epoch"]})'
-    )
-  logger.info(line)
-  logger.info(
-    '%d epochs in %s on %s, %s images/s with all that belongs to it',
-    *(result['num_epochs'], duration(result['seconds']), result['device']),
-    f'{result["images_per_second"]:,.0f}',
-  )
-  logger.info('%s and %s', workdir / RESULT, plot)

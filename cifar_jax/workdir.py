@@ -8,8 +8,8 @@ from cifar_jax import config as configs
 from cifar_jax.errors import InputError
 
 CONFIG = 'config.json'
-UNFINISHED = 'config.json.tmp'  # a kill may leave it as the only file
 CHECKPOINTS = 'checkpoints'
+UNFINISHED = '.tmp'  # the suffix of what a kill may leave half written
 
 
 def check(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -23,7 +23,7 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'take that back, or give another --workdir'
       )
-  elif workdir.is_dir() and any(file.name != UNFINISHED for file in workdir.iterdir()):
+  elif workdir.is_dir() and any(file.suffix != UNFINISHED for file in workdir.iterdir()):
     raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
 
 
@@ -35,11 +35,16 @@ def prepare(workdir: pathlib.Path, config: ConfigDict) -> None:
   """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    temporary = workdir / UNFINISHED
-    temporary.write_text(configs.to_json(config))
-    temporary.replace(workdir / CONFIG)
+    write(workdir / CONFIG, configs.to_json(config))
   except OSError as error:
     raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+
+
+def write(path: pathlib.Path, text: str) -> None:
+  """Writes a file whole or not at all."""
+  temporary = path.with_name(path.name + UNFINISHED)
+  temporary.write_text(text)
+  temporary.replace(path)
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:

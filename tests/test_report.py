@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cifar_jax.errors import InputError
-from cifar_jax.report import plots, runs
+from cifar_jax.report import plots, runs, summary
 
 
 def _train(epoch: float, loss: float, accuracy: float) -> runs.Record:
@@ -71,18 +71,16 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
     runs.read_result(tmp_path)
 
 
-def test_result_and_config_are_read(tmp_path: pathlib.Path) -> None:
+def test_the_result_is_read(tmp_path: pathlib.Path) -> None:
   (tmp_path / 'result.json').write_text('{"test_accuracy": 0.5}')
-  (tmp_path / 'config.json').write_text('{"seed": 1}')
   assert runs.read_result(tmp_path) == {'test_accuracy': 0.5}
-  assert runs.read_config(tmp_path) == {'seed': 1}
 
 
 @pytest.mark.parametrize('text', ['{"seed"', '[1]'])
 def test_a_file_that_holds_no_object_is_named(tmp_path: pathlib.Path, text: str) -> None:
-  (tmp_path / 'config.json').write_text(text)
-  with pytest.raises(InputError, match=r'config\.json.*run again'):
-    runs.read_config(tmp_path)
+  (tmp_path / 'result.json').write_text(text)
+  with pytest.raises(InputError, match=r'result\.json.*run again'):
+    runs.read_result(tmp_path)
 
 
 def test_the_curves_are_the_records() -> None:
@@ -139,3 +137,24 @@ def test_reports_import_neither_jax_nor_matplotlib_before_they_draw() -> None:
   code = 'import sys, cifar_jax.report.plots; print({"jax", "matplotlib"} & sys.modules.keys())'
   run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert run.stdout.strip() == 'set()'
+
+
+def test_the_summary_is_three_lines(tmp_path: pathlib.Path) -> None:
+  best = {'test': {'accuracy': 0.9}, 'epoch': 7}
+  result = {'model': 'resnet20', 'data': 'cifar10', 'num_epochs': 10, 'seconds': 7300.0}
+  result |= {'device': '1 x cpu', 'images_per_second': 1234.5, 'test': {'accuracy': 0.875}}
+  (tmp_path / 'result.json').write_text(json.dumps(result | {'best': best}))
+  outcome, effort, where = summary.lines(tmp_path)
+  assert outcome == (
+    'resnet20 on cifar10: test accuracy 87.50 % at the last epoch, '
+    '90.00 % at the best by validation (epoch 7)'
+  )
+  assert effort.startswith('10 epochs in 2 h 1 min on 1 x cpu, 1,234 images/s')
+  assert str(tmp_path) in where
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'text'), [(59.4, '59 s'), (95, '1 min 35 s'), (3600, '1 h 0 min')]
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+  assert summary.duration(seconds) == text

@@ -3,7 +3,6 @@
 metrics.jsonl  one JSON object a line: `step`, `epoch`, `split`, `loss` and `accuracy` (in [0, 1]),
                in training records also `learning_rate` and `images_per_second`. Validation is
                recorded once an epoch, training every few steps as averages since the last record.
-config.json    the config as it was run.
 result.json    what the run came to; written when it ends.
 """
 
@@ -36,15 +35,6 @@ def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
   if None in records:
     raise InputError(f'{path}:{records.index(None) + 1} is no record of metrics: remove that line')
   return [record for record in records if record is not None]
-
-
-def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
-  """The config that the run was started with, from `config.json`.
-
-  Raises:
-    InputError: the file is missing or is not a JSON object.
-  """
-  return _read_object(pathlib.Path(workdir) / 'config.json', 'give the --workdir of a run')
 
 
 def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
