@@ -46,8 +46,14 @@ class Checkpoints:
   To be used in a `with` block, whose end waits for what is still being written.
   """
 
-  def __init__(self, directory: pathlib.Path, policy: Policy) -> None:
-    """Opens a directory, and makes it if need be."""
+  def __init__(self, directory: pathlib.Path, policy: Policy, *, read_only: bool = False) -> None:
+    """Opens a directory.
+
+    Args:
+      directory: of the checkpoints; made if need be.
+      policy: which are kept.
+      read_only: whether nothing is written, made or tidied, so that a run may go on meanwhile.
+    """
     policies = [
       preservation_policy.LatestN(policy.keep_last),
       preservation_policy.BestN(
@@ -55,7 +61,9 @@ class Checkpoints:
       ),
     ]
     options = ocp.CheckpointManagerOptions(
-      cleanup_tmp_directories=True,
+      read_only=read_only,
+      create=not read_only,
+      cleanup_tmp_directories=not read_only,
       # A step counts only once its marker is written, so a kill inside a save leaves nothing that
       # looks like a checkpoint.
       atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),
@@ -63,6 +71,7 @@ class Checkpoints:
       preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
       best_fn=_accuracy,
       best_mode='max',
+      save_interval_steps=0 if read_only else 1,
     )
     self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -74,22 +83,21 @@ class Checkpoints:
     """Waits for what is being written."""
     self._manager.close()
 
-  def save(self, step: int, state: State, *, seconds: float, accuracy: float | None = None) -> None:
+  def save(
+    self, step: int, state: State, *, run: dict[str, Any], accuracy: float | None = None
+  ) -> None:
     """Begins to write a checkpoint; the state may be donated at once.
 
     Args:
-      step: number of steps taken.
+      step: number of steps taken, more than at the latest checkpoint.
       state: the state after them.
-      seconds: wall-clock time of the run so far.
+      run: what else is to be known when the run is resumed, ready for JSON.
       accuracy: on the validation split, where it was measured at this step.
     """
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), run=ocp.args.JsonSave({'seconds': seconds})
-      ),
-      metrics=None if accuracy is None else {'accuracy': accuracy},
-    )
+    items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run)}
+    metrics = None if accuracy is None else {'accuracy': accuracy}
+    if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
+      raise RuntimeError(f'Orbax did not save step {step}; the latest is {self.latest}')
 
   @property
   def latest(self) -> int | None:
@@ -112,7 +120,7 @@ class Checkpoints:
     metrics = self._manager.metrics(step)
     return metrics['accuracy'] if metrics else None
 
-  def restore(self, step: int, abstract: State) -> tuple[State, float]:
+  def restore(self, step: int, abstract: State) -> tuple[State, dict[str, Any]]:
     """Reads a checkpoint.
 
     Args:
@@ -120,13 +128,13 @@ class Checkpoints:
       abstract: shapes, dtypes and shardings of the state.
 
     Returns:
-      The state, and the run's wall-clock seconds up to it.
+      The state, and the `run` that was given to `save`.
     """
     restored = self._manager.restore(
       step,
       args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), run=ocp.args.JsonRestore()),
     )
-    return restored.state, restored.run['seconds']
+    return restored.state, restored.run
 
   def wait(self) -> None:
     """Waits until everything is written; raises what went wrong in the background."""

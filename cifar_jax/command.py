@@ -11,6 +11,7 @@ from cifar_jax.errors import DivergedError, InputError
 # Exit statuses.
 BAD_INPUT = 2
 DIVERGED = 1
+INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,3 +30,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   except (InputError, DivergedError) as error:
     print(f'cifar_jax: {error}', file=sys.stderr)
     sys.exit(BAD_INPUT if isinstance(error, InputError) else DIVERGED)
+  except KeyboardInterrupt:  # before there was anything to save
+    print('cifar_jax: interrupted', file=sys.stderr)
+    sys.exit(INTERRUPTED)

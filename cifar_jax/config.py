@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 
 from cifar_jax.errors import InputError
 
-# What a run may be resumed with a different value of, because no result depends on it.
+# What a run may be resumed with a different value of: results depend on none of it (on the number
+# of devices only to rounding, and that the data are the same is checked when they are read).
 MAY_CHANGE = ('data.data_dir', 'train.log_every_steps', 'checkpoint.', 'sharding.')
 
 
@@ -77,6 +78,8 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
     }
   )
   config.sharding = ConfigDict({'num_devices': 0})  # sharding.make_mesh
+  config.lock()
+  config.model.unlock()  # for a family's own fields
   return config
 
 
@@ -124,13 +127,15 @@ def load(path_and_arguments: str) -> ConfigDict:
     known = ', '.join(sorted(str(p) for p in pathlib.Path(path).parent.glob('*.py')))
     raise InputError(f'no config file {path}' + (f'; there are {known}' if known else ''))
   try:
-    config = runpy.run_path(path)['get_config'](text)
+    get_config = runpy.run_path(path).get('get_config')
+    config = get_config(text) if get_config else None
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
-  except KeyError as error:
-    raise InputError(f'{path}: {error} is missing; a config file defines get_config') from error
   except Exception as error:  # a config is code: whatever it raises is its author's to mend
-    raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    told = ' '.join(str(error).split())
+    raise InputError(f'{path}: {type(error).__name__}: {told}') from error
+  if not isinstance(config, ConfigDict):
+    raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
   return config.lock()
 
 
@@ -184,14 +189,17 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-  """The inverse of `to_json`: JSON's lists become tuples again."""
+  """The inverse of `to_json`, where lists are tuples again; raises ValueError for other text."""
 
   def to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
       return {key: to_tuples(item) for key, item in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
-  return ConfigDict(to_tuples(json.loads(text))).lock()
+  value = json.loads(text)
+  if not isinstance(value, dict):
+    raise ValueError('not a JSON object')
+  return ConfigDict(to_tuples(value)).lock()
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:

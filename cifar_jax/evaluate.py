@@ -75,19 +75,24 @@ def evaluate_run(run: pathlib.Path, split: str, which: str, overrides: list[str]
   """
   settings = workdir.read_config(run)
   config.override(settings, overrides)
+  changes = config.differences(workdir.read_config(run), settings)
+  if changes:
+    raise InputError(f'a run is evaluated as it was trained: {"; ".join(changes)}; take that back')
   if not (run / workdir.CHECKPOINTS).is_dir():
     raise InputError(f'{run} has no checkpoint yet')
   parts = experiment.build(settings)
   images = getattr(parts.dataset, split)
   if not len(images):
     raise InputError(f'the run has no {split} images')
-  with checkpoint.Checkpoints(run / workdir.CHECKPOINTS, parts.checkpoints) as checkpoints:
+  with checkpoint.Checkpoints(
+    run / workdir.CHECKPOINTS, parts.checkpoints, read_only=True
+  ) as checkpoints:
     step = checkpoints.best if which == 'best' else checkpoints.latest
     if step is None:
       reason = ' with a validation accuracy' if which == 'best' else ' yet'
       raise InputError(f'{run} has no checkpoint{reason}')
-    abstract = states.abstract(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
-    state, _ = checkpoints.restore(step, abstract)
+    state, told = checkpoints.restore(step, experiment.abstract_state(parts))
+  experiment.check_same_data(parts.dataset, told)
   values = evaluate(
     experiment.eval_step(parts), state, place(images, parts.plan.batch_size, parts.mesh)
   )

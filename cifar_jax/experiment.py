@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+import zlib
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step
+from cifar_jax import state as states
 from cifar_jax.errors import InputError
 
 
@@ -80,6 +83,8 @@ def build(config: ConfigDict) -> Experiment:
     InputError: a section has an impossible value, or the data cannot be had. What is quick to find
       out is found out before the data are read.
   """
+  if not 0 <= config.seed < 2**32:
+    raise InputError(f'seed is {config.seed}; it is at least 0 and below {2**32}')
   plan = Plan(**config.train)
   policy = checkpoint.Policy(**config.checkpoint)
   mesh = sharding.make_mesh(**config.sharding)
@@ -92,6 +97,7 @@ def build(config: ConfigDict) -> Experiment:
   )
 
   dataset = data.load(**config.data)
+  _check_data(config, dataset)
   num_images = len(dataset.train)
   if num_images and plan.batch_size > num_images:
     raise InputError(
@@ -112,6 +118,51 @@ def build(config: ConfigDict) -> Experiment:
     tx=optimizer.make(schedule, **config.optimizer),
     key=jax.random.key(config.seed),
     num_steps=num_steps,
+  )
+
+
+def _check_data(config: ConfigDict, dataset: data.Dataset) -> None:
+  height, width, _ = dataset.test.images.shape[1:]
+  if height % 4 or width % 4:
+    raise InputError(
+      f'the images of {config.data.name} are {height}x{width}; the nets halve them twice, so set '
+      'data.image_size to a multiple of 4'
+    )
+
+
+def fingerprint(dataset: data.Dataset) -> dict[str, Any]:
+  """What tells whether two data sets are the same, ready for JSON."""
+  splits = (dataset.train, dataset.validation, dataset.test)
+  return {
+    'images': [len(split) for split in splits],
+    'labels_crc32': [zlib.crc32(split.labels.tobytes()) for split in splits],
+    'mean': list(dataset.mean),
+    'std': list(dataset.std),
+  }
+
+
+def check_same_data(dataset: data.Dataset, run: dict[str, Any]) -> None:
+  """Raises InputError where a checkpoint's `run` was trained on other data than these."""
+  if run['data'] != fingerprint(dataset):
+    raise InputError(
+      f'data.data_dir holds other data than the run was trained on: {fingerprint(dataset)} '
+      f'instead of {run["data"]}; give it the same again'
+    )
+
+
+def initial_state(parts: Experiment) -> states.State:
+  """The state before the first step, replicated over the mesh."""
+  make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
+  return jax.jit(make, out_shardings=sharding.replicated(parts.mesh))(parts.key)
+
+
+def abstract_state(parts: Experiment) -> states.State:
+  """The shapes, dtypes and shardings of `initial_state`, to restore a checkpoint into."""
+  make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
+  replicated = sharding.replicated(parts.mesh)
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
+    jax.eval_shape(make, parts.key),
   )
 
 

@@ -29,7 +29,7 @@ def of_batch(
     mask: bool `[batch]`, False for examples that do not count.
   """
   own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-  top5 = jnp.sum(logits > own, axis=-1) < TOP
+  top5 = jnp.sum(~(logits <= own), axis=-1) < TOP  # so that a NaN is no hit
   correct = jnp.argmax(logits, axis=-1) == labels
   return Means.single_from_model_output(
     loss=losses, correct=correct.astype(jnp.float32), top5=top5.astype(jnp.float32), mask=mask

@@ -17,6 +17,7 @@ from cifar_jax.errors import InputError
 
 SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau')
 DECAYED = ('all', 'kernels')
+MOST_CYCLES = 1000  # each is compiled into the step
 
 RateFn = Callable[[Any], Any]
 
@@ -25,16 +26,16 @@ class Schedule(NamedTuple):
   """A learning rate, and what may lower it besides.
 
   Attributes:
-    rate: `step -> learning rate`, for integers and int32 scalars.
+    learning_rate_fn: `step -> learning rate`, for integers and int32 scalars.
     plateau: identity, or scales the updates down when the loss no longer falls.
   """
 
-  rate: RateFn
+  learning_rate_fn: RateFn
   plateau: optax.GradientTransformationExtraArgs
 
   def learning_rate(self, step: Any, opt_state: Any) -> Any:
-    """The rate that an update at `step` from `opt_state` uses; float32 scalar."""
-    rate = self.rate(step)
+    """The rate that the update at `step` used, which gave `opt_state`; float32 scalar."""
+    rate = self.learning_rate_fn(step)
     is_plateau = lambda node: isinstance(node, optax.contrib.ReduceLROnPlateauState)  # noqa: E731
     for node in filter(is_plateau, jax.tree.leaves(opt_state, is_leaf=is_plateau)):
       rate *= node.scale
@@ -84,6 +85,8 @@ def make_schedule(
       f'schedule.warmup_epochs is {warmup_epochs}; it is at least 0 and below the '
       f'{num_epochs:g} epochs of the run'
     )
+  if not 0.0 <= warmup_learning_rate < math.inf:
+    raise InputError(f'schedule.warmup_learning_rate is {warmup_learning_rate}; it is at least 0')
   steps_per_epoch = num_steps / num_epochs
   rate: RateFn = optax.constant_schedule(learning_rate)
   plateau = optax.with_extra_args_support(optax.identity())
@@ -119,6 +122,11 @@ def _cosine_cycles(learning_rate: float, first: float, multiplier: float, num_st
   lengths: list[int] = []
   while sum(lengths) < num_steps:
     lengths.append(max(1, round(first * multiplier ** len(lengths))))
+    if len(lengths) > MOST_CYCLES:
+      raise InputError(
+        f'schedule.first_cycle_epochs makes more than {MOST_CYCLES} cycles in this run; raise it '
+        'or schedule.cycle_multiplier'
+      )
   ends = list(itertools.accumulate(lengths))[:-1]
   cycles = [optax.cosine_decay_schedule(learning_rate, length) for length in lengths]
   return optax.join_schedules(cycles, ends)
@@ -134,16 +142,16 @@ def _check_schedule(
 ) -> None:
   if name not in SCHEDULES:
     raise InputError(f'schedule.name is {name!r}; it is one of {", ".join(SCHEDULES)}')
-  if not (learning_rate > 0.0 and math.isfinite(learning_rate)):
+  if not 0.0 < learning_rate < math.inf:
     raise InputError(f'schedule.learning_rate is {learning_rate}; it must be above 0')
-  if any(a >= b for a, b in itertools.pairwise((0.0, *boundaries, 1.0))):
+  if not all(a < b for a, b in itertools.pairwise((0.0, *boundaries, 1.0))):
     raise InputError(
       f'schedule.boundaries are {tuple(boundaries)}; they are increasing fractions of the run, '
       'each between 0 and 1'
     )
-  if factor <= 0.0 or (name == 'plateau' and factor >= 1.0):
+  if not 0.0 < factor < (1.0 if name == 'plateau' else math.inf):
     raise InputError(f'schedule.factor is {factor}; it must be above 0, and below 1 for plateau')
-  if first_cycle_epochs <= 0.0 or cycle_multiplier < 1.0:
+  if not (0.0 < first_cycle_epochs < math.inf and 1.0 <= cycle_multiplier < math.inf):
     raise InputError(
       f'schedule.first_cycle_epochs is {first_cycle_epochs} and schedule.cycle_multiplier is '
       f'{cycle_multiplier}; they must be above 0 and at least 1'
@@ -180,11 +188,11 @@ def make(
   """
   if not 0.0 <= momentum < 1.0:
     raise InputError(f'optimizer.momentum is {momentum}; it is at least 0 and below 1')
-  if weight_decay < 0.0:
+  if not 0.0 <= weight_decay < math.inf:
     raise InputError(f'optimizer.weight_decay is {weight_decay}; it is at least 0')
   if decayed not in DECAYED:
     raise InputError(f'optimizer.decayed is {decayed!r}; it is one of {", ".join(DECAYED)}')
-  if clip_norm < 0.0:
+  if not 0.0 <= clip_norm < math.inf:
     raise InputError(f'optimizer.clip_norm is {clip_norm}; it is above 0, or 0 for no limit')
   clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
   mask = _is_kernel if decayed == 'kernels' else None
@@ -192,7 +200,7 @@ def make(
     optax.chain(
       clip,
       optax.add_decayed_weights(weight_decay, mask),
-      optax.sgd(schedule.rate, momentum or None, nesterov and momentum > 0.0),
+      optax.sgd(schedule.learning_rate_fn, momentum or None, nesterov and momentum > 0.0),
       schedule.plateau,
     )
   )

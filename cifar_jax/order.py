@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from cifar_jax import state
+from cifar_jax import keys
 
 
 class Order(NamedTuple):
@@ -31,7 +31,7 @@ class Order(NamedTuple):
 @functools.partial(jax.jit, static_argnames='num_images')
 def of_epoch(key: jax.Array, epoch: jax.Array, num_images: int) -> Order:
   """The order of an epoch, a pure function of the root key and the epoch (int32 scalar)."""
-  both = [jax.random.permutation(state.stream(key, 'order', epoch + i), num_images) for i in (0, 1)]
+  both = [jax.random.permutation(keys.stream(key, 'order', epoch + i), num_images) for i in (0, 1)]
   return Order(jnp.concatenate(both).astype(jnp.int32), epoch * num_images)
 
 

@@ -1,9 +1,11 @@
 """What a person sees of a run: lines on the console and in `log.txt`, and a bar on a terminal."""
 
+import contextlib
 import logging
 import pathlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -24,42 +26,47 @@ def to_console() -> None:
   logger.propagate = False
 
 
-class Progress:
-  """The progress of a run, in a `with` block.
+@contextlib.contextmanager
+def log_to(workdir: pathlib.Path) -> Iterator[None]:
+  """Appends what is logged to `log.txt` in `workdir` besides, plainly and with the time."""
+  handler = logging.FileHandler(workdir / 'log.txt')
+  handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
+  logger.addHandler(handler)
+  try:
+    yield
+  finally:
+    logger.removeHandler(handler)
+    handler.close()
 
-  Attributes:
-    images_per_second: over the time between the last two records, without compilation, evaluation
-      and checkpoints.
+
+class Progress:
+  """The progress of a session: a bar on a terminal, the speed, the time left.
+
+  To be used in a `with` block.
   """
 
-  def __init__(self, workdir: pathlib.Path, step: int, num_steps: int, batch_size: int) -> None:
-    """Begins at `step` of `num_steps`; `log.txt` in `workdir` is appended to."""
+  def __init__(self, step: int, num_steps: int, batch_size: int) -> None:
+    """Begins at `step` of `num_steps`."""
     self.num_steps = num_steps
     self.batch_size = batch_size
-    self.images_per_second = 0.0
     self._step = self._marked_step = step
     self._marked_time: float | None = None
-    self._file = logging.FileHandler(workdir / 'log.txt')
-    self._file.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
     self._bar = tqdm(
       total=num_steps, initial=step, unit='step', disable=not sys.stderr.isatty(), leave=False
     )
     self._redirect = logging_redirect_tqdm(loggers=[logger], tqdm_class=tqdm)
 
   def __enter__(self) -> 'Progress':
-    """Begins to write."""
-    logger.addHandler(self._file)
+    """Lets the lines pass above the bar."""
     if not self._bar.disable:
       self._redirect.__enter__()
     return self
 
   def __exit__(self, *error: Any) -> None:
-    """Ends the bar and the file."""
+    """Ends the bar."""
     if not self._bar.disable:
       self._redirect.__exit__(*error)
     self._bar.close()
-    logger.removeHandler(self._file)
-    self._file.close()
 
   @property
   def clock_runs(self) -> bool:
@@ -75,19 +82,26 @@ class Progress:
     self._step += 1
     self._bar.update()
 
-  def measure(self) -> float:
-    """Images per second since the clock was restarted, and restarts it."""
+  def measure(self) -> float | None:
+    """Images per second since the clock was restarted, and restarts it; None if too early to say.
+
+    Compilation, evaluation and checkpoints are not counted: the clock is restarted after them.
+    """
+    speed = None
     if self._marked_time is not None and self._step > self._marked_step:
       seconds = time.perf_counter() - self._marked_time
-      self.images_per_second = (self._step - self._marked_step) * self.batch_size / seconds
+      speed = (self._step - self._marked_step) * self.batch_size / seconds
     self.restart_clock()
-    return self.images_per_second
+    return speed
 
   def train_line(self, epoch: float, values: dict[str, float]) -> None:
-    """Says how the steps since the last record went."""
-    left = (self.num_steps - self._step) * self.batch_size / max(self.images_per_second, 1e-9)
-    logger.info(
-      'epoch %.2f  step %d/%d  loss %.3f  accuracy %.1f %%  rate %.4g  %s images/s  %s left',
-      *(epoch, self._step, self.num_steps, values['loss'], 100 * values['accuracy']),
-      *(values['learning_rate'], f'{self.images_per_second:,.0f}', duration(left)),
+    """Says how the steps since the last record went; `values` are those of the record."""
+    line = (
+      f'epoch {epoch:.2f}  step {self._step}/{self.num_steps}  loss {values["loss"]:.3f}  '
+      f'accuracy {100 * values["accuracy"]:.1f} %  rate {values["learning_rate"]:.4g}'
     )
+    if 'images_per_second' in values:
+      speed = values['images_per_second']
+      left = (self.num_steps - self._step) * self.batch_size / speed
+      line += f'  {speed:,.0f} images/s  {duration(left)} left'
+    logger.info(line)

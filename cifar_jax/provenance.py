@@ -15,34 +15,44 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def describe(num_devices: int) -> dict[str, Any]:
-  """What a reader needs to repeat a result, ready for JSON; `num_devices` took part in it."""
+  """What a reader needs to repeat a result, ready for JSON; to be asked before the work begins.
+
+  Args:
+    num_devices: how many take part; 0 for all.
+  """
   return {
-    'command': shlex.join([*_environment(), 'python', '-m', 'cifar_jax.main', *sys.argv[1:]]),
+    'command': ' '.join(
+      [*_environment(), shlex.join(['python', '-m', 'cifar_jax.main', *sys.argv[1:]])]
+    ),
     'commit': _commit(),
     'versions': {
       'python': platform.python_version(),
       **{name: importlib.metadata.version(name) for name in PACKAGES},
     },
-    'device': f'{num_devices} x {jax.devices()[0].device_kind}',
+    'device': f'{num_devices or jax.device_count()} x {jax.devices()[0].device_kind}',
     'machine': f'{_processor()}, {os.cpu_count()} cores',
   }
 
 
 def _environment() -> list[str]:
   """The variables that change how JAX computes, as a shell takes them."""
-  return [f'{k}={v}' for k, v in sorted(os.environ.items()) if k.startswith(('JAX_', 'XLA_'))]
+  return [
+    f'{name}={shlex.quote(value)}'
+    for name, value in sorted(os.environ.items())
+    if name.startswith(('JAX_', 'XLA_'))
+  ]
 
 
 def _commit() -> str | None:
   """The checkout's commit, with `+changes` where the tree differs from it; None outside git."""
-  root = pathlib.Path(__file__).parent
+  root = pathlib.Path(__file__).parent.parent
 
   def git(*arguments: str) -> str:
     command = ['git', '-C', str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
   try:
-    changes = '+changes' if git('status', '--porcelain', '--untracked-files=no') else ''
+    changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
     return git('rev-parse', '--short=12', 'HEAD') + changes
   except (OSError, subprocess.CalledProcessError):
     return None

@@ -6,12 +6,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cifar_jax import augment, losses, metrics, order, sharding
-from cifar_jax.state import State, module_streams, stream
+from cifar_jax import augment, keys, losses, metrics, order, sharding
+from cifar_jax.state import State
 
 Normalize = Callable[[jax.Array], jax.Array]
 TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
@@ -51,14 +52,14 @@ def make_train_step(
     indices = order.batch_indices(epoch_order, state.step, batch_size)
     indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
     batch, targets = normalize(images[indices]), labels[indices]
-    batch = augment_fn(stream(key, 'augment', state.step), batch)
+    batch = augment_fn(keys.stream(key, 'augment', state.step), batch)
 
     def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
       logits, updates = model.apply(
         {'params': params, 'batch_stats': state.batch_stats},
         batch,
         train=True,
-        rngs=module_streams(key, state.step),
+        rngs=keys.module_streams(key, state.step),
         mutable=['batch_stats'],
       )
       example_losses = loss_fn(logits, targets)
@@ -93,14 +94,13 @@ class Evaluation:
     means: of the examples seen.
   """
 
-  index: jax.Array
+  index: Any
   means: metrics.Means
 
   @classmethod
   def empty(cls, mesh: Mesh) -> 'Evaluation':
     """Before the first batch, replicated like what follows, so that nothing compiles twice."""
-    make = lambda: cls(jnp.zeros((), jnp.int32), metrics.Means.empty())  # noqa: E731
-    return jax.jit(make, out_shardings=sharding.replicated(mesh))()
+    return sharding.replicate(cls(np.int32(0), metrics.Means.empty()), mesh)
 
 
 EvalStep = Callable[[Evaluation, Any, Any, jax.Array, jax.Array, jax.Array], Evaluation]

@@ -1,6 +1,10 @@
 """The directory of a run: which run it holds, and whether it may go on there."""
 
+import contextlib
+import fcntl
+import os
 import pathlib
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -10,6 +14,7 @@ from cifar_jax.errors import InputError
 CONFIG = 'config.json'
 CHECKPOINTS = 'checkpoints'
 UNFINISHED = '.tmp'  # the suffix of what a kill may leave half written
+BEGUN = ('lock', CONFIG + UNFINISHED)  # all that a kill may leave of a run that has no config yet
 
 
 def check(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -23,27 +28,45 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'take that back, or give another --workdir'
       )
-  elif workdir.is_dir() and any(file.suffix != UNFINISHED for file in workdir.iterdir()):
+  elif workdir.is_dir() and any(file.name not in BEGUN for file in workdir.iterdir()):
     raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
 
 
-def prepare(workdir: pathlib.Path, config: ConfigDict) -> None:
-  """Makes the directory and writes the configuration into it.
+@contextlib.contextmanager
+def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
+  """Makes the directory, writes the configuration into it, and holds it for this process alone.
 
   Raises:
-    InputError: the directory cannot be written.
+    InputError: the directory cannot be written, or another process is running in it.
   """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
+    lock = (workdir / 'lock').open('a')
+  except OSError as error:
+    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise InputError(f'another process is running in {workdir}; wait for it to end') from error
+    _write_config(workdir, config)
+    yield
+
+
+def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+  try:
     write(workdir / CONFIG, configs.to_json(config))
   except OSError as error:
     raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
 
 
 def write(path: pathlib.Path, text: str) -> None:
-  """Writes a file whole or not at all."""
+  """Writes a file whole or not at all, also where the power fails."""
   temporary = path.with_name(path.name + UNFINISHED)
-  temporary.write_text(text)
+  with temporary.open('w') as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
   temporary.replace(path)
 
 

@@ -5,8 +5,9 @@
 Published error on CIFAR-10 (table 6): 8.75 % (20 layers), 7.51 (32), 7.17 (44), 6.97 (56),
 6.43 (110, best of 5; mean 6.61), 7.93 (1202). Recipe: 64k iterations of 128 images, rate 0.1, a
 tenth at 32k and 48k; zero padding of 4, flip; 110 layers begin at 0.01. The paper holds out 5,000
-images, as does this. It subtracts the mean image where this normalises each channel, and keeps
-the first 0.01 for 400 iterations where this rises from it over one epoch.
+images, as does this. It says momentum 0.9 where this is Nesterov's, as in fb.resnet.torch; it
+subtracts the mean image where this normalises each channel; and it keeps the first 0.01 for 400
+iterations where this rises from it over one epoch.
 """
 
 from ml_collections import ConfigDict

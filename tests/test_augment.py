@@ -83,6 +83,11 @@ def test_composition_uses_one_key_for_each_and_the_same_key_gives_the_same_image
   first, again = (jax.jit(make)(jax.random.key(0), images) for _ in range(2))
   other = make(jax.random.key(1), images)
   np.testing.assert_array_equal(first, again)
+  key = jax.random.key(0)
+  by_hand = augment.random_crop(jax.random.fold_in(key, 0), images, pad=2, padding='zero')
+  by_hand = augment.random_flip(jax.random.fold_in(key, 1), by_hand)
+  by_hand = augment.random_cutout(jax.random.fold_in(key, 2), by_hand, size=3)
+  np.testing.assert_array_equal(first, by_hand)
   assert first.dtype == jnp.float32 and first.shape == images.shape
   assert np.mean(np.any(np.asarray(first) != np.asarray(other), axis=(1, 2, 3))) > 0.9
 

@@ -69,7 +69,7 @@ def test_every_config_builds_its_model_and_schedule(name):
   schedule = optimizer.make_schedule(1000, made.train.num_epochs, **made.schedule)
   optimizer.make(schedule, **made.optimizer)
   augment.make(**made.augment)
-  jax.eval_shape(schedule.rate, jax.ShapeDtypeStruct((), 'int32'))
+  jax.eval_shape(schedule.learning_rate_fn, jax.ShapeDtypeStruct((), 'int32'))
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
@@ -126,7 +126,22 @@ def test_differences_are_those_that_change_a_result():
 
 
 def test_a_config_that_does_not_run_is_one_line(tmp_path):
-  for text in ('x = 1', 'def get_config(text): return 1 / 0', 'def get_config('):
+  misspelt = (
+    'from cifar_jax import config\n'
+    'def get_config(text):\n'
+    '  made = config.base("resnet20")\n'
+    '  made.KEY = 3\n'
+    '  return made\n'
+  )
+  for text in (
+    'x = 1',
+    'def get_config(text): return 1 / 0',
+    'def get_config(text): return None',
+    'def get_config(text): return {}[3]',
+    'def get_config(',
+    misspelt.replace('KEY', 'sede'),
+    misspelt.replace('KEY', 'train.num_epoch'),
+  ):
     (tmp_path / 'broken.py').write_text(text)
     with pytest.raises(InputError, match=r'broken\.py') as error:
       config.load(str(tmp_path / 'broken.py'))

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_step import digest
 
 from cifar_jax import checkpoint, evaluate, experiment, workdir
-from cifar_jax import state as states
 from cifar_jax.report import runs
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -77,10 +75,10 @@ def undisturbed(launcher, tmp_path_factory):
 
 def final_digest(run: pathlib.Path) -> str:
   parts = experiment.build(workdir.read_config(run))
-  abstract = states.abstract(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
-  with checkpoint.Checkpoints(run / workdir.CHECKPOINTS, parts.checkpoints) as checkpoints:
+  folder = run / workdir.CHECKPOINTS
+  with checkpoint.Checkpoints(folder, parts.checkpoints, read_only=True) as checkpoints:
     assert checkpoints.latest == NUM_STEPS
-    return digest(checkpoints.restore(NUM_STEPS, abstract)[0])
+    return digest(checkpoints.restore(NUM_STEPS, experiment.abstract_state(parts))[0])
 
 
 def records(run: pathlib.Path) -> list[dict]:
@@ -102,37 +100,68 @@ def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
   return any(not (step / 'commit_success.txt').exists() for step in steps)
 
 
-def test_killed_and_resumed_to_the_bit(launcher, undisturbed, tmp_path):
-  run = tmp_path / 'killed'
-  process = launcher.start(run)  # inside a checkpoint write
-  wait_until(lambda: has_unfinished_checkpoint(run), process)
+def kill(process):
   process.send_signal(signal.SIGKILL)
   process.communicate()
 
-  process = launcher.start(run)  # at a random moment, wherever in an epoch that is
-  seen = len(runs.read_records(run)) if (run / 'metrics.jsonl').exists() else 0
-  wait_until(
-    lambda: (run / 'metrics.jsonl').exists() and len(runs.read_records(run)) > seen, process
-  )
-  time.sleep(random.uniform(0.0, 0.5))
-  process.send_signal(signal.SIGKILL)
-  process.communicate()
 
-  # SIGTERM, in the middle of an epoch: saves and exits with a status of its own.
-  shutil.copytree(run, tmp_path / 'terminated')
-  process = launcher.start(tmp_path / 'terminated')
-  seen = len(runs.read_records(run))
-  wait_until(lambda: len(runs.read_records(tmp_path / 'terminated')) != seen, process)
-  process.send_signal(signal.SIGTERM)
+def num_records(run: pathlib.Path) -> int:
+  return len(runs.read_records(run)) if (run / 'metrics.jsonl').exists() else 0
+
+
+def test_killed_at_random_and_inside_a_checkpoint_write(launcher, undisturbed, tmp_path):
+  run = tmp_path / 'run'
+  for _ in range(5):  # the write may be done between the look and the kill: look again
+    process = launcher.start(run)
+    wait_until(lambda: has_unfinished_checkpoint(run), process)
+    kill(process)
+    if has_unfinished_checkpoint(run):
+      break
+  else:
+    pytest.fail('never killed inside a write')
+
+  process = launcher.start(run)
+  seen = num_records(run)
+  wait_until(lambda: num_records(run) > seen, process)
+  pause = random.uniform(0.0, 0.4)
+  print(f'killed {pause:.3f} s after a record')
+  time.sleep(pause)
+  kill(process)
+  assert_finishes_like(undisturbed[0], run, launcher)
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_it_saves_in_the_middle_of_an_epoch(
+  launcher, undisturbed, tmp_path, number, status
+):
+  run = tmp_path / 'run'
+  process = launcher.start(run)
+  wait_until(lambda: num_records(run) > 0, process)
+  process.send_signal(number)
   _, err = process.communicate()
-  assert process.returncode in (0, 143), err
-  assert process.returncode == 0 or 'SIGTERM: saved at step' in err
+  assert process.returncode == status, err
+  assert f'{number.name}: saved at step' in err and 'Traceback' not in err
+  assert_finishes_like(undisturbed[0], run, launcher)
 
-  for disturbed in (run, tmp_path / 'terminated'):
-    status, err = launcher.finish(disturbed)
-    assert status == 0, err
-    assert final_digest(disturbed) == final_digest(undisturbed[0])
-    assert records(disturbed) == records(undisturbed[0])
+
+def assert_finishes_like(undisturbed: pathlib.Path, run: pathlib.Path, launcher) -> None:
+  status, err = launcher.finish(run)
+  assert status == 0, err
+  assert final_digest(run) == final_digest(undisturbed)
+  assert records(run) == records(undisturbed)
+  results = [json.loads((path / 'result.json').read_text()) for path in (run, undisturbed)]
+  for name in ('test', 'best'):
+    assert results[0][name] == results[1][name]
+
+
+def test_a_second_process_in_the_same_workdir_is_refused(launcher, tmp_path):
+  run = tmp_path / 'run'
+  process = launcher.start(run)
+  wait_until(lambda: num_records(run) > 0, process)
+  status, err = launcher.finish(run)
+  process.communicate()
+  assert process.returncode == 0
+  assert (status == 2 and 'another process is running' in err) or 'finished' in err
 
 
 def test_a_run_leaves_what_it_promises(launcher, undisturbed):

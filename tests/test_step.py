@@ -42,7 +42,7 @@ class Trainer:
   def __init__(self, parts):
     self.parts = parts
     self.step = experiment.train_step(parts)
-    self.state = states.initialize(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+    self.state = experiment.initial_state(parts)
     train = parts.dataset.train
     self.data = sharding.replicate((train.images, train.labels), parts.mesh)
     self.key = jax.device_put(parts.key, sharding.replicated(parts.mesh))
@@ -131,7 +131,7 @@ def test_the_loss_falls_statistics_move_and_nothing_compiles_twice(tiny_cifar):
 @pytest.mark.parametrize('batch_size', [16, 20, 48])
 def test_evaluation_counts_every_image_once(tiny_cifar, batch_size):
   parts = build(tiny_cifar, f'--config.train.batch_size={batch_size}')
-  state = states.initialize(parts.model, parts.tx, parts.key, parts.image_shape, parts.mesh)
+  state = experiment.initial_state(parts)
   split = parts.dataset.test
   values = evaluate.evaluate(
     experiment.eval_step(parts), state, evaluate.place(split, batch_size, parts.mesh)

@@ -7,6 +7,7 @@ downloaded. Archives are never unpacked: their members are read in memory, by ex
 
 import dataclasses
 import logging
+import os
 import pathlib
 import tarfile
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ def load(name: str, data_dir: str) -> Published:
       cannot be downloaded.
   """
   official = OFFICIAL[name]
-  where = pathlib.Path(data_dir or _DEFAULT_DIR).expanduser()
+  where = pathlib.Path(os.path.expanduser(data_dir or _DEFAULT_DIR))
   directory = where.parent if where.is_file() else where
   cache_directory = directory / _CACHE_DIR / name
 

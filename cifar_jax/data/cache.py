@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _RECORD = 'record.json'
-_HASHED_BYTES = 4_000_000  # arrays up to this size are hashed at every start: labels and sums
 _ABANDONED_SECONDS = 3600.0
 
 
@@ -79,7 +78,7 @@ def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
     if path.stat().st_size != expected['bytes']:
       raise ValueError(f'{path.name} has another size than when it was written')
     arrays[name] = np.load(path, mmap_mode='r')
-    if expected['bytes'] <= _HASHED_BYTES and zlib.crc32(arrays[name]) != expected['crc32']:
+    if zlib.crc32(arrays[name]) != expected['crc32']:  # 0.1 s for the whole of CIFAR-10
       raise ValueError(f'{path.name} is not what was written')
   return Published(
     class_names=tuple(record['class_names']),

@@ -1,5 +1,6 @@
 """A data set of one's own: image files in train/CLASS/ and test/CLASS/."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -26,7 +27,7 @@ def load(data_dir: str, image_size: int) -> Published:
     raise InputError('name=folder needs data_dir, the directory that holds train/ and test/')
   if not image_size:
     raise InputError('name=folder needs image_size, in pixels: the files may have any size')
-  root = pathlib.Path(data_dir).expanduser()
+  root = pathlib.Path(os.path.expanduser(data_dir))
   class_names = _class_names(root / 'train')
   if difference := set(class_names) ^ set(_class_names(root / 'test')):
     raise InputError(f'{root}: only one of train/ and test/ has {", ".join(sorted(difference))}')

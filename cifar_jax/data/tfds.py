@@ -66,13 +66,13 @@ def _builder(name: str, data_dir: str) -> Any:
 
   try:
     return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
-  except ValueError as error:
+  except (ValueError, AssertionError) as error:  # the latter for a version there is not
     raise InputError(_why_no_builder(name, error)) from error
   except ModuleNotFoundError as error:
     raise InputError(f'{name} of tensorflow-datasets needs {error.name}: {_INSTALL}') from error
 
 
-def _why_no_builder(name: str, error: ValueError) -> str:
+def _why_no_builder(name: str, error: Exception) -> str:
   import tensorflow_datasets as tfds
 
   known = [*_OURS, *tfds.list_builders(with_community_datasets=False)]

@@ -67,7 +67,7 @@ def residual_add(
     An array of the shape and dtype of `shortcut`.
   """
   del backward_gate, shortcut_gate
-  return shortcut + _per_image(forward_gate, branch) * branch
+  return shortcut + _scaled(branch, forward_gate)
 
 
 def _residual_add_forward(shortcut, branch, forward_gate, backward_gate, shortcut_gate):
@@ -78,8 +78,8 @@ def _residual_add_forward(shortcut, branch, forward_gate, backward_gate, shortcu
 def _residual_add_backward(gates, gradient):
   _, backward_gate, shortcut_gate = gates
   return (
-    _per_image(shortcut_gate, gradient) * gradient,
-    _per_image(backward_gate, gradient) * gradient,
+    _scaled(gradient, shortcut_gate),
+    _scaled(gradient, backward_gate),
     *map(jnp.zeros_like, gates),
   )
 
@@ -87,10 +87,10 @@ def _residual_add_backward(gates, gradient):
 residual_add.defvjp(_residual_add_forward, _residual_add_backward)
 
 
-def _per_image(gate: jax.Array, like: jax.Array) -> jax.Array:
-  """`gate`, a scalar or `[batch]`, made to broadcast over the images of `like`, in its dtype."""
-  gate = jnp.asarray(gate, like.dtype)
-  return gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate
+def _scaled(x: jax.Array, gate: jax.Array) -> jax.Array:
+  """`x` times a scalar or `[batch]`, in its own dtype; multiplied in float32, as the gates are."""
+  gate = jnp.reshape(gate, jnp.shape(gate) + (1,) * (x.ndim - jnp.ndim(gate)))
+  return (x.astype(jnp.float32) * gate).astype(x.dtype)
 
 
 def residual_sum(

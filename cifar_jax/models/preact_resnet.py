@@ -57,11 +57,7 @@ class PreActBlock(nn.Module):
         y = layers.conv1x1(features, dtype=self.dtype, name='conv3')(y)
       return y
 
-    if self.skips and gates is not None:
-      y = stochastic_depth.compute_if_open(self, branch, x, gates.forward[0], shortcut)
-    else:
-      y = branch(self, x)
-    return layers.residual_sum(shortcut, (y,), gates)
+    return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
 
   def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
     if self.shortcut == 'pad':

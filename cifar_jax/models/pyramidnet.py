@@ -49,16 +49,13 @@ class PyramidBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
     """Maps `[batch, height, width, channels]` to the unit's width and stride."""
-    branch = self._bottleneck if self.bottleneck else self._basic
     features = self.width * 4 if self.bottleneck else self.width
     shortcut = layers.pad_channels(layers.average_pool(x, self.stride), features)
-    if self.skips and gates is not None:
-      y = stochastic_depth.compute_if_open(
-        self, lambda _, x: branch(x), x, gates.forward[0], shortcut
-      )
-    else:
-      y = branch(x)
-    return layers.residual_sum(shortcut, (y,), gates)
+
+    def branch(_: nn.Module, x: jax.Array) -> jax.Array:
+      return self._bottleneck(x) if self.bottleneck else self._basic(x)
+
+    return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
 
   def _basic(self, x: jax.Array) -> jax.Array:
     y = self.norm(name='norm1')(x)

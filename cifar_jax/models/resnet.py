@@ -47,12 +47,8 @@ class BasicBlock(nn.Module):
       y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
       return self.norm(name='norm2')(y)
 
-    shortcut = self._shortcut(x)
-    if self.skips and gates is not None:
-      y = stochastic_depth.compute_if_open(self, branch, x, gates.forward[0], shortcut)
-    else:
-      y = branch(self, x)
-    return nn.relu(layers.residual_sum(shortcut, (y,), gates))
+    total = stochastic_depth.residual(self, branch, x, self._shortcut(x), gates, skips=self.skips)
+    return nn.relu(total)
 
   def _shortcut(self, x: jax.Array) -> jax.Array:
     if x.shape[-1] == self.width and self.stride == 1:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.errors import InputError
-from cifar_jax.models.layers import Gates
+from cifar_jax.models.layers import Gates, residual_sum
 
 
 def survival_probabilities(num_blocks: int, last: float) -> np.ndarray:
@@ -60,6 +60,35 @@ def draw(module: nn.Module, num_blocks: int, last: float, train: bool) -> Gates 
   if last == 1.0:
     return None
   return gates(module.make_rng('drop_path') if train else None, num_blocks, last)
+
+
+def residual(
+  block: nn.Module,
+  branch: Callable[[nn.Module, jax.Array], jax.Array],
+  x: jax.Array,
+  shortcut: jax.Array,
+  gates: Gates | None,
+  *,
+  skips: bool,
+) -> jax.Array:
+  """A block's sum of its shortcut and its one branch.
+
+  Args:
+    block: the module that `branch` belongs to.
+    branch: maps `x` to the shape and dtype of `shortcut`.
+    x: `[batch, height, width, channels]`, what the branch is applied to.
+    shortcut: `[batch, height', width', channels']`.
+    gates: of the block; None where the branch always counts.
+    skips: whether a branch with a closed gate is left uncomputed.
+
+  Returns:
+    An array of the shape and dtype of `shortcut`.
+  """
+  if skips and gates is not None:
+    y = compute_if_open(block, branch, x, gates.forward[0], shortcut)
+  else:
+    y = branch(block, x)
+  return residual_sum(shortcut, (y,), gates)
 
 
 def compute_if_open(

@@ -55,11 +55,7 @@ class WideBlock(nn.Module):
       y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
       return conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
 
-    if self.skips and gates is not None:
-      y = stochastic_depth.compute_if_open(self, branch, x, gates.forward[0], shortcut)
-    else:
-      y = branch(self, x)
-    return layers.residual_sum(shortcut, (y,), gates)
+    return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
 
 
 class WideResNet(nn.Module):
