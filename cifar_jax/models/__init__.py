@@ -81,6 +81,10 @@ def abstract_variables(model: nn.Module, image_size: int = 32) -> Any:
 
 
 def num_params(model: nn.Module) -> int:
-  """The exact number of trainable parameters; nothing is computed or allocated."""
-  leaves = jax.tree.leaves(abstract_variables(model)['params'])
-  return sum(math.prod(leaf.shape) for leaf in leaves)
+  """The exact number of a model's trainable parameters; nothing is computed or allocated."""
+  return count(abstract_variables(model)['params'])
+
+
+def count(params: Any) -> int:
+  """The number of entries in a tree of arrays, or of shapes."""
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
