@@ -1,15 +1,18 @@
-# Both targets set everything up by themselves: a virtual environment, the pinned packages, the work.
+# Both commands set everything up by themselves: a virtual environment, the pinned packages, the work.
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= runs/demo
 
 python := $(VENV)/bin/python
 ready := $(VENV)/ready
+constraints = constraints/py$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 
 .PHONY: demo test lint
 
 demo: $(ready)
-	$(python) -m cifar_jax.main --config configs/resnet.py:depth=8,dataset=shapes,epochs=10,schedule=cosine --workdir $(DEMO)
+	$(python) -m cifar_jax.main --workdir $(DEMO) \
+	  --config configs/resnet.py:depth=8,dataset=shapes,epochs=7,schedule=cosine \
+	  --config.train.batch_size=64
 
 test: $(ready)
 	$(python) -m pytest
@@ -20,7 +23,9 @@ lint: $(ready)
 	$(python) -m mypy
 
 $(ready): pyproject.toml $(wildcard constraints/*.txt)
+	@test -f $(constraints) || \
+	  { echo "$(PYTHON) has no file in constraints/: give make PYTHON=python3.11, 3.12 or 3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
-	  --constraint constraints/py$$($(python) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+	  --constraint $(constraints)
 	touch $@

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifar_jax.data import shapes
+from cifar_jax.data import outlines, shapes
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 CHANCE = 1 / len(shapes.CLASS_NAMES)
@@ -109,7 +109,7 @@ def test_a_shape_is_symmetric_and_covers_its_share(name: str) -> None:
   axis = np.linspace(-1.5, 1.5, 301, dtype=np.float32)
   u, v = np.meshgrid(axis, axis)
   for proportion in np.array([0, 0.5, 0.999], np.float32):
-    inside = shapes._SHAPES[name](u, v, proportion) < 0
+    inside = outlines.OUTLINES[name](u, v, proportion) < 0
     assert np.mean(inside != inside[:, ::-1]) < 0.001
     assert 1.4 < inside.sum() * 0.01**2 < 2.6
     assert not inside[[0, -1]].any() and not inside[:, [0, -1]].any()
