@@ -92,9 +92,9 @@ def build(config: ConfigDict) -> Experiment:
   augment_fn = augment.make(**config.augment)
   loss_fn = losses.make(**config.loss)
   models.create(**config.model)
-  optimizer.make(
-    optimizer.make_schedule(1000, plan.num_epochs, **config.schedule), **config.optimizer
-  )
+  # The number of steps is known only with the data; whether the values make sense, already now.
+  schedule = optimizer.make_schedule(1000, plan.num_epochs, **config.schedule)
+  optimizer.make(schedule, **config.optimizer)
 
   dataset = data.load(**config.data)
   _check_data(config, dataset)

@@ -51,6 +51,7 @@ class Dataset:
 
   @property
   def num_classes(self) -> int:
+    """The number of labels there can be."""
     return len(self.class_names)
 
 
