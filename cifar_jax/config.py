@@ -136,7 +136,7 @@ def load(path_and_arguments: str) -> ConfigDict:
     raise InputError(f'{path}: {type(error).__name__}: {told}') from error
   if not isinstance(config, ConfigDict):
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
-  return config.lock()
+  return config.unlock().lock()  # `lock` alone passes over sections when the whole is locked
 
 
 def override(config: ConfigDict, assignments: Iterable[str]) -> None:
