@@ -6,7 +6,6 @@ import pickle
 from collections.abc import Callable
 
 import pytest
-from absl import logging
 from fake_cifar import (
   assert_equal,
   draw,
@@ -77,7 +76,7 @@ def test_fewer_images_are_accepted_with_a_warning(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   warnings = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *args: warnings.append(text % args))
+  monkeypatch.setattr(archives.logger, 'warning', lambda text, *args: warnings.append(text % args))
   write_folder(tmp_path, 'cifar10', BINARY)
   for _ in ('from the files', 'from the cache'):
     load(tmp_path)

@@ -11,7 +11,6 @@ import unittest.mock
 
 import numpy as np
 import pytest
-from absl import logging
 from fake_cifar import assert_equal, draw, encode_binary, write_folder
 
 from cifar_jax.data import archives, cache
@@ -79,7 +78,7 @@ def test_without_a_place_for_the_cache_loading_goes_on(
   fault: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   warnings = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *args: warnings.append(text % args))
+  monkeypatch.setattr(cache.logger, 'warning', lambda text, *args: warnings.append(text % args))
   write_folder(tmp_path, 'cifar10', BINARY)
   if fault == 'no directory':
     (tmp_path / 'cifar_jax_cache').touch()

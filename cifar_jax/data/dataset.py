@@ -96,7 +96,7 @@ def _check_split(where: str, split: Split, num_classes: int) -> None:
 
 
 def check_labels(where: str, labels: np.ndarray, num_classes: int) -> None:
-  """Raises InputError, beginning with `where`, unless all labels are in [0, num_classes)."""
+  """Raises InputError, beginning with `where`, unless `labels` `[n]` are in [0, num_classes)."""
   wrong = labels[(labels < 0) | (labels >= num_classes)]
   if wrong.size:
     raise InputError(f'{where}: label {wrong[0]} is outside 0..{num_classes - 1}')

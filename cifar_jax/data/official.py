@@ -38,6 +38,7 @@ class Form:
 
   @property
   def data_files(self) -> tuple[str, ...]:
+    """The names of all files with images, training first."""
     return self.train_files + self.test_files
 
 

@@ -52,8 +52,10 @@ class PyramidBlock(nn.Module):
     features = self.width * 4 if self.bottleneck else self.width
     shortcut = layers.pad_channels(layers.average_pool(x, self.stride), features)
 
-    def branch(_: nn.Module, x: jax.Array) -> jax.Array:
-      return self._bottleneck(x) if self.bottleneck else self._basic(x)
+    def branch(block: 'PyramidBlock', x: jax.Array) -> jax.Array:
+      # Of the block that is handed in: inside a conditional that is not `self`, whose statistics
+      # would silently not move.
+      return block._bottleneck(x) if self.bottleneck else block._basic(x)
 
     return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
 

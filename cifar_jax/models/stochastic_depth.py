@@ -9,6 +9,7 @@ Every residual family takes this as its field `survival_probability`, that of it
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -64,7 +65,7 @@ def draw(module: nn.Module, num_blocks: int, last: float, train: bool) -> Gates 
 
 def residual(
   block: nn.Module,
-  branch: Callable[[nn.Module, jax.Array], jax.Array],
+  branch: Callable[[Any, jax.Array], jax.Array],
   x: jax.Array,
   shortcut: jax.Array,
   gates: Gates | None,
@@ -93,7 +94,7 @@ def residual(
 
 def compute_if_open(
   block: nn.Module,
-  branch: Callable[[nn.Module, jax.Array], jax.Array],
+  branch: Callable[[Any, jax.Array], jax.Array],
   x: jax.Array,
   gate: jax.Array,
   like: jax.Array,
