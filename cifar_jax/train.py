@@ -5,12 +5,11 @@ import pathlib
 import time
 from typing import Any
 
-import clu.parameter_overview
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from cifar_jax import experiment, metrics, order, provenance, sharding
+from cifar_jax import experiment, metrics, models, order, provenance, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 from cifar_jax import workdir as workdirs
@@ -87,7 +86,7 @@ def _first_or_latest_state(
     logger.info('resuming at step %d of %d', int(state.step), parts.num_steps)
     return state, told
   state = experiment.initial_state(parts)
-  dataset, size = parts.dataset, clu.parameter_overview.count_parameters(state.params)
+  dataset, size = parts.dataset, models.count(state.params)
   logger.info(
     '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
     *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
@@ -224,7 +223,7 @@ class Loop:
     last = evaluate(self.eval_step, state, test)
     self.records.write(step, self._in_epochs(step), 'test', last)
     result: dict[str, Any] = {
-      'num_params': int(clu.parameter_overview.count_parameters(state.params)),
+      'num_params': models.count(state.params),
       'num_epochs': parts.plan.num_epochs,
       'num_steps': step,
       'seconds': round(seconds, 1),

@@ -79,12 +79,11 @@ def test_plateau_lowers_the_rate_once_the_loss_no_longer_falls():
   tx = optimizer.make(made, momentum=0.0, weight_decay=0.0)
   params = jnp.zeros(2)
   opt_state = tx.init(params)
+  update = jax.jit(lambda state, loss: tx.update(jnp.ones(2), state, params, value=loss))
   seen = []
   for epoch in range(8):  # the loss falls for three epochs of ten steps, then stands
     for _ in range(10):
-      updates, opt_state = tx.update(
-        jnp.ones(2), opt_state, params, value=jnp.float32(max(3 - epoch, 1))
-      )
+      updates, opt_state = update(opt_state, jnp.float32(max(3 - epoch, 1)))
     seen.append(float(made.learning_rate(0, opt_state)))
   np.testing.assert_allclose(seen, [0.1] * 4 + [0.05] * 2 + [0.025] * 2, rtol=1e-6)
   assert float(updates[0]) == pytest.approx(-seen[-1])

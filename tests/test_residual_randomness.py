@@ -71,11 +71,14 @@ def test_a_block_applies_its_factors_to_value_and_gradient(forward, backward, le
 
 def apply_and_capture(model, train, seed=0):
   images = jax.random.normal(jax.random.key(9), (BATCH, 32, 32, 3))
-  variables = model.init(jax.random.key(1), images, train=False)
+  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images)
   streams = {name: jax.random.key(seed) for name in ('shake', 'drop_path')}
-  return variables, model.apply(
-    variables, images, train=train, rngs=streams, capture_intermediates=True, mutable=True
+  apply = jax.jit(
+    lambda variables, images: model.apply(
+      variables, images, train=train, rngs=streams, capture_intermediates=True, mutable=True
+    )
   )
+  return variables, apply(variables, images)
 
 
 def test_shake_shake_mixes_evenly_at_test_time():
@@ -133,22 +136,25 @@ def test_branches_are_weighted_by_their_survival_at_test_time():
     gates.forward[:, 0], stochastic_depth.survival_probabilities(6, 0.5)
   )
   model = models.create('resnet8', survival_probability=0.5)
-  variables, (logits, _) = apply_and_capture(model, train=False)
   images = jax.random.normal(jax.random.key(9), (BATCH, 32, 32, 3))
-  given = model.apply(
-    variables, images, train=False, gates=stochastic_depth.gates(None, model.num_blocks, 0.5)
-  )
+  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images)
+
+  def apply(model, gates=None):
+    return jax.jit(lambda v, x: model.apply(v, x, train=False, gates=gates))(variables, images)
+
+  logits = apply(model)
+  given = apply(model, stochastic_depth.gates(None, model.num_blocks, 0.5))
   np.testing.assert_array_equal(logits, given)
-  plain = models.create('resnet8').apply(variables, images, train=False)
-  assert not np.allclose(logits, plain)
+  assert not np.allclose(logits, apply(models.create('resnet8')))
 
 
 @pytest.mark.parametrize('name', ['resnet8', 'preact_resnet8', 'wrn_10_1', 'pyramidnet8_a12'])
 def test_a_dropped_block_is_its_shortcut_and_leaves_its_statistics_alone(name):
   model = models.create(name, survival_probability=0.01)  # of three blocks: 0.67, 0.34, 0.01
   images = jax.random.normal(jax.random.key(9), (BATCH, 32, 32, 3))
-  variables = model.init(jax.random.key(1), images, train=False)
+  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images)
 
+  @jax.jit
   def apply(seed):
     return model.apply(
       variables,
@@ -157,6 +163,10 @@ def test_a_dropped_block_is_its_shortcut_and_leaves_its_statistics_alone(name):
       rngs={'drop_path': jax.random.key(seed)},
       mutable=['batch_stats'],
     )
+
+  @jax.jit
+  def with_gates(gates):
+    return model.apply(variables, images, train=True, gates=gates, mutable=['batch_stats'])
 
   def closed(updates):  # the last norm of a branch always belongs to the branch
     norms = {'resnet8': 'norm2', 'preact_resnet8': 'norm2', 'wrn_10_1': 'norm2'}
@@ -168,13 +178,13 @@ def test_a_dropped_block_is_its_shortcut_and_leaves_its_statistics_alone(name):
 
   seen = {}
   for seed in range(6):
-    logits, updates = jax.jit(apply)(seed)
+    logits, updates = apply(seed)
     seen[closed(updates)] = logits
   assert len(seen) > 1  # different blocks were dropped
   for pattern, logits in seen.items():
     forward = jnp.where(jnp.array(pattern), 0.0, 1.0)[:, None]
     gates = layers.Gates(forward, forward, jnp.ones(3))
-    given, _ = model.apply(variables, images, train=True, gates=gates, mutable=['batch_stats'])
+    given, _ = with_gates(gates)
     np.testing.assert_allclose(logits, given, rtol=1e-4, atol=1e-5)
 
 
