@@ -20,10 +20,13 @@ VARIANTS = {
 
 
 def get_config(text: str = '') -> ConfigDict:
-  """Arguments: depth (6n + 2), survival (of the last block), dataset, epochs."""
-  arguments = configs.arguments(text, depth=110, survival=0.5, dataset='cifar10', epochs=500)
-  config = configs.base(f'resnet{arguments.depth}', arguments.dataset)
-  config.model.update(shortcut='pool_pad', survival_probability=arguments.survival)
+  """Arguments: depth (6n + 2), survival (of the last block), decay, dataset, epochs."""
+  arguments = configs.arguments(
+    text, depth=110, survival=0.5, decay='linear', dataset='cifar10', epochs=500
+  )
+  config = configs.base(f'resnet{arguments.depth}_stochastic_depth', arguments.dataset)
+  config.model.survival_probability = arguments.survival
+  config.model.survival_decay = configs.one_of('decay', arguments.decay, ('linear', 'uniform'))
   config.schedule.update(name='piecewise', learning_rate=0.1, factor=0.1, boundaries=(0.5, 0.75))
   config.schedule.warmup_epochs = VARIANTS.get(arguments.depth, {}).get('warmup_epochs', 0.0)
   config.schedule.warmup_learning_rate = 0.01

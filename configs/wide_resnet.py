@@ -21,12 +21,14 @@ VARIANTS = {
 
 
 def get_config(text: str = '') -> ConfigDict:
-  """Arguments: depth (6n + 4), widen_factor, dropout, dataset, epochs."""
+  """Arguments: depth (6n + 4), widen_factor, block (33, 131, ...), dropout, dataset, epochs."""
   arguments = configs.arguments(
-    text, depth=28, widen_factor=10, dropout=0.0, dataset='cifar10', epochs=200
+    text, depth=28, widen_factor=10, block='33', dropout=0.0, dataset='cifar10', epochs=200
   )
-  config = configs.base(f'wrn_{arguments.depth}_{arguments.widen_factor}', arguments.dataset)
-  config.model.update(dropout=arguments.dropout, survival_probability=1.0)
+  suffix = '' if arguments.block == '33' else f'_b{arguments.block}'
+  name = f'wrn_{arguments.depth}_{arguments.widen_factor}{suffix}'
+  config = configs.base(name, arguments.dataset)
+  config.model.update(dropout=arguments.dropout, survival_probability=1.0, survival_decay='linear')
   config.augment.padding = 'reflect'
   config.schedule.update(
     name='piecewise', learning_rate=0.1, factor=0.2, boundaries=(0.3, 0.6, 0.8)

@@ -5,12 +5,14 @@ activations have the model's `dtype`.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from cifar_jax.errors import InputError
 
 Norm = Callable[..., nn.Module]
 Dtype = Any
@@ -121,15 +123,16 @@ def conv3x3(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
   The padding is written out because `SAME` at stride 2 pads only below and to the right, which
   shifts every tap by a pixel against the papers' nets.
   """
-  return _conv(features, 3, stride, **fields)
+  return conv(features, 3, stride, **fields)
 
 
 def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
   """A 1x1 convolution without bias."""
-  return _conv(features, 1, stride, **fields)
+  return conv(features, 1, stride, **fields)
 
 
-def _conv(features: int, size: int, stride: int, **fields: Any) -> nn.Conv:
+def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
+  """A `size` x `size` convolution, as `conv3x3`; `fields` are those of `nn.Conv`."""
   padding = ((size // 2, size // 2),) * 2
   defaults: dict[str, Any] = {'use_bias': False, 'kernel_init': he_fan_out, 'padding': padding}
   return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
@@ -147,18 +150,21 @@ def batch_norm(train: bool, dtype: Dtype) -> Norm:
   )
 
 
-def head(x: jax.Array, num_classes: int) -> jax.Array:
+def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
   """Global average pooling and the linear classifier, in float32 for the loss's sake.
 
   Args:
     x: `[batch, height, width, channels]` of any float dtype. To be called in a compact method.
     num_classes: size of the last axis of the result.
+    hidden_features: of a layer with ReLU in between; 0 for none.
 
   Returns:
     Logits, float32 `[batch, num_classes]`.
   """
-  pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-  return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(pooled)
+  x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+  if hidden_features:
+    x = nn.relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
+  return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
 
 
 def subsample(x: jax.Array, stride: int) -> jax.Array:
@@ -174,3 +180,31 @@ def average_pool(x: jax.Array, stride: int) -> jax.Array:
 def pad_channels(x: jax.Array, width: int) -> jax.Array:
   """`[batch, height, width, channels]` with zero channels appended until there are `width`."""
   return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, width - x.shape[-1])))
+
+
+def blocks_a_stage(net: str, depth: int, layers_a_block: int, other_layers: int) -> int:
+  """How many blocks each of three stages has.
+
+  Args:
+    net: what it is, for the message.
+    depth: number of weighted layers.
+    layers_a_block: those of a block's branch.
+    other_layers: those outside the blocks.
+
+  Raises:
+    InputError: no whole number of blocks gives this depth.
+  """
+  step = 3 * layers_a_block
+  if depth < step + other_layers or (depth - other_layers) % step:
+    below = max(step + other_layers, depth - (depth - other_layers) % step)
+    raise InputError(
+      f'a {net} has {step}n + {other_layers} layers, not {depth}; '
+      f'the nearest are {below} and {below + step}'
+    )
+  return (depth - other_layers) // step
+
+
+def check_one_of(field: str, value: str, known: Iterable[str]) -> None:
+  """Raises InputError where a model's field has none of its known values."""
+  if value not in known:
+    raise InputError(f'model.{field} is {value!r}; it is one of {", ".join(known)}')

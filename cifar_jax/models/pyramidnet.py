@@ -85,6 +85,7 @@ class PyramidNet(nn.Module):
     bottleneck: whether units are bottlenecks.
     num_classes: size of the logits.
     survival_probability: of the last block; below 1 the net has stochastic depth.
+    survival_decay: one of `stochastic_depth.DECAYS`.
     dtype: of the activations.
   """
 
@@ -93,6 +94,7 @@ class PyramidNet(nn.Module):
   bottleneck: bool = False
   num_classes: int = 10
   survival_probability: float = 1.0
+  survival_decay: str = 'linear'
   dtype: layers.Dtype = jnp.float32
 
   def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ class PyramidNet(nn.Module):
       )
     if self.alpha < 1:
       raise InputError(f'the alpha of a PyramidNet is at least 1, not {self.alpha}')
-    stochastic_depth.check(self.survival_probability)
+    stochastic_depth.check(self.survival_probability, self.survival_decay)
     super().__post_init__()
 
   @property
@@ -135,7 +137,7 @@ class PyramidNet(nn.Module):
     """
     skips = train and gates is None
     if gates is None:
-      gates = stochastic_depth.draw(self, self.num_blocks, self.survival_probability, train)
+      gates = stochastic_depth.draw(self, train)
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)

@@ -1,10 +1,13 @@
-"""Deep Residual Learning for Image Recognition: He et al. 2015, arXiv 1512.03385, section 4.2.
+"""Deep Residual Learning for Image Recognition: He et al. 2015, arXiv 1512.03385.
 
-The CIFAR nets: a 3x3 convolution, three stages of n basic blocks with 16, 32 and 64 channels on
-maps of 32, 16 and 8 pixels, global average pooling, a linear classifier: 6n + 2 layers. Shortcuts
-are option A, the paper's choice on CIFAR, unless told otherwise.
+On CIFAR (section 4.2): a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels on
+maps of 32, 16 and 8 pixels, global average pooling, a linear classifier: 6n + 2 layers of basic
+blocks, 9n + 2 of bottlenecks. On ImageNet (table 1): a 7x7 stem and four stages from 64 channels.
+The plain nets are the same without their shortcuts; `se_` puts squeeze-and-excitation (Hu et al.
+2018, arXiv 1709.01507) at the end of each branch.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -12,88 +15,200 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.squeeze_excitation as squeeze_excitation
+import cifar_jax.models.stages as stages
 import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models.published import Published
 
-GRAMMAR = 'resnet{depth}, depth = 6n + 2'
-PATTERN = r'resnet(?P<depth>\d+)'
-NAMES = ('resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110', 'resnet1202')
+GRAMMAR = (
+  '[se_]resnet{depth} or plain{depth}: depth = 6n + 2; 9n + 2 with _bottleneck, as are 164 and '
+  '1001; or 18, 34, 50, 101, 152, also with _imagenet; [_stochastic_depth]'
+)
+PATTERN = (
+  r'(?P<se>se_)?(?P<kind>resnet|plain)(?P<depth>\d+)'
+  r'(?P<form>_bottleneck|_imagenet|_homework)?(?P<stochastic>_stochastic_depth)?'
+)
+NAMES = (
+  *('plain20', 'plain32', 'plain44', 'plain56', 'plain18', 'plain34'),
+  *('plain18_imagenet', 'plain34_imagenet'),
+  *('resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110', 'resnet1202'),
+  *('resnet164', 'resnet1001'),
+  *('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'),
+  *(f'resnet{depth}_imagenet' for depth in (18, 34, 50, 101, 152)),
+  'resnet34_homework',
+  *('resnet110_stochastic_depth', 'resnet1202_stochastic_depth'),
+  *('se_resnet20', 'se_resnet110'),
+)
+_SD = 'Huang et al. 2017, arXiv 1608.06993, table 2'
+PUBLISHED = {
+  **{
+    f'resnet{depth}': Published('He et al. 2015, table 6', cifar10=error)
+    for depth, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43), (1202, 7.93))
+  },
+  'resnet164': Published('He et al. 2016, arXiv 1603.05027, tables 2 and 4', 5.93, 25.16),
+  'resnet1001': Published('He et al. 2016, arXiv 1603.05027, table 4', 7.61, 27.82),
+  'resnet110_stochastic_depth': Published(_SD, 5.23, 24.58),
+  'resnet1202_stochastic_depth': Published(_SD, 4.91),
+  'resnet18': Published('DeVries and Taylor 2017, arXiv 1708.04552, README', 4.72, 22.46),
+}
 
+# Table 1: blocks of each of the four stages, and whether they are bottlenecks.
+IMAGENET_NETS = {
+  18: ((2, 2, 2, 2), False),
+  34: ((3, 4, 6, 3), False),
+  50: ((3, 4, 6, 3), True),
+  101: ((3, 4, 23, 3), True),
+  152: ((3, 8, 36, 3), True),
+}
+# He et al. 2016, table 4: CIFAR nets that are bottlenecks without saying so.
+BOTTLENECK_DEPTHS = (164, 1001)
+EXPANSION = 4  # table 1: a bottleneck ends in four times its width
 # How the shortcut changes its shape where the branch does.
 SHORTCUTS = (
   'pad',  # option A: every second pixel, zeros for the new channels
   'pool_pad',  # as the stochastic depth paper's code: 2x2 average pooling, then zeros
   'project',  # option B: a 1x1 convolution and batch normalisation
+  'project_all',  # option C: so at every block
+  'none',  # the plain nets
 )
+IMAGE_SIZES = {'cifar': 32, 'imagenet': 224, 'homework': 128}  # pixels, by stem
 
 
-class BasicBlock(nn.Module):
-  """Figure 2: two 3x3 convolutions and the shortcut, added, then ReLU."""
-
-  width: int
-  stride: int
-  shortcut: str
-  norm: layers.Norm
-  dtype: layers.Dtype
-  skips: bool  # whether a branch with a closed gate is left uncomputed
-
-  @nn.compact
-  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-
-    def branch(_: nn.Module, x: jax.Array) -> jax.Array:
-      y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-      y = nn.relu(self.norm(name='norm1')(y))
-      y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
-      return self.norm(name='norm2')(y)
-
-    total = stochastic_depth.residual(self, branch, x, self._shortcut(x), gates, skips=self.skips)
-    return nn.relu(total)
-
-  def _shortcut(self, x: jax.Array) -> jax.Array:
-    if x.shape[-1] == self.width and self.stride == 1:
-      return x
-    if self.shortcut == 'project':
-      x = layers.conv1x1(self.width, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
-      return self.norm(name='shortcut_norm')(x)
-    smaller = layers.average_pool if self.shortcut == 'pool_pad' else layers.subsample
-    return layers.pad_channels(smaller(x, self.stride), self.width)
-
-
-class ResNet(nn.Module):
-  """The CIFAR residual net of `depth` = 6n + 2 layers.
+class Block(nn.Module):
+  """What the basic block and the bottleneck share: shortcut + branch, then ReLU (figure 2).
 
   Attributes:
-    depth: number of weighted layers.
-    num_classes: size of the logits.
+    width: channels inside the branch.
+    stride: of the branch's 3x3 convolution (its first, where there are two).
+    groups: of that convolution (ResNeXt).
+    features: channels that the block ends in.
     shortcut: one of `SHORTCUTS`.
-    survival_probability: of the last block; below 1 the net has stochastic depth.
+    reduction: of squeeze-and-excitation; 0 for none.
+    norm: makes the batch normalisations.
+    skips: whether a branch with a closed gate is left uncomputed.
     dtype: of the activations.
   """
 
-  depth: int
+  width: int
+  stride: int
+  features: int
+  shortcut: str
+  norm: layers.Norm
+  groups: int = 1
+  reduction: int = 0
+  skips: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to `[..., height / stride, ..., self.features]`."""
+
+    def branch(block: 'Block', x: jax.Array) -> jax.Array:
+      # Of the block that is handed in: inside a conditional that is not `self`, whose statistics
+      # would silently not move.
+      y = block.branch(x)
+      return squeeze_excitation.after_branch(y, self.reduction, self.dtype)
+
+    shortcut = self._shortcut(x)
+    return nn.relu(stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips))
+
+  def branch(self, x: jax.Array) -> jax.Array:
+    """The convolutions, up to the addition."""
+    raise NotImplementedError
+
+  def _shortcut(self, x: jax.Array) -> jax.Array:
+    if self.shortcut == 'none':
+      shape = jax.eval_shape(lambda x: layers.subsample(x, self.stride), x).shape
+      return jnp.zeros((*shape[:-1], self.features), x.dtype)
+    same = x.shape[-1] == self.features and self.stride == 1
+    if self.shortcut == 'project_all' or (self.shortcut == 'project' and not same):
+      x = layers.conv1x1(self.features, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
+      return self.norm(name='shortcut_norm')(x)
+    smaller = layers.average_pool if self.shortcut == 'pool_pad' else layers.subsample
+    return x if same else layers.pad_channels(smaller(x, self.stride), self.features)
+
+
+class BasicBlock(Block):
+  """Figure 5, left: two 3x3 convolutions."""
+
+  def branch(self, x: jax.Array) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to the block's stride and features."""
+    y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
+    y = nn.relu(self.norm(name='norm1')(y))
+    y = layers.conv3x3(self.features, dtype=self.dtype, name='conv2')(y)
+    return self.norm(name='norm2')(y)
+
+
+class BottleneckBlock(Block):
+  """Figure 5, right: 1x1, 3x3 and 1x1.
+
+  The 3x3 convolution carries the stride, as in the code of the same group that the later papers
+  build on (fb.resnet.torch); the paper's own has it on the first 1x1.
+  """
+
+  def branch(self, x: jax.Array) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to the block's stride and features."""
+    y = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
+    y = nn.relu(self.norm(name='norm1')(y))
+    conv2 = functools.partial(layers.conv3x3, feature_group_count=self.groups)
+    y = conv2(self.width, self.stride, dtype=self.dtype, name='conv2')(y)
+    y = nn.relu(self.norm(name='norm2')(y))
+    y = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(y)
+    return self.norm(name='norm3')(y)
+
+
+class ResNet(nn.Module):
+  """A residual or plain net.
+
+  Attributes:
+    stage_sizes: blocks of each stage.
+    base_width: width of the first stage; it doubles from one stage to the next.
+    bottleneck: whether blocks are bottlenecks.
+    stem: `cifar` (3x3), `imagenet` (7x7 with stride 2, then 3x3 max pooling with stride 2) or
+      `homework` (7x7 with stride 2, padding 5 and a bias, then 2x2 max pooling).
+    hidden_features: of a layer with ReLU between pooling and classifier; 0 for none.
+    num_classes: size of the logits.
+    shortcut: one of `SHORTCUTS`.
+    squeeze_excitation: the reduction of its inner layer; 0 for none.
+    survival_probability: of the last block; below 1 the net has stochastic depth.
+    survival_decay: one of `stochastic_depth.DECAYS`.
+    dtype: of the activations.
+  """
+
+  stage_sizes: tuple[int, ...]
+  base_width: int = 16
+  bottleneck: bool = False
+  stem: str = 'cifar'
+  hidden_features: int = 0
   num_classes: int = 10
   shortcut: str = 'pad'
+  squeeze_excitation: int = 0
   survival_probability: float = 1.0
+  survival_decay: str = 'linear'
   dtype: layers.Dtype = jnp.float32
 
   def __post_init__(self) -> None:
     """Checks the fields.
 
     Raises:
-      InputError: an impossible depth or an unknown shortcut.
+      InputError: an unknown shortcut or stem, or an impossible size.
     """
-    if self.depth < 8 or (self.depth - 2) % 6:
-      raise InputError(f'a CIFAR ResNet has 6n + 2 layers (8, 14, 20, ...), not {self.depth}')
-    if self.shortcut not in SHORTCUTS:
-      raise InputError(f'model.shortcut is {self.shortcut!r}; it is one of {", ".join(SHORTCUTS)}')
-    stochastic_depth.check(self.survival_probability)
+    layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
+    layers.check_one_of('stem', self.stem, tuple(IMAGE_SIZES))
+    squeeze_excitation.check(self.squeeze_excitation, self.base_width)
+    stochastic_depth.check(self.survival_probability, self.survival_decay)
     super().__post_init__()
 
   @property
   def num_blocks(self) -> int:
     """Number of residual blocks, the leading axis of `gates`."""
-    return (self.depth - 2) // 2
+    return sum(self.stage_sizes)
+
+  @property
+  def image_size(self) -> int:
+    """Height and width, in pixels, of the images that the stem is made for."""
+    return IMAGE_SIZES[self.stem]
 
   @nn.compact
   def __call__(
@@ -111,22 +226,75 @@ class ResNet(nn.Module):
     """
     skips = train and gates is None
     if gates is None:
-      gates = stochastic_depth.draw(self, self.num_blocks, self.survival_probability, train)
+      gates = stochastic_depth.draw(self, train)
     norm = layers.batch_norm(train, self.dtype)
 
-    x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
-    x = nn.relu(norm(name='stem_norm')(x))
-    index = 0
-    for stage, width in enumerate((16, 32, 64), start=1):
-      for block in range(1, self.num_blocks // 3 + 1):
-        stride = 2 if stage > 1 and block == 1 else 1
-        x = BasicBlock(
-          width, stride, self.shortcut, norm, self.dtype, skips, name=f'stage{stage}_block{block}'
-        )(x, gates and gates.of_block(index))
-        index += 1
-    return layers.head(x, self.num_classes)
+    def make_block(stage: int, first: bool, name: str) -> Block:
+      width = self.base_width * 2**stage
+      return (BottleneckBlock if self.bottleneck else BasicBlock)(
+        width=width,
+        stride=2 if stage > 0 and first else 1,
+        features=width * EXPANSION if self.bottleneck else width,
+        shortcut=self.shortcut,
+        norm=norm,
+        reduction=self.squeeze_excitation,
+        skips=skips,
+        dtype=self.dtype,
+        name=name,
+      )
+
+    x = self._stem(images, norm)
+    x = stages.run(make_block, x, gates, self.stage_sizes)
+    return layers.head(x, self.num_classes, self.hidden_features)
+
+  def _stem(self, images: jax.Array, norm: layers.Norm) -> jax.Array:
+    if self.stem == 'cifar':
+      conv = layers.conv3x3(self.base_width, dtype=self.dtype, name='stem_conv')
+    else:
+      homework = self.stem == 'homework'
+      padding = ((5, 5), (5, 5)) if homework else ((3, 3), (3, 3))
+      conv = layers.conv(
+        self.base_width,
+        7,
+        2,
+        padding=padding,
+        use_bias=homework,
+        dtype=self.dtype,
+        name='stem_conv',
+      )
+    x = nn.relu(norm(name='stem_norm')(conv(images)))
+    if self.stem == 'imagenet':
+      return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x
 
 
-def from_name(depth: str, **fields: Any) -> ResNet:
+def from_name(
+  se: str | None, kind: str, depth: str, form: str | None, stochastic: str | None, **fields: Any
+) -> ResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  return ResNet(int(depth), **fields)
+  layout: dict[str, Any] = _layout(int(depth), form)
+  if kind == 'plain':
+    layout['shortcut'] = 'none'
+  if se:
+    # With projections, as the published counts of these nets have them (imgclsmob).
+    layout |= {'squeeze_excitation': 16, 'shortcut': 'project'}
+  if stochastic:  # section 4 of the stochastic depth paper, and its code's shortcut
+    layout |= {'survival_probability': 0.5, 'shortcut': 'pool_pad'}
+  return ResNet(**(layout | fields))
+
+
+def _layout(depth: int, form: str | None) -> dict[str, Any]:
+  if depth in IMAGENET_NETS and form != '_bottleneck':
+    sizes, bottleneck = IMAGENET_NETS[depth]
+    layout = {'stage_sizes': sizes, 'base_width': 64, 'bottleneck': bottleneck}
+    layout |= {'shortcut': 'project', 'stem': (form or '_cifar').removeprefix('_')}
+    return layout | ({'hidden_features': 128} if form == '_homework' else {})
+  if form in ('_imagenet', '_homework'):
+    known = ', '.join(map(str, IMAGENET_NETS))
+    raise InputError(f'an ImageNet ResNet has one of {known} layers, not {depth}')
+  bottleneck = form == '_bottleneck' or depth in BOTTLENECK_DEPTHS
+  stage_size = layers.blocks_a_stage(
+    'CIFAR ResNet', depth, layers_a_block=3 if bottleneck else 2, other_layers=2
+  )
+  shortcut = 'project' if bottleneck else 'pad'
+  return {'stage_sizes': (stage_size,) * 3, 'bottleneck': bottleneck, 'shortcut': shortcut}

@@ -5,7 +5,8 @@ depth. Nothing is rescaled while training; at test time each branch is multiplie
 probability (section 3, eq. 5), as in the authors' `ResidualDrop.lua`. A dropped branch is not
 computed, and its running statistics stay as they were.
 
-Every residual family takes this as its field `survival_probability`, that of its last block.
+Every residual family takes this as its fields `survival_probability`, that of its last block, and
+`survival_decay`.
 """
 
 from collections.abc import Callable
@@ -17,50 +18,65 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.errors import InputError
-from cifar_jax.models.layers import Gates, residual_sum
+from cifar_jax.models.layers import Gates, check_one_of, residual_sum
+
+DECAYS = ('linear', 'uniform')  # section 3: the survival falls with depth, or is the same for all
 
 
-def survival_probabilities(num_blocks: int, last: float) -> np.ndarray:
-  """Linear decay, eq. 4: `p_l = 1 - l / L * (1 - p_L)` for `l = 1 .. L`; float32 `[blocks]`."""
-  depth = np.arange(1, num_blocks + 1) / num_blocks
+def survival_probabilities(num_blocks: int, last: float, decay: str = 'linear') -> np.ndarray:
+  """The probability of each block, float32 `[blocks]`.
+
+  Args:
+    num_blocks: number of residual blocks, L.
+    last: survival probability of the last block, p_L.
+    decay: `linear`, eq. 4: `p_l = 1 - l / L * (1 - p_L)` for `l = 1 .. L`; or `uniform`: p_L.
+  """
+  depth = np.arange(1, num_blocks + 1) / num_blocks if decay == 'linear' else np.ones(num_blocks)
   return (1.0 - depth * (1.0 - last)).astype(np.float32)
 
 
-def gates(key: jax.Array | None, num_blocks: int, last: float) -> Gates:
+def gates(key: jax.Array | None, num_blocks: int, last: float, decay: str = 'linear') -> Gates:
   """Draws which blocks survive this mini-batch.
 
   Args:
     key: None at test time.
     num_blocks: number of residual blocks, L.
     last: survival probability of the last block, p_L.
+    decay: one of `DECAYS`.
 
   Returns:
     Gates `[blocks, 1]`: 0 or 1 in training, the survival probabilities at test time; the gradient
     follows the value.
   """
-  survival = jnp.asarray(survival_probabilities(num_blocks, last))[:, None]
+  survival = jnp.asarray(survival_probabilities(num_blocks, last, decay))[:, None]
   value = survival if key is None else jax.random.bernoulli(key, survival).astype(jnp.float32)
   return Gates(value, value, jnp.ones(num_blocks, jnp.float32))
 
 
-def check(last: float) -> None:
-  """Raises InputError unless `last`, the survival probability of the last block, is in (0, 1]."""
+def check(last: float, decay: str) -> None:
+  """Checks the fields that every residual family has.
+
+  Raises:
+    InputError: `last`, the survival probability of the last block, is not in (0, 1], or there is
+      no such decay.
+  """
   if not 0.0 < last <= 1.0:
     raise InputError(f'model.survival_probability is {last}; it must be above 0 and at most 1')
+  check_one_of('survival_decay', decay, DECAYS)
 
 
-def draw(module: nn.Module, num_blocks: int, last: float, train: bool) -> Gates | None:
-  """The gates a model uses when it is given none; None where every block always survives.
+def draw(net: Any, train: bool) -> Gates | None:
+  """The gates a net uses when it is given none; None where every block always survives.
 
   Args:
-    module: whose stream `drop_path` is drawn from, in training.
-    num_blocks: number of residual blocks, L.
-    last: survival probability of the last block, p_L.
+    net: a module with the fields `survival_probability` and `survival_decay` and the property
+      `num_blocks`; its stream `drop_path` is drawn from, in training.
     train: whether to draw, or to take the expectation.
   """
-  if last == 1.0:
+  if net.survival_probability == 1.0:
     return None
-  return gates(module.make_rng('drop_path') if train else None, num_blocks, last)
+  key = net.make_rng('drop_path') if train else None
+  return gates(key, net.num_blocks, net.survival_probability, net.survival_decay)
 
 
 def residual(

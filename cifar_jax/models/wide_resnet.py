@@ -1,8 +1,11 @@
-"""Wide Residual Networks: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 1, B(3, 3).
+"""Wide Residual Networks: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 1.
 
-Pre-activation basic blocks, k times as wide: 6n + 4 layers. As the authors' `wide-resnet.lua` has
-it, a block that changes the width activates once for both paths, dropout stands between the second
-BN-ReLU and the second convolution, and weights start from He's normal with fan-in.
+Pre-activation blocks, k times as wide. B(3, 3) is the paper's choice, 6n + 4 layers; `_b131` and
+the like are the other blocks of its study (table 2), named after their convolutions; the paper goes
+on calling n blocks a stage 6n + 4 layers, whatever is in them. As the
+authors' `wide-resnet.lua` has it, a block that changes the width activates once for both paths,
+dropout stands between the convolutions, after BN and ReLU, and weights start from He's normal with
+fan-in.
 """
 
 import functools
@@ -13,47 +16,89 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.squeeze_excitation as squeeze_excitation
+import cifar_jax.models.stages as stages
 import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models.published import Published
 
-GRAMMAR = 'wrn_{depth}_{widen_factor}, depth = 6n + 4'
-PATTERN = r'wrn_(?P<depth>\d+)_(?P<widen_factor>\d+)'
+GRAMMAR = '[se_]wrn_{depth}_{widen_factor}[_b{kernels}], depth = 6n + 4 for n blocks a stage'
+PATTERN = r'(?P<se>se_)?wrn_(?P<depth>\d+)_(?P<widen_factor>\d+)(?:_b(?P<kernels>[13]+))?'
 NAMES = (
-  *('wrn_16_4', 'wrn_16_8', 'wrn_16_10', 'wrn_22_8', 'wrn_28_10', 'wrn_28_12'),
-  *('wrn_40_1', 'wrn_40_2', 'wrn_40_4', 'wrn_40_8', 'wrn_40_10'),
+  *('wrn_16_1', 'wrn_16_2', 'wrn_16_4', 'wrn_16_8', 'wrn_16_10', 'wrn_16_12'),
+  *('wrn_22_1', 'wrn_22_2', 'wrn_22_4', 'wrn_22_8', 'wrn_22_10', 'wrn_22_12'),
+  *('wrn_28_1', 'wrn_28_2', 'wrn_28_4', 'wrn_28_8', 'wrn_28_10', 'wrn_28_12'),
+  *('wrn_40_1', 'wrn_40_2', 'wrn_40_4', 'wrn_40_8', 'wrn_40_10', 'wrn_40_12'),
+  *('wrn_40_2_b131', 'wrn_40_2_b31', 'wrn_40_2_b13', 'wrn_40_2_b311', 'wrn_22_2_b313'),
+  *('se_wrn_16_8', 'se_wrn_28_10'),
 )
+# Table 4 (ZCA, no dropout) where the median of five with mean and standard deviation (table 5 and
+# the authors' README) is not printed; table 2 for the blocks.
+PUBLISHED = {
+  'wrn_16_4': Published('Zagoruyko and Komodakis 2016, table 6', 5.02, 24.03),
+  'wrn_16_8': Published('Zagoruyko and Komodakis 2016, table 5', 4.27, 20.43),
+  'wrn_16_10': Published('Zagoruyko and Komodakis 2016, table 4', 4.56, 21.59),
+  'wrn_22_8': Published('Zagoruyko and Komodakis 2016, table 4', 4.38, 21.22),
+  'wrn_22_10': Published('Zagoruyko and Komodakis 2016, table 4', 4.44, 20.75),
+  'wrn_28_10': Published('Zagoruyko and Komodakis 2016, table 5', 4.00, 19.25),
+  'wrn_28_12': Published('Zagoruyko and Komodakis 2016, table 4', 4.33, 20.43),
+  'wrn_40_1': Published('Zagoruyko and Komodakis 2016, table 4', 6.85, 30.89),
+  'wrn_40_2': Published('Zagoruyko and Komodakis 2016, table 4', 5.33, 26.04),
+  'wrn_40_4': Published('Zagoruyko and Komodakis 2016, table 5', 4.53, 21.18),
+  'wrn_40_8': Published('Zagoruyko and Komodakis 2016, table 4', 4.66),
+  'wrn_28_2': Published('Zagoruyko and Komodakis 2016, table 2', 5.73),
+  'wrn_40_2_b131': Published('Zagoruyko and Komodakis 2016, table 2', 6.06),
+  'wrn_40_2_b31': Published('Zagoruyko and Komodakis 2016, table 2', 5.78),
+  'wrn_40_2_b13': Published('Zagoruyko and Komodakis 2016, table 2', 6.42),
+  'wrn_40_2_b311': Published('Zagoruyko and Komodakis 2016, table 2', 5.86),
+  'wrn_22_2_b313': Published('Zagoruyko and Komodakis 2016, table 2', 5.78),
+}
 
-conv3x3 = functools.partial(layers.conv3x3, kernel_init=layers.he_fan_in)
-conv1x1 = functools.partial(layers.conv1x1, kernel_init=layers.he_fan_in)
+conv = functools.partial(layers.conv, kernel_init=layers.he_fan_in)
 
 
 class WideBlock(nn.Module):
-  """BN, ReLU, 3x3 convolution, twice, with dropout before the second convolution."""
+  """BN, ReLU, convolution, as often as there are kernels, with dropout in between.
+
+  Attributes:
+    width: channels.
+    stride: of the first convolution.
+    kernels: sizes of the convolutions.
+    dropout: fraction of the activations dropped before every convolution but the first.
+    reduction: of squeeze-and-excitation; 0 for none.
+    norm: makes the batch normalisations.
+    train: whether dropout is drawn.
+    skips: whether a branch with a closed gate is left uncomputed.
+    dtype: of the activations.
+  """
 
   width: int
   stride: int
+  kernels: tuple[int, ...]
   dropout: float
+  reduction: int
   norm: layers.Norm
-  dtype: layers.Dtype
   train: bool
-  skips: bool  # whether a branch with a closed gate is left uncomputed
+  skips: bool
+  dtype: layers.Dtype
 
   @nn.compact
   def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    changes = x.shape[-1] != self.width
+    shortcut, changes = x, x.shape[-1] != self.width
     if changes:  # activated once, for both paths
       x = nn.relu(self.norm(name='norm1')(x))
-      shortcut = conv1x1(self.width, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
-    else:
-      shortcut = x
+      shortcut = conv(self.width, 1, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
 
-    def branch(_: nn.Module, x: jax.Array) -> jax.Array:
-      y = x if changes else nn.relu(self.norm(name='norm1')(x))
-      y = conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(y)
-      y = nn.relu(self.norm(name='norm2')(y))
-      y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
-      return conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
+    def branch(_: nn.Module, y: jax.Array) -> jax.Array:
+      for i, size in enumerate(self.kernels, start=1):
+        if i > 1 or not changes:
+          y = nn.relu(self.norm(name=f'norm{i}')(y))
+        if i > 1:
+          y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
+        stride = self.stride if i == 1 else 1
+        y = conv(self.width, size, stride, dtype=self.dtype, name=f'conv{i}')(y)
+      return squeeze_excitation.after_branch(y, self.reduction, self.dtype)
 
     return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
 
@@ -62,19 +107,25 @@ class WideResNet(nn.Module):
   """WRN-`depth`-`widen_factor`.
 
   Attributes:
-    depth: number of layers, 6n + 4.
+    depth: 6n + 4, n blocks a stage.
     widen_factor: k; the stages have 16k, 32k and 64k channels.
+    kernels: sizes of a block's convolutions.
     num_classes: size of the logits.
     dropout: fraction of the activations dropped inside each block, in [0, 1).
+    squeeze_excitation: the reduction of its inner layer; 0 for none.
     survival_probability: of the last block; below 1 the net has stochastic depth.
+    survival_decay: one of `stochastic_depth.DECAYS`.
     dtype: of the activations.
   """
 
   depth: int
   widen_factor: int
+  kernels: tuple[int, ...] = (3, 3)
   num_classes: int = 10
   dropout: float = 0.0
+  squeeze_excitation: int = 0
   survival_probability: float = 1.0
+  survival_decay: str = 'linear'
   dtype: layers.Dtype = jnp.float32
 
   def __post_init__(self) -> None:
@@ -83,19 +134,24 @@ class WideResNet(nn.Module):
     Raises:
       InputError: an impossible depth, widen factor or dropout.
     """
-    if self.depth < 10 or (self.depth - 4) % 6:
-      raise InputError(f'a WRN has 6n + 4 layers (10, 16, 22, 28, 40, ...), not {self.depth}')
+    _ = self.stage_size  # raises where the depth is impossible
     if self.widen_factor < 1:
       raise InputError(f'the widen factor of a WRN is at least 1, not {self.widen_factor}')
     if not 0.0 <= self.dropout < 1.0:
       raise InputError(f'model.dropout is {self.dropout}; it must be at least 0 and below 1')
-    stochastic_depth.check(self.survival_probability)
+    squeeze_excitation.check(self.squeeze_excitation, 16 * self.widen_factor)
+    stochastic_depth.check(self.survival_probability, self.survival_decay)
     super().__post_init__()
+
+  @property
+  def stage_size(self) -> int:
+    """Blocks of each of the three stages: the paper counts three projections as layers."""
+    return layers.blocks_a_stage('WRN', self.depth, layers_a_block=2, other_layers=4)
 
   @property
   def num_blocks(self) -> int:
     """Number of residual blocks, the leading axis of `gates`."""
-    return (self.depth - 4) // 2
+    return 3 * self.stage_size
 
   @nn.compact
   def __call__(
@@ -113,28 +169,33 @@ class WideResNet(nn.Module):
     """
     skips = train and gates is None
     if gates is None:
-      gates = stochastic_depth.draw(self, self.num_blocks, self.survival_probability, train)
+      gates = stochastic_depth.draw(self, train)
     norm = layers.batch_norm(train, self.dtype)
 
-    x = conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
-    index = 0
-    for stage, base_width in enumerate((16, 32, 64), start=1):
-      for block in range(1, self.num_blocks // 3 + 1):
-        x = WideBlock(
-          width=base_width * self.widen_factor,
-          stride=2 if stage > 1 and block == 1 else 1,
-          dropout=self.dropout,
-          norm=norm,
-          dtype=self.dtype,
-          train=train,
-          skips=skips,
-          name=f'stage{stage}_block{block}',
-        )(x, gates and gates.of_block(index))
-        index += 1
+    def make_block(stage: int, first: bool, name: str) -> WideBlock:
+      return WideBlock(
+        width=16 * 2**stage * self.widen_factor,
+        stride=2 if stage > 0 and first else 1,
+        kernels=self.kernels,
+        dropout=self.dropout,
+        reduction=self.squeeze_excitation,
+        norm=norm,
+        train=train,
+        skips=skips,
+        dtype=self.dtype,
+        name=name,
+      )
+
+    x = conv(16, 3, dtype=self.dtype, name='stem_conv')(images)
+    x = stages.run(make_block, x, gates, (self.stage_size,) * 3)
     x = nn.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
 
-def from_name(depth: str, widen_factor: str, **fields: Any) -> WideResNet:
+def from_name(
+  se: str | None, depth: str, widen_factor: str, kernels: str | None, **fields: Any
+) -> WideResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  return WideResNet(int(depth), int(widen_factor), **fields)
+  layout: dict[str, Any] = {'squeeze_excitation': 16} if se else {}
+  layout['kernels'] = tuple(map(int, kernels or '33'))
+  return WideResNet(int(depth), int(widen_factor), **(layout | fields))

@@ -11,11 +11,12 @@ import json
 import math
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import fill
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, batch_norm, conv2d, pad, relu
+from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
 
 class Layers:
@@ -30,10 +31,15 @@ class Layers:
     # In double precision, so that what differs is Flax's rounding alone.
     return torch.from_numpy(fill.array(path, shape)).double()
 
-  def conv(self, name: str, x: Tensor, width: int, stride: int = 1, size: int = 3) -> Tensor:
-    """A convolution without bias, of padding 1 if 3x3."""
-    kernel = self._fill(f'{name}/kernel', size, size, x.shape[1], width)
-    return conv2d(x, kernel.permute(3, 2, 0, 1), stride=stride, padding=size // 2)
+  def conv(
+    self, name: str, x: Tensor, width: int, stride: int = 1, size: int = 3, **fields: Any
+  ) -> Tensor:
+    """A convolution, padded to keep its size; `fields`: groups, padding, bias (none)."""
+    kernel = self._fill(f'{name}/kernel', size, size, x.shape[1] // fields.get('groups', 1), width)
+    if fields.pop('bias', False):
+      fields['bias'] = self._fill(f'{name}/bias', width)
+    fields = {'padding': size // 2} | fields
+    return conv2d(x, kernel.permute(3, 2, 0, 1), stride=stride, **fields)
 
   def norm(self, name: str, x: Tensor) -> Tensor:
     """Batch normalisation by running statistics."""
@@ -42,10 +48,19 @@ class Layers:
     )
     return batch_norm(x, mean, var, scale, bias, training=False, eps=1e-5)
 
+  def dense(self, name: str, x: Tensor, width: int) -> Tensor:
+    """A linear layer."""
+    return x @ self._fill(f'{name}/kernel', x.shape[1], width) + self._fill(f'{name}/bias', width)
+
   def head(self, x: Tensor) -> Tensor:
-    """Average pooling over the 8x8 map and ten classes."""
-    x = avg_pool2d(x, 8).flatten(1)
-    return x @ self._fill('head/kernel', x.shape[1], 10) + self._fill('head/bias', 10)
+    """Average pooling over the whole map and ten classes."""
+    return self.dense('head', x.mean((2, 3)), 10)
+
+  def squeeze_excitation(self, name: str, x: Tensor, reduction: int) -> Tensor:
+    """Hu et al. 2018, figure 3: the linear layers as 1x1 convolutions with biases."""
+    y = x.mean((2, 3), keepdim=True)
+    y = relu(self.conv(f'{name}/squeeze', y, x.shape[1] // reduction, size=1, bias=True))
+    return x * self.conv(f'{name}/excite', y, x.shape[1], size=1, bias=True).sigmoid()
 
 
 def units(n: int) -> Iterator[tuple[str, int, int]]:
@@ -79,6 +94,92 @@ def resnet(net: Layers, x: Tensor, n: int, shortcut: str, survival: float = 1.0)
   return net.head(x)
 
 
+def plain(net: Layers, x: Tensor, n: int) -> Tensor:
+  """He et al. 2015, section 4.2: no shortcuts."""
+  x = relu(net.norm('stem_norm', net.conv('stem_conv', x, 16)))
+  for name, stage, stride in units(n):
+    for i, s in ((1, stride), (2, 1)):
+      x = net.conv(f'{name}/conv{i}', x, 16 * 2 ** (stage - 1), s)
+      x = relu(net.norm(f'{name}/norm{i}', x))
+  return net.head(x)
+
+
+def bottlenecks(
+  net: Layers, x: Tensor, n: int, inner: int, outer: int, groups: int = 1, reduction: int = 0
+) -> Tensor:
+  """The units of fb.resnet.torch and of ResNeXt (figure 3c), projected where widths change."""
+  for name, stage, stride in units(n):
+    grow = 2 ** (stage - 1)
+    y = relu(net.norm(f'{name}/norm1', net.conv(f'{name}/conv1', x, inner * grow, size=1)))
+    y = net.conv(f'{name}/conv2', y, inner * grow, stride, groups=groups)
+    y = net.conv(f'{name}/conv3', relu(net.norm(f'{name}/norm2', y)), outer * grow, size=1)
+    y = net.norm(f'{name}/norm3', y)
+    if reduction:
+      y = net.squeeze_excitation(f'{name}/squeeze_excitation', y, reduction)
+    if x.shape[1] != outer * grow:
+      x = net.conv(f'{name}/shortcut_conv', x, outer * grow, stride, size=1)
+      x = net.norm(f'{name}/shortcut_norm', x)
+    x = relu(x + y)
+  return net.head(x)
+
+
+def resnet_bottleneck(net: Layers, x: Tensor, n: int) -> Tensor:
+  """The post-activation 164 and 1001 of He et al. 2016, but 9n + 2 layers."""
+  x = relu(net.norm('stem_norm', net.conv('stem_conv', x, 16)))
+  return bottlenecks(net, x, n, 16, 64)
+
+
+def resnext(net: Layers, x: Tensor, n: int, groups: int, width: int, reduction: int = 0) -> Tensor:
+  """Xie et al. 2017, section 5.4."""
+  x = relu(net.norm('stem_norm', net.conv('stem_conv', x, 64)))
+  return bottlenecks(net, x, n, groups * width, 256, groups, reduction)
+
+
+def resnet_of_stems(net: Layers, x: Tensor, stem: str) -> Tensor:
+  """Four stages of one basic block from 8 channels, as torchvision; or as the homework has it."""
+  homework = stem == 'homework'
+  x = net.conv('stem_conv', x, 8, 2, size=7, padding=5 if homework else 3, bias=homework)
+  x = relu(net.norm('stem_norm', x))
+  x = max_pool2d(x, 2) if homework else max_pool2d(x, 3, 2, 1)
+  for stage in range(4):
+    name, width, stride = f'stage{stage + 1}_block1', 8 * 2**stage, 2 if stage else 1
+    y = relu(net.norm(f'{name}/norm1', net.conv(f'{name}/conv1', x, width, stride)))
+    y = net.norm(f'{name}/norm2', net.conv(f'{name}/conv2', y, width))
+    if stage:
+      x = net.conv(f'{name}/shortcut_conv', x, width, stride, size=1)
+      x = net.norm(f'{name}/shortcut_norm', x)
+    x = relu(x + y)
+  if homework:
+    return net.dense('head', relu(net.dense('hidden', x.mean((2, 3)), 128)), 10)
+  return net.head(x)
+
+
+def preact_order(net: Layers, x: Tensor, n: int, order: str) -> Tensor:
+  """He et al. 2016, figure 4a to 4d, each unit written out."""
+  x = net.norm('stem_norm', net.conv('stem_conv', x, 16))
+  x = x if order == 'd' else relu(x)  # 4d: the first unit does, for both its paths
+  for name, stage, stride in units(n):
+    width = 16 * 2 ** (stage - 1)
+    new = x.shape[1] != width
+    y = relu(x) if order == 'd' else x
+    if order == 'd' and (new or name == 'stage1_block1'):
+      x = y
+    if new:
+      x = net.conv(f'{name}/shortcut_conv', x, width, stride, size=1)
+      x = x if order == 'b' else net.norm(f'{name}/shortcut_norm', x)
+    y = relu(net.norm(f'{name}/norm1', net.conv(f'{name}/conv1', y, width, stride)))
+    y = net.conv(f'{name}/conv2', y, width)
+    if order == 'a':
+      x = relu(x + net.norm(f'{name}/norm2', y))
+    elif order == 'b':
+      x = relu(net.norm(f'{name}/norm_sum', x + y))
+    elif order == 'c':
+      x = x + relu(net.norm(f'{name}/norm2', y))
+    else:
+      x = x + net.norm(f'{name}/norm2', y)
+  return net.head(relu(x) if order == 'd' else x)
+
+
 def preact_resnet(net: Layers, x: Tensor, n: int, bottleneck: bool = False) -> Tensor:
   """He et al. 2016, resnet-pre-act.lua: the stride is the first convolution's, 1x1 or 3x3."""
   x = net.conv('stem_conv', x, 16)
@@ -98,7 +199,7 @@ def preact_resnet(net: Layers, x: Tensor, n: int, bottleneck: bool = False) -> T
   return net.head(relu(net.norm('final_norm', x)))
 
 
-def wide_resnet(net: Layers, x: Tensor, n: int, k: int) -> Tensor:
+def wide_resnet(net: Layers, x: Tensor, n: int, k: int, kernels: str = '33') -> Tensor:
   """Zagoruyko and Komodakis 2016, wide-resnet.lua: activates for both paths at new widths only."""
   x = net.conv('stem_conv', x, 16)
   for name, stage, stride in units(n):
@@ -106,8 +207,10 @@ def wide_resnet(net: Layers, x: Tensor, n: int, k: int) -> Tensor:
     activated = relu(net.norm(f'{name}/norm1', x))
     if x.shape[1] != width:
       x = net.conv(f'{name}/shortcut_conv', activated, width, stride, size=1)
-    y = net.conv(f'{name}/conv1', activated, width, stride)
-    x = x + net.conv(f'{name}/conv2', relu(net.norm(f'{name}/norm2', y)), width)
+    y = net.conv(f'{name}/conv1', activated, width, stride, size=int(kernels[0]))
+    for i, size in enumerate(kernels[1:], 2):
+      y = net.conv(f'{name}/conv{i}', relu(net.norm(f'{name}/norm{i}', y)), width, size=int(size))
+    x = x + y
   return net.head(relu(net.norm('final_norm', x)))
 
 
@@ -161,6 +264,17 @@ NETS: dict[str, Callable[[Layers, Tensor], Tensor]] = {
   'resnet8 pool_pad': lambda net, x: resnet(net, x, 1, 'pool_pad'),
   'resnet8 project': lambda net, x: resnet(net, x, 1, 'project'),
   'resnet14 pool_pad survival 0.5': lambda net, x: resnet(net, x, 2, 'pool_pad', 0.5),
+  'plain14': lambda net, x: plain(net, x, 2),
+  'resnet20_bottleneck': lambda net, x: resnet_bottleneck(net, x, 2),
+  'resnext_20_4x2d': lambda net, x: resnext(net, x, 2, 4, 2),
+  'se_resnext_11_2x4d': lambda net, x: resnext(net, x, 1, 2, 4, reduction=16),
+  'resnet18_imagenet tiny': lambda net, x: resnet_of_stems(net, x, 'imagenet'),
+  'resnet18_homework tiny': lambda net, x: resnet_of_stems(net, x, 'homework'),
+  **{
+    f'preact_resnet14_order_{order}': lambda net, x, order=order: preact_order(net, x, 2, order)
+    for order in 'abcd'
+  },
+  'wrn_10_2_b131': lambda net, x: wide_resnet(net, x, 1, 2, '131'),
   'preact_resnet8': lambda net, x: preact_resnet(net, x, 1),
   'preact_resnet14': lambda net, x: preact_resnet(net, x, 2),
   'preact_resnet11_bottleneck': lambda net, x: preact_resnet(net, x, 1, bottleneck=True),

@@ -15,7 +15,8 @@ from data import fill
 
 from cifar_jax import models
 
-TORCH = json.loads((pathlib.Path(__file__).parent / 'data' / 'torch_nets.json').read_text())
+TORCH = json.loads((pathlib.Path(__file__).parent.parent / 'data' / 'torch_nets.json').read_text())
+TINY = {'stage_sizes': (1, 1, 1, 1), 'base_width': 8}
 # Net in `torch_nets.json`: name and fields of ours.
 NETS = {
   'resnet8 pad': ('resnet8', {'shortcut': 'pad'}),
@@ -25,6 +26,14 @@ NETS = {
     'resnet14',
     {'shortcut': 'pool_pad', 'survival_probability': 0.5},
   ),
+  'plain14': ('plain14', {}),
+  'resnet20_bottleneck': ('resnet20_bottleneck', {}),
+  'resnext_20_4x2d': ('resnext_20_4x2d', {}),
+  'se_resnext_11_2x4d': ('se_resnext_11_2x4d', {}),
+  'resnet18_imagenet tiny': ('resnet18_imagenet', TINY),
+  'resnet18_homework tiny': ('resnet18_homework', TINY),
+  **{f'preact_resnet14_order_{order}': (f'preact_resnet14_order_{order}', {}) for order in 'abcd'},
+  'wrn_10_2_b131': ('wrn_10_2_b131', {}),
   'preact_resnet8': ('preact_resnet8', {'shortcut': 'project'}),
   'preact_resnet14': ('preact_resnet14', {'shortcut': 'project'}),
   'preact_resnet11_bottleneck': ('preact_resnet11_bottleneck', {'shortcut': 'project'}),

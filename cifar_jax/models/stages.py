@@ -1,0 +1,66 @@
+"""The stages of a residual net: one block after another, equal ones scanned."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+
+from cifar_jax.models.layers import Gates
+
+# Equal blocks in a row from which on they are scanned: compiled once instead of once a block. A
+# shorter stage compiles fast enough, and unrolled it runs without the scan's copies.
+SCAN_FROM = 16
+
+
+class MakeBlock(Protocol):
+  """Makes a block of a stage (0, 1, ...); all but the first of a stage are equal."""
+
+  def __call__(self, stage: int, first: bool, name: str) -> Any:
+    """A Linen module that maps images and its own gates to images."""
+
+
+def run(
+  make_block: MakeBlock, x: jax.Array, gates: Gates | None, stage_sizes: Sequence[int]
+) -> jax.Array:
+  """Applies all the blocks of a net. To be called in a compact method.
+
+  The blocks are named `stage1_block1`, `stage1_block2`, ... Where a stage has more than `SCAN_FROM`
+  equal blocks, these are scanned: all but the first hold their parameters, statistics and recorded
+  activations stacked along a leading axis, under the name `stage1_rest`.
+
+  Args:
+    make_block: gives a block of the net.
+    x: `[batch, height, width, channels]`.
+    gates: of all blocks, with a leading axis of `sum(stage_sizes)`; or None.
+    stage_sizes: number of blocks in each stage.
+
+  Returns:
+    `[batch, height', width', channels']` of the dtype that the blocks give.
+  """
+  done = 0
+  for stage, size in enumerate(stage_sizes):
+    own = None if gates is None else Gates(*(gate[done : done + size] for gate in gates))
+    name = f'stage{stage + 1}'
+    x = make_block(stage, True, f'{name}_block1')(x, own and own.of_block(0))
+    if size > SCAN_FROM:
+      rest = make_block(stage, False, f'{name}_rest')
+      x = _scan(rest, x, own and Gates(*(gate[1:] for gate in own)), size - 1)
+    else:
+      for block in range(1, size):
+        x = make_block(stage, False, f'{name}_block{block + 1}')(x, own and own.of_block(block))
+    done += size
+  return x
+
+
+def _scan(block: nn.Module, x: jax.Array, gates: Gates | None, length: int) -> jax.Array:
+  def body(block: nn.Module, x: jax.Array, gates: Gates | None) -> tuple[jax.Array, None]:
+    return block(x, gates), None
+
+  scanned = nn.scan(
+    body,
+    variable_axes={'params': 0, 'batch_stats': 0, 'intermediates': 0},
+    split_rngs={'params': True, 'dropout': True},
+    length=length,
+  )
+  return scanned(block, x, gates)[0]
