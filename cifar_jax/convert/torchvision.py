@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from cifar_jax.convert.names import UNIT, Rename, Rules, table
 
-POINTWISE = r'.*\.fc\d'  # squeeze-and-excitation, in both
+# Squeeze-and-excitation of each.
+POINTWISE = r'.*\.block\.\d\.fc\d'
+KUANGLIU_POINTWISE = r'layer\d\.\d+\.fc\d'
 
 _BLOCK = 'layer{1}.{2-1}'
 _RESIDUAL = (
@@ -149,4 +151,4 @@ _KUANGLIU: dict[str, Rename] = {
   'densenet': _kuangliu_densenet,
 }
 FAMILIES = {family: Rules(rename, POINTWISE) for family, rename in _RENAMES.items()}
-KUANGLIU = {family: Rules(rename, POINTWISE) for family, rename in _KUANGLIU.items()}
+KUANGLIU = {family: Rules(rename, KUANGLIU_POINTWISE) for family, rename in _KUANGLIU.items()}
