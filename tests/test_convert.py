@@ -146,6 +146,9 @@ def test_other_float_types_nets_in_parallel_and_integers():
   state_dict = convert.to_state_dict(variables, model)
   parallel = {f'module.{name}': array.astype(np.float64) for name, array in state_dict.items()}
   assert_same(convert.to_variables(parallel, model), variables)
+  half = {name: array.astype(jnp.bfloat16) for name, array in state_dict.items()}
+  rounded = jax.tree.map(lambda x: np.float32(x.astype(jnp.bfloat16)), variables)
+  assert_same(convert.to_variables(half, model), rounded)
   with pytest.raises(InputError, match=r'head.bias of the state_dict is int32'):
     convert.to_variables(state_dict | {'head.bias': np.zeros(10, np.int32)}, model)
   with pytest.raises(InputError, match=r'1 missing .*head/bias'):

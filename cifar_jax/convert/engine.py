@@ -7,9 +7,15 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.traverse_util
+import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax.convert import files, layouts, pytorchcv, report, stages, torchvision
+import cifar_jax.convert.files as files
+import cifar_jax.convert.layouts as layouts
+import cifar_jax.convert.pytorchcv as pytorchcv
+import cifar_jax.convert.report as report
+import cifar_jax.convert.stages as stages
+import cifar_jax.convert.torchvision as torchvision
 from cifar_jax.convert.names import BATCHES, LEAVES, Rules
 from cifar_jax.errors import InputError
 
@@ -62,7 +68,7 @@ def to_variables(
     raise InputError(f'the state_dict is not of this model: {outcome}')
   flat = {}
   for name, place in places.items():
-    if not np.issubdtype(arrays[name].dtype, np.floating):
+    if not jnp.issubdtype(arrays[name].dtype, jnp.floating):
       raise InputError(f'{name} of the state_dict is {arrays[name].dtype}, not a float')
     flat[place.path] = place.layout.from_torch(arrays[name].astype(np.float32))
   return stages.stack(flax.traverse_util.unflatten_dict(flat), abstract)
