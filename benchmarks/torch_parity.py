@@ -1,0 +1,123 @@
+"""The same weights, the same logits: our nets beside public PyTorch implementations of them.
+
+  python benchmarks/torch_parity.py [MODEL ...]
+
+The rows are those of `torch_rows.py`, by default all. Each Torch net gets random weights and random
+batch statistics, `cifar_jax.convert` carries them over, and both nets classify random images in
+evaluation, in float32; the way back must give the same arrays to the bit. Prints a table and writes
+`results/torch_parity.json` next to this file.
+
+Needs PyTorch and pytorchcv (`pip install torch pytorchcv`; torchvision for the rows that name it),
+which nothing else here does.
+"""
+
+import importlib.metadata
+import json
+import pathlib
+import shlex
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+from torch import nn
+from torch_rows import ROWS, Row
+
+from cifar_jax import backend, convert, models, provenance
+
+TOLERANCE = 1e-4
+RESULT = pathlib.Path(__file__).parent / 'results' / 'torch_parity.json'
+
+
+def main() -> None:
+  """Compares every row, or those of the models that are named."""
+  backend.prepare()
+  told = provenance.describe(1)
+  names = sys.argv[1:] or [row.name for row in ROWS]
+  if unknown := set(names) - {row.name for row in ROWS}:
+    sys.exit(f'no row for {", ".join(sorted(unknown))}')
+  rows = [row for row in ROWS if row.name in names]
+  results = []
+  print(f'{"model":32}{"implementation":76}{"largest difference":>20}{"largest logit":>16}')
+  for row in rows:
+    result = compare(row)
+    results.append(result)
+    print(
+      f'{result["model"]:32}{result["implementation"]:76}'
+      f'{result["largest_difference"]:20.1e}{result["largest_logit"]:16.1f}'
+      f'  {row.note}{"" if result["round_trip_exact"] else "  ROUND TRIP DIFFERS"}',
+      flush=True,
+    )
+  packages = {row.rules for row in rows} | {'torch', 'safetensors'}
+  told['command'] = shlex.join(['python', 'benchmarks/torch_parity.py', *sys.argv[1:]])
+  told['versions'] |= {name: importlib.metadata.version(name) for name in sorted(packages)}
+  RESULT.write_text(json.dumps(told | {'tolerance': TOLERANCE, 'nets': results}, indent=2) + '\n')
+  if not all(r['largest_difference'] <= TOLERANCE and r['round_trip_exact'] for r in results):
+    sys.exit('some net is not the same')
+
+
+def compare(row: Row) -> dict[str, Any]:
+  """The largest difference between the logits of both nets, and what the way back gives."""
+  model = models.create(row.name, **row.fields)
+  size = getattr(model, 'image_size', 32)
+  images = np.random.RandomState(0).standard_normal((4, size, size, 3)).astype(np.float32)
+  batch = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+  net = row.torch_net()
+  randomize(net, batch)
+  with torch.no_grad():
+    expected = net(batch).numpy()
+  state_dict = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+  variables = convert.to_variables(state_dict, model, row.rules)
+  apply = jax.jit(lambda variables, images: model.apply(variables, images, train=False))
+  logits = np.asarray(apply(variables, images))
+  back = convert.to_state_dict(variables, model, row.rules)
+  counters = {name for name in back if name.endswith('num_batches_tracked')}
+  return {
+    'model': row.name,
+    'fields': dict(row.fields),
+    'implementation': row.implementation,
+    'note': row.note,
+    'largest_difference': float(np.max(np.abs(logits - expected))),
+    'largest_logit': float(np.max(np.abs(expected))),
+    'round_trip_exact': back.keys() == state_dict.keys()
+    and all(np.array_equal(back[name], state_dict[name]) for name in back.keys() - counters),
+  }
+
+
+@torch.no_grad()
+def randomize(net: nn.Module, batch: torch.Tensor) -> None:
+  """Random weights and statistics, the latter around the batch's own so that no logit explodes.
+
+  Args:
+    net: put into evaluation mode.
+    batch: float32 `[batch, 3, height, width]`.
+  """
+  torch.manual_seed(0)
+  net.eval()
+  hooks = []
+  for module in net.modules():
+    if isinstance(module, nn.Conv2d | nn.Linear):
+      nn.init.kaiming_normal_(module.weight)
+      if module.bias is not None:
+        nn.init.uniform_(module.bias, -0.5, 0.5)
+    elif isinstance(module, nn.BatchNorm2d):
+      nn.init.uniform_(module.weight, 0.5, 1.5)
+      nn.init.uniform_(module.bias, -0.5, 0.5)
+      hooks.append(module.register_forward_pre_hook(draw_statistics))
+  net(batch)
+  for hook in hooks:
+    hook.remove()
+
+
+def draw_statistics(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+  """Statistics of the inputs, off by up to half a deviation and half the variance."""
+  variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
+  shift = torch.empty_like(mean).uniform_(-0.5, 0.5)
+  norm.running_mean.copy_(mean + shift * variance.sqrt())
+  norm.running_var.copy_(variance * torch.empty_like(variance).uniform_(0.5, 1.5))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,163 @@
+"""What `torch_parity.py` compares: our nets, the public ones, and what has to differ in these."""
+
+import importlib
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+
+class Row(NamedTuple):
+  """A net on both sides.
+
+  Attributes:
+    name: of our model.
+    implementation: the function that makes the Torch net, `package.module:function`.
+    fields: of our model.
+    change: what has to differ in the Torch net to be the paper's, applied in place.
+    note: says so in the table.
+  """
+
+  name: str
+  implementation: str
+  fields: Mapping[str, Any] = types.MappingProxyType({})
+  change: Callable[[nn.Module], None] = lambda net: None
+  note: str = ''
+
+  @property
+  def rules(self) -> str:
+    """Whose names the Torch net has."""
+    return self.implementation.partition('.')[0]
+
+  def torch_net(self) -> nn.Module:
+    """The Torch net, with its own initial weights."""
+    module, _, function = self.implementation.partition(':')
+    net = getattr(importlib.import_module(module), function)()
+    self.change(net)
+    return net
+
+
+class PadShortcut(nn.Module):
+  """Option A of He et al. 2015: every second pixel, and zeros for the new channels."""
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, x.shape[1]))
+
+
+def pad_shortcuts(net: nn.Module) -> None:
+  for module in net.modules():
+    if hasattr(module, 'identity_conv'):
+      module.identity_conv = PadShortcut()
+
+
+def activate_both_paths(net: nn.Module) -> None:
+  """The appendix of He et al. 2016: the first unit activates before its paths part."""
+  unit = net.features.stage1.unit1
+
+  def forward(x: torch.Tensor) -> torch.Tensor:
+    y, activated = unit.body.conv1(x)
+    return unit.body.conv2(y) + activated
+
+  unit.forward = forward
+
+
+def stride_first(net: nn.Module) -> None:
+  """resnet-pre-act.lua: the 1x1 convolution of a bottleneck has the stride, not the 3x3."""
+  for stage in (net.features.stage2, net.features.stage3):
+    body = stage.unit1.body
+    body.conv1.conv.stride, body.conv2.conv.stride = (2, 2), (1, 1)
+
+
+class ShakeUnit(nn.Module):
+  """Gastaldi's unit: both branches and a shortcut of new width begin with a ReLU, none ends it."""
+
+  def __init__(self, unit: nn.Module) -> None:
+    super().__init__()
+    self.branch1, self.branch2 = unit.branch1, unit.branch2
+    if unit.resize_identity:
+      self.identity_branch = unit.identity_branch
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    activated = torch.relu(x)
+    shortcut = self.identity_branch(activated) if hasattr(self, 'identity_branch') else x
+    return shortcut + 0.5 * (self.branch1(activated) + self.branch2(activated))
+
+
+def move_relus(net: nn.Module) -> None:
+  net.features.init_block.activ = nn.Identity()
+  for stage in (net.features.stage1, net.features.stage2, net.features.stage3):
+    for name, unit in list(stage.named_children()):
+      setattr(stage, name, ShakeUnit(unit))
+  net.features.final_pool = nn.Sequential(nn.ReLU(), net.features.final_pool)
+
+
+def keep_widths(net: nn.Module) -> None:
+  """Huang et al. 2017 but for BC: 16 channels first, and transitions that keep their number."""
+  from pytorchcv.models.densenet import TransitionBlock
+  from pytorchcv.models.densenet_cifar import DenseSimpleUnit
+  from pytorchcv.models.preresnet import PreResActivation
+
+  width = 16
+  net.features.init_block = nn.Conv2d(3, width, 3, padding=1, bias=False)
+  for stage in (net.features.stage1, net.features.stage2, net.features.stage3):
+    for name, _ in list(stage.named_children()):
+      if name.startswith('trans'):
+        setattr(stage, name, TransitionBlock(width, width))
+      else:
+        setattr(stage, name, DenseSimpleUnit(width, width + 12, dropout_rate=0.0))
+        width += 12
+  net.features.post_activ = PreResActivation(width)
+  net.output = nn.Linear(width, 10)
+
+
+CV = 'pytorchcv.models.'
+TV = 'torchvision.models:'
+IMAGENET = {'num_classes': 1000}
+ROWS = (
+  Row('alexnet_one_tower_imagenet', f'{TV}alexnet', IMAGENET),
+  Row('vgg11_bn_imagenet', f'{CV}vgg:bn_vgg11b', IMAGENET),
+  Row('vgg16_imagenet', f'{TV}vgg16', IMAGENET),
+  Row('googlenet_imagenet', f'{TV}googlenet', IMAGENET | {'auxiliary': True}),
+  Row('resnet20', f'{CV}resnet_cifar:resnet20_cifar10', {}, pad_shortcuts, 'with option A'),
+  Row('resnet20', f'{CV}resnet_cifar:resnet20_cifar10', {'shortcut': 'project'}),
+  Row(
+    'preact_resnet110',
+    f'{CV}preresnet_cifar:preresnet110_cifar10',
+    {'shortcut': 'pad'},
+    lambda net: (activate_both_paths(net), pad_shortcuts(net)),
+    'first unit activated for both paths, option A',
+  ),
+  Row(
+    'preact_resnet110',
+    f'{CV}preresnet_cifar:preresnet110_cifar10',
+    change=activate_both_paths,
+    note='first unit activated for both paths',
+  ),
+  Row(
+    'preact_resnet164',
+    f'{CV}preresnet_cifar:preresnet164bn_cifar10',
+    {},
+    stride_first,
+    'stride in the first convolution of a unit',
+  ),
+  Row('wrn_16_10', f'{CV}wrn_cifar:wrn16_10_cifar10', {'dropout': 0.3}),
+  Row('pyramidnet110_a48', f'{CV}pyramidnet_cifar:pyramidnet110_a48_cifar10'),
+  Row('pyramidnet164_a270_bottleneck', f'{CV}pyramidnet_cifar:pyramidnet164_a270_bn_cifar10'),
+  Row(
+    'shake_shake_26_2x32d',
+    f'{CV}shakeshakeresnet_cifar:shakeshakeresnet26_2x32d_cifar10',
+    change=move_relus,
+    note='ReLUs where shakeshake.lua has them',
+  ),
+  Row(
+    'densenet_40_12',
+    f'{CV}densenet_cifar:densenet40_k12_cifar10',
+    change=keep_widths,
+    note='16 channels first, no compression',
+  ),
+  Row('densenet_bc_100_12', f'{CV}densenet_cifar:densenet100_k12_bc_cifar10'),
+  Row('efficientnet_b0_imagenet', f'{CV}efficientnet:efficientnet_b0b', IMAGENET),
+)

@@ -1,0 +1,24 @@
+"""Weights from PyTorch and back: names, layouts and batch statistics.
+
+A state_dict is a mapping of dotted names to NumPy arrays, or the path of a safetensors file. By
+the rules `own` its names are those of our layers (`stage1_block1.conv1.weight`); by others those
+of a public implementation, so that its weights give our nets its logits.
+
+  variables = convert.to_variables('resnet20.safetensors', model, rules='pytorchcv')
+  logits = model.apply(variables, images, train=False)
+"""
+
+from cifar_jax.convert.engine import compare, rule_names, to_state_dict, to_variables
+from cifar_jax.convert.report import Misshapen, Report
+from cifar_jax.convert.stages import stack, unstack
+
+__all__ = [
+  'Misshapen',
+  'Report',
+  'compare',
+  'rule_names',
+  'stack',
+  'to_state_dict',
+  'to_variables',
+  'unstack',
+]
