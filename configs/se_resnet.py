@@ -2,9 +2,9 @@
 
   python -m cifar_jax.main --config configs/se_resnet.py:name=se_resnet110
 
-Published error, as others quote it for want of the paper's own table: 5.21 % for SE-ResNet-110 on CIFAR-10,
-against 6.37 without. The reduction is 16 (section 6.1); otherwise the recipe is that of the net
-that it is put into, ResNet's here (configs/resnet.py).
+Published error, as others quote it for want of the paper's own table: 5.21 % for SE-ResNet-110 on
+CIFAR-10, against 6.37 without. The reduction is 16 (section 6.1); otherwise the recipe is that of
+the net that it is put into, ResNet's here (configs/resnet.py).
 """
 
 from ml_collections import ConfigDict
