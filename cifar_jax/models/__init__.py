@@ -16,9 +16,19 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+from cifar_jax.models import (
+  alexnet,
+  preact_resnet,
+  pyramidnet,
+  resnet,
+  shake_shake,
+  vgg,
+  wide_resnet,
+)
 
 FAMILIES: tuple[ModuleType, ...] = (
+  alexnet,
+  vgg,
   resnet,
   preact_resnet,
   wide_resnet,
@@ -69,14 +79,16 @@ def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[s
       raise InputError(f'model {name} has no field {field!r}; its fields are {allowed}')
 
 
-def abstract_variables(model: nn.Module, image_size: int = 32) -> Any:
+def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:
   """The shapes and dtypes of a model's variables, without making any of them.
 
   Args:
     model: a module that `create` gave.
-    image_size: height and width of the images, in pixels.
+    image_size: height and width of the images, in pixels; by default those that the model is made
+      for, 32 where it does not say.
   """
-  images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+  size = image_size or getattr(model, 'image_size', 32)
+  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
   return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 
