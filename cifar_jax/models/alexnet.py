@@ -25,32 +25,13 @@ HEADS = ('linear', 'mlp')  # how `classifier` ends: one layer, or 4096-4096-clas
 normal_001 = nn.initializers.normal(0.01)
 
 
-class Convolution(NamedTuple):
-  """One of the five, figure 2.
-
-  Attributes:
-    size: of its kernel, in pixels.
-    grouped: whether it sees the maps of its own tower only.
-    positive: whether its biases start at 1, to feed its ReLUs (section 5; Caffe's replica could
-      only train from 0.1).
-    normalized: whether local response normalisation follows (section 3.5).
-    pooled: whether max pooling follows (section 3.5).
-  """
-
-  size: int
-  grouped: bool = False
-  positive: bool = False
-  normalized: bool = False
-  pooled: bool = False
-
-
-CONVOLUTIONS = (
-  Convolution(11, normalized=True, pooled=True),  # stride 4
-  Convolution(5, grouped=True, positive=True, normalized=True, pooled=True),
-  Convolution(3),
-  Convolution(3, grouped=True, positive=True),
-  Convolution(3, grouped=True, positive=True, pooled=True),
-)
+# The five convolutions, counted from 1, as figure 2 and section 3.5 have them.
+KERNEL_SIZES = (11, 5, 3, 3, 3)  # pixels; the first has a stride of 4
+WITHIN_TOWER = (2, 4, 5)  # see the maps of their own tower only
+NORMALIZED = (1, 2)
+POOLED = (1, 2, 5)
+# Section 5: biases that start at 1 to feed the ReLUs; Caffe's replica could only train from 0.1.
+POSITIVE = (2, 4, 5)
 
 
 class Form(NamedTuple):
@@ -217,23 +198,23 @@ class AlexNet(nn.Module):
     """
     form = FORMS[self.form]
     x = images
-    for i, (width, layer) in enumerate(zip(form.widths, CONVOLUTIONS, strict=True), start=1):
-      padding = form.stem_padding if i == 1 else layer.size // 2
+    for i, (width, size) in enumerate(zip(form.widths, KERNEL_SIZES, strict=True), start=1):
+      padding = form.stem_padding if i == 1 else size // 2
       x = nn.Conv(
         width,
-        (layer.size, layer.size),
+        (size, size),
         strides=4 if i == 1 else 1,
         padding=((padding, padding),) * 2,
-        feature_group_count=self.groups if layer.grouped else 1,
+        feature_group_count=self.groups if i in WITHIN_TOWER else 1,
         kernel_init=normal_001 if form.gaussian else layers.uniform_fan_in,
-        bias_init=nn.initializers.constant(1.0 if form.gaussian and layer.positive else 0.0),
+        bias_init=nn.initializers.constant(1.0 if form.gaussian and i in POSITIVE else 0.0),
         dtype=self.dtype,
         name=f'conv{i}',
       )(x)
       x = nn.relu(x)
-      if self.local_response_norm and layer.normalized:
+      if self.local_response_norm and i in NORMALIZED:
         x = layers.local_response_norm(x)
-      if layer.pooled:
+      if i in POOLED:
         x = nn.max_pool(x, (form.window, form.window), strides=(2, 2))
     return classifier(
       x,
