@@ -17,15 +17,19 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import (
+  alexnet,
   preact_resnet,
   pyramidnet,
   resnet,
   resnext,
   shake_shake,
+  vgg,
   wide_resnet,
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
+  alexnet,
+  vgg,
   resnet,
   preact_resnet,
   wide_resnet,

@@ -167,6 +167,26 @@ def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
   return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
 
 
+def local_response_norm(x: jax.Array) -> jax.Array:
+  """Local response normalisation: Krizhevsky et al. 2012, section 3.3.
+
+  Each value is divided by `(k + alpha * s) ** beta`, where `s` is the sum of the squares of the
+  n channels around it at its pixel, fewer at the ends; k = 2, n = 5, alpha = 1e-4, beta = 0.75.
+  Alpha multiplies the sum, as the paper has it; Torch and Caffe multiply the mean, so that theirs
+  would have to be 5e-4 for the same net.
+
+  Args:
+    x: `[batch, height, width, channels]` of any float dtype; squared and summed in float32.
+
+  Returns:
+    An array of the shape and dtype of `x`.
+  """
+  wide = x.astype(jnp.float32)
+  padding = ((0, 0), (0, 0), (0, 0), (2, 2))
+  total = jax.lax.reduce_window(wide * wide, 0.0, jax.lax.add, (1, 1, 1, 5), (1, 1, 1, 1), padding)
+  return (wide * (2.0 + 1e-4 * total) ** -0.75).astype(x.dtype)
+
+
 def subsample(x: jax.Array, stride: int) -> jax.Array:
   """Every `stride`-th pixel of `[batch, height, width, channels]` (ResNet's option A)."""
   return x[:, ::stride, ::stride]
