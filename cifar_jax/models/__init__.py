@@ -16,14 +16,24 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+from cifar_jax.models import (
+  efficientnet,
+  googlenet,
+  preact_resnet,
+  pyramidnet,
+  resnet,
+  shake_shake,
+  wide_resnet,
+)
 
 FAMILIES: tuple[ModuleType, ...] = (
+  googlenet,
   resnet,
   preact_resnet,
   wide_resnet,
   pyramidnet,
   shake_shake,
+  efficientnet,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}

@@ -121,15 +121,16 @@ def conv3x3(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
   The padding is written out because `SAME` at stride 2 pads only below and to the right, which
   shifts every tap by a pixel against the papers' nets.
   """
-  return _conv(features, 3, stride, **fields)
+  return conv(features, 3, stride, **fields)
 
 
 def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
   """A 1x1 convolution without bias."""
-  return _conv(features, 1, stride, **fields)
+  return conv(features, 1, stride, **fields)
 
 
-def _conv(features: int, size: int, stride: int, **fields: Any) -> nn.Conv:
+def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
+  """A convolution of an odd size without bias, padded by half of it; `fields` are `nn.Conv`'s."""
   padding = ((size // 2, size // 2),) * 2
   defaults: dict[str, Any] = {'use_bias': False, 'kernel_init': he_fan_out, 'padding': padding}
   return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
