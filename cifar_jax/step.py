@@ -31,7 +31,9 @@ def make_train_step(
   """The jitted training step.
 
   Args:
-    model: takes float32 images and gives float32 logits.
+    model: takes float32 images and gives float32 logits. Logits that it sows besides, in the
+      collection `auxiliary_logits`, add their loss times its `auxiliary_weight` to what is
+      minimised, and nothing to the metrics.
     tx: the optimizer.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32 ones.
@@ -60,10 +62,13 @@ def make_train_step(
         batch,
         train=True,
         rngs=keys.module_streams(key, state.step),
-        mutable=['batch_stats'],
+        mutable=['batch_stats', 'auxiliary_logits'],
       )
       example_losses = loss_fn(logits, targets)
-      return jnp.mean(example_losses), (example_losses, logits, updates)
+      loss = jnp.mean(example_losses)
+      for auxiliary in jax.tree.leaves(updates.get('auxiliary_logits', {})):
+        loss += model.auxiliary_weight * jnp.mean(loss_fn(auxiliary, targets))
+      return loss, (example_losses, logits, updates)
 
     (loss, (example_losses, logits, updates)), gradient = jax.value_and_grad(
       mean_loss, has_aux=True

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from cifar_jax.errors import InputError
 from cifar_jax.models import (
   alexnet,
+  efficientnet,
+  googlenet,
   preact_resnet,
   pyramidnet,
   resnet,
@@ -30,12 +32,14 @@ from cifar_jax.models import (
 FAMILIES: tuple[ModuleType, ...] = (
   alexnet,
   vgg,
+  googlenet,
   resnet,
   preact_resnet,
   wide_resnet,
   resnext,
   pyramidnet,
   shake_shake,
+  efficientnet,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}

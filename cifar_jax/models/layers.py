@@ -132,7 +132,7 @@ def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
 
 
 def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
-  """A `size` x `size` convolution, as `conv3x3`; `fields` are those of `nn.Conv`."""
+  """A convolution of odd size without bias, padded by half of it; `fields` are `nn.Conv`'s."""
   padding = ((size // 2, size // 2),) * 2
   defaults: dict[str, Any] = {'use_bias': False, 'kernel_init': he_fan_out, 'padding': padding}
   return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))

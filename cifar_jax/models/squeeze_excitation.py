@@ -1,10 +1,11 @@
 """Squeeze-and-Excitation Networks: Hu et al. 2018, arXiv 1709.01507, section 3.
 
-Each channel is multiplied by a gate computed from the means of all channels. The residual families
-take it at the end of their branches, before the addition (figure 3), as the field
-`squeeze_excitation`: the reduction ratio r, 16 in the paper.
+Any block may weigh its channels by what it sees of the whole map. The residual families have it at
+the end of the branch (figure 3), with a sixteenth of its channels and ReLU; EfficientNet after its depthwise
+convolution, with a quarter of the block's input channels and swish.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -16,12 +17,12 @@ from cifar_jax.errors import InputError
 
 
 class SqueezeExcitation(nn.Module):
-  """Global mean, dense, activation, dense, sigmoid: one factor for each image and channel.
+  """Scales each channel by a factor in (0, 1), two dense layers of the channels' means.
 
   Attributes:
-    features: width of the layer in between.
-    activation: that follows it.
-    dtype: of the dense layers; the means and the factors are float32.
+    features: width of the layer between, at least 1.
+    activation: after it.
+    dtype: of the activations; the means are taken in float32.
   """
 
   features: int
@@ -32,10 +33,9 @@ class SqueezeExcitation(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to the same shape and dtype."""
     y = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
-    y = layers.conv1x1(self.features, use_bias=True, dtype=self.dtype, name='squeeze')(y)
-    y = self.activation(y)
-    y = layers.conv1x1(x.shape[-1], use_bias=True, dtype=self.dtype, name='excite')(y)
-    return (x.astype(jnp.float32) * nn.sigmoid(y.astype(jnp.float32))).astype(x.dtype)
+    dense = functools.partial(nn.Dense, kernel_init=layers.he_fan_out, dtype=self.dtype)
+    y = self.activation(dense(self.features, name='squeeze')(y))
+    return x * nn.sigmoid(dense(x.shape[-1], name='excite')(y))
 
 
 def check(reduction: int, width: int) -> None:
