@@ -16,12 +16,22 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+from cifar_jax.models import (
+  densenet,
+  fractalnet,
+  preact_resnet,
+  pyramidnet,
+  resnet,
+  shake_shake,
+  wide_resnet,
+)
 
 FAMILIES: tuple[ModuleType, ...] = (
   resnet,
   preact_resnet,
   wide_resnet,
+  fractalnet,
+  densenet,
   pyramidnet,
   shake_shake,
 )
