@@ -18,7 +18,9 @@ import jax.numpy as jnp
 from cifar_jax.errors import InputError
 from cifar_jax.models import (
   alexnet,
+  densenet,
   efficientnet,
+  fractalnet,
   googlenet,
   preact_resnet,
   pyramidnet,
@@ -37,6 +39,8 @@ FAMILIES: tuple[ModuleType, ...] = (
   preact_resnet,
   wide_resnet,
   resnext,
+  densenet,
+  fractalnet,
   pyramidnet,
   shake_shake,
   efficientnet,
