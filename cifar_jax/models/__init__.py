@@ -16,13 +16,21 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+from cifar_jax.models import (
+  deformable,
+  preact_resnet,
+  pyramidnet,
+  resnet,
+  shake_shake,
+  wide_resnet,
+)
 
 FAMILIES: tuple[ModuleType, ...] = (
   resnet,
   preact_resnet,
   wide_resnet,
   pyramidnet,
+  deformable,
   shake_shake,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)

@@ -5,6 +5,7 @@ maps of 32, 16 and 8 pixels, global average pooling, a linear classifier: 6n + 2
 are option A, the paper's choice on CIFAR, unless told otherwise.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -36,15 +37,16 @@ class BasicBlock(nn.Module):
   norm: layers.Norm
   dtype: layers.Dtype
   skips: bool  # whether a branch with a closed gate is left uncomputed
+  conv3x3: Callable[..., nn.Module] = layers.conv3x3
 
   @nn.compact
   def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
 
     def branch(_: nn.Module, x: jax.Array) -> jax.Array:
-      y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
+      y = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
       y = nn.relu(self.norm(name='norm1')(y))
-      y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
+      y = self.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
       return self.norm(name='norm2')(y)
 
     total = stochastic_depth.residual(self, branch, x, self._shortcut(x), gates, skips=self.skips)
@@ -95,6 +97,11 @@ class ResNet(nn.Module):
     """Number of residual blocks, the leading axis of `gates`."""
     return (self.depth - 2) // 2
 
+  def conv3x3_of(self, stage: int) -> Callable[..., nn.Module]:
+    """What makes the branches' convolutions in `stage`, 1 to 3; for subclasses to replace."""
+    del stage
+    return layers.conv3x3
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -121,7 +128,14 @@ class ResNet(nn.Module):
       for block in range(1, self.num_blocks // 3 + 1):
         stride = 2 if stage > 1 and block == 1 else 1
         x = BasicBlock(
-          width, stride, self.shortcut, norm, self.dtype, skips, name=f'stage{stage}_block{block}'
+          width,
+          stride,
+          self.shortcut,
+          norm,
+          self.dtype,
+          skips,
+          self.conv3x3_of(stage),
+          name=f'stage{stage}_block{block}',
         )(x, gates and gates.of_block(index))
         index += 1
     return layers.head(x, self.num_classes)
