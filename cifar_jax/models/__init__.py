@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from cifar_jax.errors import InputError
 from cifar_jax.models import (
   alexnet,
+  deformable,
   densenet,
   efficientnet,
   fractalnet,
@@ -43,6 +44,7 @@ FAMILIES: tuple[ModuleType, ...] = (
   fractalnet,
   pyramidnet,
   shake_shake,
+  deformable,
   efficientnet,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)

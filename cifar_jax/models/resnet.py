@@ -8,6 +8,7 @@ The plain nets are the same without their shortcuts; `se_` puts squeeze-and-exci
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -87,6 +88,7 @@ class Block(nn.Module):
     reduction: of squeeze-and-excitation; 0 for none.
     norm: makes the batch normalisations.
     skips: whether a branch with a closed gate is left uncomputed.
+    conv3x3: makes the branch's 3x3 convolutions.
     dtype: of the activations.
   """
 
@@ -98,6 +100,7 @@ class Block(nn.Module):
   groups: int = 1
   reduction: int = 0
   skips: bool = False
+  conv3x3: Callable[..., nn.Module] = layers.conv3x3
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
@@ -134,9 +137,9 @@ class BasicBlock(Block):
 
   def branch(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to the block's stride and features."""
-    y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
+    y = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
     y = nn.relu(self.norm(name='norm1')(y))
-    y = layers.conv3x3(self.features, dtype=self.dtype, name='conv2')(y)
+    y = self.conv3x3(self.features, dtype=self.dtype, name='conv2')(y)
     return self.norm(name='norm2')(y)
 
 
@@ -151,7 +154,7 @@ class BottleneckBlock(Block):
     """Maps `[batch, height, width, channels]` to the block's stride and features."""
     y = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
     y = nn.relu(self.norm(name='norm1')(y))
-    conv2 = functools.partial(layers.conv3x3, feature_group_count=self.groups)
+    conv2 = functools.partial(self.conv3x3, feature_group_count=self.groups)
     y = conv2(self.width, self.stride, dtype=self.dtype, name='conv2')(y)
     y = nn.relu(self.norm(name='norm2')(y))
     y = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(y)
@@ -210,6 +213,11 @@ class ResNet(nn.Module):
     """Height and width, in pixels, of the images that the stem is made for."""
     return IMAGE_SIZES[self.stem]
 
+  def conv3x3_of(self, stage: int) -> Callable[..., nn.Module]:
+    """What makes the branches' 3x3 convolutions in `stage`, from 0; for subclasses to replace."""
+    del stage
+    return layers.conv3x3
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -239,6 +247,7 @@ class ResNet(nn.Module):
         norm=norm,
         reduction=self.squeeze_excitation,
         skips=skips,
+        conv3x3=self.conv3x3_of(stage),
         dtype=self.dtype,
         name=name,
       )
@@ -272,23 +281,24 @@ def from_name(
   se: str | None, kind: str, depth: str, form: str | None, stochastic: str | None, **fields: Any
 ) -> ResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  layout: dict[str, Any] = _layout(int(depth), form)
+  fixed = layout(int(depth), form)
   if kind == 'plain':
-    layout['shortcut'] = 'none'
+    fixed['shortcut'] = 'none'
   if se:
     # With projections, as the published counts of these nets have them (imgclsmob).
-    layout |= {'squeeze_excitation': 16, 'shortcut': 'project'}
+    fixed |= {'squeeze_excitation': 16, 'shortcut': 'project'}
   if stochastic:  # section 4 of the stochastic depth paper, and its code's shortcut
-    layout |= {'survival_probability': 0.5, 'shortcut': 'pool_pad'}
-  return ResNet(**(layout | fields))
+    fixed |= {'survival_probability': 0.5, 'shortcut': 'pool_pad'}
+  return ResNet(**(fixed | fields))
 
 
-def _layout(depth: int, form: str | None) -> dict[str, Any]:
+def layout(depth: int, form: str | None = None) -> dict[str, Any]:
+  """The fields of a net that its depth and form settle; raises InputError for impossible ones."""
   if depth in IMAGENET_NETS and form != '_bottleneck':
     sizes, bottleneck = IMAGENET_NETS[depth]
-    layout = {'stage_sizes': sizes, 'base_width': 64, 'bottleneck': bottleneck}
-    layout |= {'shortcut': 'project', 'stem': (form or '_cifar').removeprefix('_')}
-    return layout | ({'hidden_features': 128} if form == '_homework' else {})
+    fixed = {'stage_sizes': sizes, 'base_width': 64, 'bottleneck': bottleneck}
+    fixed |= {'shortcut': 'project', 'stem': (form or '_cifar').removeprefix('_')}
+    return fixed | ({'hidden_features': 128} if form == '_homework' else {})
   if form in ('_imagenet', '_homework'):
     known = ', '.join(map(str, IMAGENET_NETS))
     raise InputError(f'an ImageNet ResNet has one of {known} layers, not {depth}')

@@ -1,8 +1,8 @@
 """Squeeze-and-Excitation Networks: Hu et al. 2018, arXiv 1709.01507, section 3.
 
 Any block may weigh its channels by what it sees of the whole map. The residual families have it at
-the end of the branch (figure 3), with a sixteenth of its channels and ReLU; EfficientNet after its depthwise
-convolution, with a quarter of the block's input channels and swish.
+the end of the branch (figure 3), with a sixteenth of its channels and ReLU; EfficientNet after its
+depthwise convolution, with a quarter of the block's input channels and swish.
 """
 
 import functools
