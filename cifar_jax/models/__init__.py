@@ -16,7 +16,14 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import preact_resnet, pyramidnet, resnet, shake_shake, wide_resnet
+from cifar_jax.models import (
+  preact_resnet,
+  pyramidnet,
+  resnet,
+  shake_resnext,
+  shake_shake,
+  wide_resnet,
+)
 
 FAMILIES: tuple[ModuleType, ...] = (
   resnet,
@@ -24,6 +31,7 @@ FAMILIES: tuple[ModuleType, ...] = (
   wide_resnet,
   pyramidnet,
   shake_shake,
+  shake_resnext,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
