@@ -27,6 +27,7 @@ from cifar_jax.models import (
   pyramidnet,
   resnet,
   resnext,
+  shake_resnext,
   shake_shake,
   vgg,
   wide_resnet,
@@ -44,6 +45,7 @@ FAMILIES: tuple[ModuleType, ...] = (
   fractalnet,
   pyramidnet,
   shake_shake,
+  shake_resnext,
   deformable,
   efficientnet,
 )

@@ -1,11 +1,17 @@
-"""Shake-Shake regularization: Gastaldi 2017, arXiv 1705.07485.
+"""Shake-Shake regularization: Gastaldi 2017, arXiv 1705.07485, on CIFAR-10.
 
-Two residual branches mixed by a random coefficient: alpha in the forward pass, another, beta, in
-the backward pass (section 2). The net is 26 layers deep: three stages of four blocks. As the
-author's `shakeshake.lua` has it, each branch begins with its ReLU and ends with BN, nothing follows
-the addition, and the stem has no ReLU.
+Residual branches mixed by random coefficients, others in the backward than in the forward pass:
+how they are drawn is in `shake_coefficients`. The net (section 2.1) is 26 layers deep: three stages
+of four blocks. As the author's `shakeshakeblock.lua` has it, each branch begins with its ReLU and
+ends with BN, nothing follows the addition, and the stem has no ReLU.
+
+Section 5 takes parts away. Net A has no shortcuts (`skip`); B is A with one convolution a branch
+and twice the blocks (`branch_convs`); C is A without norms (`norm`), 14 layers deep, its alpha kept
+within [0.4, 0.6] (`alpha_range`).
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -13,68 +19,48 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.shake_coefficients as shake_coefficients
 from cifar_jax.errors import InputError
+from cifar_jax.models.published import Published
+from cifar_jax.models.shake_coefficients import draw_gates
 
-GRAMMAR = 'shake_shake_26_2x{base_width}d'
-PATTERN = r'shake_shake_26_2x(?P<base_width>\d+)d'
-NAMES = tuple(f'shake_shake_26_2x{width}d' for width in (32, 64, 96, 112))
-
-BLOCKS_A_STAGE = 4  # 26 layers: 3 stages of 4 blocks of 2 convolutions, stem and classifier
-FORWARD = ('even', 'shake')
-BACKWARD = ('even', 'shake', 'keep')
-LEVELS = ('image', 'batch')
-
-
-def draw_gates(
-  key: jax.Array, num_blocks: int, batch_size: int, forward: str, backward: str, level: str
-) -> layers.Gates:
-  """Draws the coefficients of one training pass, as the rows of the paper's table 1.
-
-  Args:
-    key: split into one for alpha and one for beta, which are independent.
-    num_blocks: number of blocks; each has its own coefficients.
-    batch_size: images in the batch.
-    forward: `even` (0.5) or `shake` (uniform in [0, 1]).
-    backward: `even`, `shake` (drawn anew) or `keep` (the forward pass's own).
-    level: `image` (a coefficient for each image) or `batch` (one for all).
-
-  Returns:
-    Gates whose `forward` and `backward` are float32 `[blocks, 2, batch]` (or `[blocks, 2]` at
-    level `batch`), alpha and 1 - alpha, beta and 1 - beta.
-  """
-  shape = (num_blocks, batch_size) if level == 'image' else (num_blocks,)
-  alpha_key, beta_key = jax.random.split(key)
-
-  def coefficients(mode: str, key: jax.Array) -> jax.Array:
-    first = jax.random.uniform(key, shape) if mode == 'shake' else jnp.full(shape, 0.5)
-    return jnp.stack([first, 1.0 - first], axis=1)
-
-  alpha = coefficients(forward, alpha_key)
-  beta = alpha if backward == 'keep' else coefficients(backward, beta_key)
-  return layers.Gates(alpha, beta, jnp.ones(num_blocks))
+GRAMMAR = 'shake_shake_{depth}_{branches}x{base_width}d, depth = 6n + 2'
+PATTERN = r'shake_shake_(?P<depth>\d+)_(?P<branches>\d+)x(?P<base_width>\d+)d'
+PUBLISHED = {
+  'shake_shake_26_2x32d': Published('arXiv 1705.07485, table 1, S-S-I', cifar10=3.55),
+  'shake_shake_26_2x64d': Published('arXiv 1705.07485, table 1, S-S-I', cifar10=2.98),
+  'shake_shake_26_2x96d': Published('arXiv 1705.07485, table 1, S-S-I', cifar10=2.86),
+  # Cubuk et al. 2018's run without AutoAugment, which the author's README adds to his table.
+  'shake_shake_26_2x112d': Published('arXiv 1805.09501, S-S-I', cifar10=2.82),
+}
+NAMES = tuple(PUBLISHED)
 
 
-def even_gates(num_blocks: int) -> layers.Gates:
-  """The gates of test time: 0.5 for each branch, `[blocks, 2]`."""
-  half = jnp.full((num_blocks, 2), 0.5)
-  return layers.Gates(half, half, jnp.ones(num_blocks))
+class NoNorm(nn.Module):
+  """In the place of batch normalisation: leaves what it is given as it is."""
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `[...]` to itself."""
+    return x
 
 
 class ShakeBranch(nn.Module):
-  """ReLU, 3x3 convolution, BN, ReLU, 3x3 convolution, BN."""
+  """ReLU, 3x3 convolution, BN, as many times as there are convolutions."""
 
   width: int
   stride: int
   norm: layers.Norm
   dtype: layers.Dtype
+  convs: int = 2
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(nn.relu(x))
-    y = nn.relu(self.norm(name='norm1')(y))
-    y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
-    return self.norm(name='norm2')(y)
+    for i in range(1, self.convs + 1):
+      stride = self.stride if i == 1 else 1
+      conv = layers.conv3x3(self.width, stride, dtype=self.dtype, name=f'conv{i}')
+      x = self.norm(name=f'norm{i}')(conv(nn.relu(x)))
+    return x
 
 
 class ShakeShortcut(nn.Module):
@@ -104,61 +90,79 @@ class ShakeShortcut(nn.Module):
 
 
 class ShakeBlock(nn.Module):
-  """The shortcut and two branches, mixed by the block's gates."""
+  """The shortcut, where there is one, and the branches, mixed by the block's gates."""
 
-  width: int
-  stride: int
-  norm: layers.Norm
-  dtype: layers.Dtype
+  branch: Callable[..., nn.Module]
+  shortcut: Callable[..., nn.Module]  # where the shape changes
+  branches: int
+  skip: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, gates: layers.Gates) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    fields = (self.width, self.stride, self.norm, self.dtype)
-    branches = tuple(ShakeBranch(*fields, name=f'branch{i}')(x) for i in (1, 2))
-    same = x.shape[-1] == self.width
-    shortcut = x if same else ShakeShortcut(*fields, name='shortcut')(x)
+    """Maps `[batch, height, width, channels]` to the shape that `branch` gives it."""
+    branches = tuple(self.branch(name=f'branch{i}')(x) for i in range(1, self.branches + 1))
+    if not self.skip:
+      shortcut = jnp.zeros_like(branches[0])
+    elif x.shape == branches[0].shape:
+      shortcut = x
+    else:
+      shortcut = self.shortcut(name='shortcut')(x)
     return layers.residual_sum(shortcut, branches, gates)
 
 
 class ShakeShake(nn.Module):
-  """Shake-Shake-26 2x`base_width`d.
+  """Shake-Shake-`depth` `branches`x`base_width`d.
 
   Attributes:
+    depth: number of weighted layers, along one branch of each block.
+    branches: branches a block.
     base_width: channels of the first stage; the others have twice and four times as many.
     num_classes: size of the logits.
-    forward: one of `FORWARD`.
-    backward: one of `BACKWARD`.
-    level: one of `LEVELS`.
+    forward: one of `shake_coefficients.FORWARD`.
+    backward: one of `shake_coefficients.BACKWARD`.
+    level: one of `shake_coefficients.LEVELS`.
+    alpha_range: ends of the forward pass's coefficient.
+    skip: whether blocks have shortcuts.
+    norm: whether there is batch normalisation. Convolutions have no bias either way: the author's
+      code takes it from all of them.
+    branch_convs: convolutions a branch, 1 or 2.
     dtype: of the activations.
   """
 
+  depth: int
+  branches: int
   base_width: int
   num_classes: int = 10
   forward: str = 'shake'
   backward: str = 'shake'
   level: str = 'image'
+  alpha_range: tuple[float, float] = (0.0, 1.0)
+  skip: bool = True
+  norm: bool = True
+  branch_convs: int = 2
   dtype: layers.Dtype = jnp.float32
 
   def __post_init__(self) -> None:
     """Checks the fields.
 
     Raises:
-      InputError: an odd width, or an unknown mode.
+      InputError: an impossible depth or width, or coefficients that cannot be drawn.
     """
+    if self.branch_convs not in (1, 2):
+      raise InputError(f'model.branch_convs is {self.branch_convs}; it is 1 or 2')
+    if self.depth < 8 or (self.depth - 2) % 6:
+      raise InputError(f'a Shake-Shake net has 6n + 2 layers (8, 14, 20, 26), not {self.depth}')
     if self.base_width < 2 or self.base_width % 2:
       raise InputError(f'the width of a Shake-Shake branch is even, not {self.base_width}')
-    for field, known in (('forward', FORWARD), ('backward', BACKWARD), ('level', LEVELS)):
-      if getattr(self, field) not in known:
-        raise InputError(
-          f'model.{field} is {getattr(self, field)!r}; it is one of {", ".join(known)}'
-        )
+    shake_coefficients.check(
+      self.forward, self.backward, self.level, self.branches, self.alpha_range
+    )
     super().__post_init__()
 
   @property
   def num_blocks(self) -> int:
     """Number of residual blocks, the leading axis of `gates`."""
-    return 3 * BLOCKS_A_STAGE
+    return (self.depth - 2) // self.branch_convs
 
   @nn.compact
   def __call__(
@@ -169,35 +173,35 @@ class ShakeShake(nn.Module):
     Args:
       images: float32 `[batch, height, width, 3]`, normalised.
       train: whether batch statistics and gates are drawn.
-      gates: `[blocks, 2]` or `[blocks, 2, batch]`, in place of those that the model draws.
+      gates: `[blocks, branches]` or `[blocks, branches, batch]`, in place of those that the model
+        draws.
 
     Returns:
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self._draw(images.shape[0], train)
-    norm = layers.batch_norm(train, self.dtype)
+      key = self.make_rng('shake') if train else None
+      mode = (self.forward, self.backward, self.level, self.branches, self.alpha_range)
+      gates = draw_gates(key, self.num_blocks, images.shape[0], *mode)
+    norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else NoNorm
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
     x = norm(name='stem_norm')(x)
+    blocks_a_stage = self.num_blocks // 3
     for index in range(self.num_blocks):
-      stage, block = divmod(index, BLOCKS_A_STAGE)
+      stage, block = divmod(index, blocks_a_stage)
+      stride = 2 if stage > 0 and block == 0 else 1
+      fields = (self.base_width * 2**stage, stride, norm, self.dtype)
       x = ShakeBlock(
-        width=self.base_width * 2**stage,
-        stride=2 if stage > 0 and block == 0 else 1,
-        norm=norm,
-        dtype=self.dtype,
+        branch=functools.partial(ShakeBranch, *fields, self.branch_convs),
+        shortcut=functools.partial(ShakeShortcut, *fields),
+        branches=self.branches,
+        skip=self.skip,
         name=f'stage{stage + 1}_block{block + 1}',
       )(x, gates.of_block(index))
     return layers.head(nn.relu(x), self.num_classes)
 
-  def _draw(self, batch_size: int, train: bool) -> layers.Gates:
-    if not train:
-      return even_gates(self.num_blocks)
-    key = self.make_rng('shake')
-    return draw_gates(key, self.num_blocks, batch_size, self.forward, self.backward, self.level)
 
-
-def from_name(base_width: str, **fields: Any) -> ShakeShake:
-  """The net of a name that matches `PATTERN`; raises InputError for an impossible width."""
-  return ShakeShake(int(base_width), **fields)
+def from_name(depth: str, branches: str, base_width: str, **fields: Any) -> ShakeShake:
+  """The net of a name that matches `PATTERN`; raises InputError for an impossible one."""
+  return ShakeShake(int(depth), int(branches), int(base_width), **fields)
