@@ -27,7 +27,7 @@ from cifar_jax.models.shake_coefficients import TABLE_1
 # By `net`: its name, the width and the mode where none is given, the model's fields. The first two
 # are the author's commands for each data set; a, b and c are the nets of section 5, in the mode
 # that is the best of a and the only shaken one of c.
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, int, str, dict]] = {
   'resnet': ('shake_shake_26_{branches}x{width}d', 96, 'S-S-I', {}),
   'resnext': ('shake_shake_resnext_29_{branches}x4x{width}d', 64, 'S-E-I', {}),
   'a': ('shake_shake_26_{branches}x{width}d', 32, 'S-E-I', {'skip': False}),

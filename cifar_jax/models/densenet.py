@@ -156,7 +156,7 @@ class DenseNet(nn.Module):
     dense_layer, transition = remat(DenseLayer), remat(Transition)
 
     width = 2 * self.growth_rate if self.bc else 16
-    features = (layers.conv3x3(width, dtype=self.dtype, name='stem_conv')(images),)
+    features: tuple[Any, ...] = (layers.conv3x3(width, dtype=self.dtype, name='stem_conv')(images),)
     for stage in range(1, NUM_BLOCKS + 1):
       for layer in range(1, (self.depth - 4) // (6 if self.bc else 3) + 1):
         name = f'stage{stage}_layer{layer}'

@@ -178,7 +178,7 @@ class EfficientNet(nn.Module):
         raise InputError(f'model.{field} is {getattr(self, field)}; it is above 0')
     if not 0.0 <= self.dropout < 1.0:
       raise InputError(f'model.dropout is {self.dropout}; it is at least 0 and below 1')
-    stochastic_depth.check(self.survival_probability)
+    stochastic_depth.check(self.survival_probability, 'linear')
     super().__post_init__()
 
   def blocks(self) -> list[Block]:

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+import cifar_jax.models.convolution as convolution
 from cifar_jax.errors import InputError
 
 Norm = Callable[..., nn.Module]
@@ -134,7 +135,12 @@ def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
 def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
   """A convolution of odd size without bias, padded by half of it; `fields` are `nn.Conv`'s."""
   padding = ((size // 2, size // 2),) * 2
-  defaults: dict[str, Any] = {'use_bias': False, 'kernel_init': he_fan_out, 'padding': padding}
+  defaults: dict[str, Any] = {
+    'use_bias': False,
+    'kernel_init': he_fan_out,
+    'padding': padding,
+    'conv_general_dilated': convolution.conv_general_dilated,
+  }
   return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
 
 

@@ -6,11 +6,13 @@ from typing import Any, Protocol
 import flax.linen as nn
 import jax
 
+import cifar_jax.models.convolution as convolution
 from cifar_jax.models.layers import Gates
 
-# Equal blocks in a row from which on they are scanned: compiled once instead of once a block. A
-# shorter stage compiles fast enough, and unrolled it runs without the scan's copies.
-SCAN_FROM = 16
+# A stage of more blocks than this is scanned: compiled once instead of once a block. Shorter ones
+# compile fast enough, and unrolled they run without a scan's copies; both are measured in
+# benchmarks/results/compile_time.json.
+SCAN_FROM = 64
 
 
 class MakeBlock(Protocol):
@@ -55,7 +57,8 @@ def run(
 
 def _scan(block: nn.Module, x: jax.Array, gates: Gates | None, length: int) -> jax.Array:
   def body(block: nn.Module, x: jax.Array, gates: Gates | None) -> tuple[jax.Array, None]:
-    return block(x, gates), None
+    with convolution.scanned():
+      return block(x, gates), None
 
   scanned = nn.scan(
     body,

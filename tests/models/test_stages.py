@@ -90,4 +90,4 @@ def test_scanned_blocks_differ_in_their_weights_and_in_their_dropout(monkeypatch
 
 def test_only_deep_stages_are_scanned():
   scanned = lambda name: 'stage1_rest' in models.abstract_variables(models.create(name))['params']  # noqa: E731
-  assert scanned('resnet110') and not scanned('resnet56')
+  assert scanned('preact_resnet1001') and not scanned('resnet164')
