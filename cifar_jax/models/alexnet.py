@@ -21,9 +21,9 @@ from cifar_jax.errors import InputError
 from cifar_jax.models.published import Published
 
 HEADS = ('linear', 'mlp')  # how `classifier` ends: one layer, or 4096-4096-classes
+HIDDEN_WIDTH = 4096
 # Section 5: a Gaussian of deviation 0.01 in every layer.
 normal_001 = nn.initializers.normal(0.01)
-
 
 # The five convolutions, counted from 1, as figure 2 and section 3.5 have them.
 KERNEL_SIZES = (11, 5, 3, 3, 3)  # pixels; the first has a stride of 4
@@ -140,7 +140,7 @@ def classifier(
   bias_init = nn.initializers.constant(hidden_bias)
   x = jnp.reshape(x, (x.shape[0], -1))
   for i in (1, 2):
-    x = nn.relu(dense(4096, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
+    x = nn.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
     x = nn.Dropout(dropout, deterministic=not train)(x)
   return dense(num_classes, name='head')(x.astype(jnp.float32))
 

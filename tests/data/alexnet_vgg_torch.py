@@ -1,7 +1,8 @@
 """Makes `alexnet_vgg_torch.json`: logits of AlexNet and VGG in Torch, to compare ours with.
 
 Written from the papers (AlexNet's figure 2 and section 3.3, VGG's table 1) and not from
-`cifar_jax`; the weights are filled by the names of the Flax layers. In evaluation mode.
+`cifar_jax`; the weights are filled by the names of the Flax layers. In evaluation mode. Hidden
+layers and the stages of VGG are narrower than the papers', as the tests then make ours.
 
 Run by hand with PyTorch 2.13 installed: `python tests/data/alexnet_vgg_torch.py`.
 """
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, relu
 from torch_nets import Layers
+
+HIDDEN_WIDTH = 64
+VGG_WIDTHS = (8, 16, 32, 64, 64)
 
 
 class Biased(Layers):
@@ -57,21 +61,24 @@ def alexnet_imagenet(net: Biased, x: Tensor) -> Tensor:
   x = relu(net.conv('conv3', x, 384))
   x = relu(net.conv('conv4', x, 384, groups=2))
   x = max_pool2d(relu(net.conv('conv5', x, 256, groups=2)), 3, 2)
-  x = relu(net.dense('hidden1', flat(x), 4096))
-  x = relu(net.dense('hidden2', x, 4096))
+  x = relu(net.dense('hidden1', flat(x), HIDDEN_WIDTH))
+  x = relu(net.dense('hidden2', x, HIDDEN_WIDTH))
   return net.dense('head', x, 10)
 
 
-def vgg(net: Biased, x: Tensor, stages: tuple[str, ...], lrn: bool = False) -> Tensor:
-  """Table 1 with batch normalisation and one linear layer; '331' is a stage with a 1x1 last."""
-  for stage, (sizes, width) in enumerate(zip(stages, (64, 128, 256, 512, 512), strict=True), 1):
+def vgg(net: Biased, x: Tensor, stages: tuple[str, ...], lrn=False, mlp=False) -> Tensor:
+  """Table 1 with batch normalisation; '331' is a stage with a 1x1 last."""
+  for stage, (sizes, width) in enumerate(zip(stages, VGG_WIDTHS, strict=True), 1):
     for i, size in enumerate(sizes, 1):
       x = net.conv(f'stage{stage}_conv{i}', x, width, size=int(size))
       x = relu(net.norm(f'stage{stage}_norm{i}', x))
     if lrn and stage == 1:
       x = normalized(x)
     x = max_pool2d(x, 2)
-  return net.dense('head', flat(x), 10)
+  x = flat(x)
+  if mlp:
+    x = relu(net.dense('hidden2', relu(net.dense('hidden1', x, HIDDEN_WIDTH)), HIDDEN_WIDTH))
+  return net.dense('head', x, 10)
 
 
 # Id: the net, our name and fields, pixels. 63 leave AlexNet's last map one pixel.
@@ -95,6 +102,12 @@ NETS = {
     'vgg16_c_bn',
     {},
     32,
+  ),
+  'vgg13_bn head mlp': (
+    lambda net, x: vgg(net, x, ('33', '33', '33', '33', '33'), mlp=True),
+    'vgg13_bn',
+    {'head': 'mlp'},
+    64,  # so that the order of the flattened map matters
   ),
 }
 
