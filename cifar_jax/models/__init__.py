@@ -77,10 +77,15 @@ def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: A
       return family.from_name(
         **match.groupdict(), num_classes=num_classes, dtype=DTYPES[dtype], **fields
       )
+  raise InputError(f'unknown model {name!r}; {_nearest(name)}')
+
+
+def _nearest(name: str) -> str:
+  """The nearest names and their families' grammars; all grammars where nothing is near."""
   near = difflib.get_close_matches(name, NAMES, n=3)
-  hint = f'; nearest: {", ".join(near)}' if near else ''
-  grammars = '; '.join(family.GRAMMAR for family in FAMILIES)
-  raise InputError(f'unknown model {name!r}{hint} (names are {grammars})')
+  families = [family for family in FAMILIES if set(near) & set(family.NAMES)]
+  grammars = '; '.join(family.GRAMMAR for family in families or FAMILIES)
+  return f'nearest: {", ".join(near)} (grammar: {grammars})' if near else f'names are {grammars}'
 
 
 def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[str, Any]) -> None:
@@ -93,14 +98,16 @@ def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[s
       raise InputError(f'model {name} has no field {field!r}; its fields are {allowed}')
 
 
-def abstract_variables(model: nn.Module, image_size: int = 32) -> Any:
+def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:
   """The shapes and dtypes of a model's variables, without making any of them.
 
   Args:
     model: a module that `create` gave.
-    image_size: height and width of the images, in pixels.
+    image_size: height and width of the images, in pixels; by default those that the model is made
+      for, 32 where it does not say.
   """
-  images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+  size = image_size or getattr(model, 'image_size', 32)
+  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
   return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 
