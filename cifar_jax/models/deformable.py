@@ -73,10 +73,9 @@ def deform_conv2d(
       raise InputError(f'the shape of {what} is {array.shape}; it must be {shape}')
 
   def by_tap(array: jax.Array, numbers: int) -> jax.Array:
-    # In float32 at least: bfloat16 has nothing between 16 and 16.125.
-    array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
     return array.reshape(*maps, groups, taps, numbers).swapaxes(-3, -2)
 
+  # The grid is float32 and makes the sum so: bfloat16 has nothing between 16 and 16.125.
   samples = bilinear(x, by_tap(offsets, 2) + grid[:, :, :, None])
   if mask is not None:
     samples *= by_tap(mask, 1)
