@@ -55,6 +55,7 @@ def test_data_imports_only_itself_and_the_errors():
 @pytest.mark.parametrize('name', FAMILIES)
 def test_a_family_imports_only_what_families_share(name):
   shared = {'cifar_jax.errors', 'cifar_jax.models', 'cifar_jax.models.layers',
+            'cifar_jax.models.published', 'cifar_jax.models.shake_drop',
             'cifar_jax.models.stochastic_depth'}  # fmt: skip
   assert imported(f'cifar_jax.models.{name}') <= shared
 

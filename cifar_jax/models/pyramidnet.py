@@ -1,8 +1,9 @@
-"""Deep Pyramidal Residual Networks: Han et al. 2017, arXiv 1610.02915 (additive).
+"""Deep Pyramidal Residual Networks: Han et al. 2017, arXiv 1610.02915.
 
-The width grows a little at every block instead of doubling at each stage: from 16 to 16 + alpha
-over N blocks (eq. 2). A unit is BN, conv, BN, ReLU, conv, BN (figure 6d): no first ReLU, one more
-BN at the end; the shortcut is never projected, new channels are zero (figure 5b).
+The width grows a little at every block instead of doubling at each stage: from 16 over N blocks,
+by an equal share of alpha (additive, eq. 2) or by an equal factor (multiplicative, eq. 3). A unit
+is BN, conv, BN, ReLU, conv, BN (figure 6d): no first ReLU, one more BN at the end; the shortcut is
+never projected, new channels are zero (figure 5).
 """
 
 import math
@@ -13,35 +14,69 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.shake_drop as shake_drop
 import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models.published import Published
 
-GRAMMAR = (
-  'pyramidnet{depth}_a{alpha}, depth = 6n + 2; pyramidnet{depth}_a{alpha}_bottleneck, 9n + 2'
+GRAMMAR = 'pyramidnet{depth}_{a or mul_}{alpha}, depth = 6n + 2; with _bottleneck, 9n + 2'
+PATTERN = (
+  r'pyramidnet(?P<depth>\d+)_(?:a|(?P<growth>mul)_)(?P<alpha>\d+(?:\.\d+)?)'
+  r'(?P<bottleneck>_bottleneck)?'
 )
-PATTERN = r'pyramidnet(?P<depth>\d+)_a(?P<alpha>\d+)(?P<bottleneck>_bottleneck)?'
-NAMES = (
-  *('pyramidnet110_a48', 'pyramidnet110_a84', 'pyramidnet110_a270'),
-  *(f'pyramidnet164_a{alpha}_bottleneck' for alpha in (48, 84, 270)),
-  *(f'pyramidnet{d}_a{a}_bottleneck' for d, a in ((200, 240), (236, 220), (272, 200))),
+PUBLISHED = {
+  name: Published("Han et al. 2017, table 4 and the authors' README", *errors)
+  for name, *errors in (
+    ('pyramidnet110_mul_4.75', 4.62, 23.16),
+    ('pyramidnet110_a48', 4.62, 23.31),
+    ('pyramidnet110_mul_8', 4.50, 20.94),
+    ('pyramidnet110_a84', 4.27, 20.21),
+    ('pyramidnet110_mul_27', 4.06, 18.79),
+    ('pyramidnet110_a270', 3.73, 18.25),
+    ('pyramidnet164_a48_bottleneck', 4.21, 19.52),
+    ('pyramidnet164_a84_bottleneck', 3.96, 18.32),
+    ('pyramidnet164_a270_bottleneck', 3.48, 17.01),
+    ('pyramidnet200_a240_bottleneck', 3.44, 16.51),
+    ('pyramidnet236_a220_bottleneck', 3.40, 16.37),
+    ('pyramidnet272_a200_bottleneck', 3.31, 16.35),
+  )
+}
+NAMES = tuple(PUBLISHED)
+
+GROWTHS = ('add', 'mul')
+# How the shortcut changes its shape where the branch does.
+SHORTCUTS = (
+  'pad',  # 2x2 average pooling, then zeros: no parameters, and an identity from end to end
+  'project',  # a 1x1 convolution as in the pre-activation nets, so in nearly every unit
+  'mixed',  # a projection where the resolution changes, zeros elsewhere
 )
 
 
-def widths(num_blocks: int, alpha: int) -> list[int]:
-  """The width of each block: 16 plus an equal share of alpha a block, rounded when it is used.
+def widths(num_blocks: int, alpha: float, growth: str = 'add') -> list[int]:
+  """The width of each block, rounded when it is used.
 
-  The sum is kept exact and rounded to the nearest, as the authors' code does; the paper's eq. 2
-  prints a floor, with which the released nets do not have their parameter counts.
+  Sum and product are kept exact and rounded to the nearest, as in the authors' code; the paper's
+  equations print a floor, with which the released nets do not have their parameter counts.
+
+  Args:
+    num_blocks: number of residual blocks, N.
+    alpha: what is added to the first width, 16, or what it is multiplied by, over all blocks.
+    growth: one of `GROWTHS`.
   """
-  return [math.floor(16 + alpha * (k + 1) / num_blocks + 0.5) for k in range(num_blocks)]
+  shares = [(k + 1) / num_blocks for k in range(num_blocks)]
+  exact = [16 + alpha * share if growth == 'add' else 16 * alpha**share for share in shares]
+  return [math.floor(width + 0.5) for width in exact]
 
 
 class PyramidBlock(nn.Module):
-  """One unit: basic, or a bottleneck that ends in four times its width."""
+  """One unit, figure 6: basic, or a bottleneck that ends in four times its width."""
 
   width: int
   stride: int
   bottleneck: bool
+  first_relu: bool
+  last_norm: bool
+  shortcut: str
   norm: layers.Norm
   dtype: layers.Dtype
   skips: bool  # whether a branch with a closed gate is left uncomputed
@@ -50,57 +85,67 @@ class PyramidBlock(nn.Module):
   def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
     """Maps `[batch, height, width, channels]` to the unit's width and stride."""
     features = self.width * 4 if self.bottleneck else self.width
-    shortcut = layers.pad_channels(layers.average_pool(x, self.stride), features)
-
-    def branch(block: 'PyramidBlock', x: jax.Array) -> jax.Array:
-      # Of the block that is handed in: inside a conditional that is not `self`, whose statistics
-      # would silently not move.
-      return block._bottleneck(x) if self.bottleneck else block._basic(x)
-
+    shortcut = self._shortcut(x, features)
+    # Unbound: in a conditional the block is not `self`, whose statistics would silently not move.
+    branch = PyramidBlock._bottleneck if self.bottleneck else PyramidBlock._basic
     return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
+
+  def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
+    changes = self.stride != 1 or (self.shortcut == 'project' and x.shape[-1] != features)
+    if changes and self.shortcut != 'pad':
+      return layers.conv1x1(features, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
+    return layers.pad_channels(layers.average_pool(x, self.stride), features)
 
   def _basic(self, x: jax.Array) -> jax.Array:
     y = self.norm(name='norm1')(x)
+    y = nn.relu(y) if self.first_relu else y
     y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(y)
     y = nn.relu(self.norm(name='norm2')(y))
     y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
-    return self.norm(name='norm3')(y)
+    return self.norm(name='norm3')(y) if self.last_norm else y
 
   def _bottleneck(self, x: jax.Array) -> jax.Array:
     y = self.norm(name='norm1')(x)
+    y = nn.relu(y) if self.first_relu else y
     y = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(y)
     y = nn.relu(self.norm(name='norm2')(y))
     y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv2')(y)
     y = nn.relu(self.norm(name='norm3')(y))
     y = layers.conv1x1(self.width * 4, dtype=self.dtype, name='conv3')(y)
-    return self.norm(name='norm4')(y)
+    return self.norm(name='norm4')(y) if self.last_norm else y
 
 
 class PyramidNet(nn.Module):
-  """The additive PyramidNet of `depth` = 6n + 2 layers, or 9n + 2 with bottlenecks.
+  """The PyramidNet of `depth` = 6n + 2 layers, or 9n + 2 with bottlenecks.
 
   Attributes:
     depth: number of weighted layers.
-    alpha: channels added from the first block to the last.
+    alpha: channels added from the first block to the last, or the factor between them.
     bottleneck: whether units are bottlenecks.
+    growth: one of `GROWTHS`.
     num_classes: size of the logits.
-    survival_probability: of the last block; below 1 the net has stochastic depth.
+    first_relu: whether a unit's first BN is followed by a ReLU: figure 6 (a) and (c).
+    last_norm: whether a unit ends in BN: figure 6 (c) and (d).
+    shortcut: one of `SHORTCUTS`.
+    survival_probability: of the last block; below 1 the net has stochastic depth, or ShakeDrop.
+    shake_drop: a level of `shake_drop.LEVELS`, or empty for none.
     dtype: of the activations.
   """
 
   depth: int
-  alpha: int
+  alpha: float
   bottleneck: bool = False
+  growth: str = 'add'
   num_classes: int = 10
+  first_relu: bool = False
+  last_norm: bool = True
+  shortcut: str = 'pad'
   survival_probability: float = 1.0
+  shake_drop: str = ''
   dtype: layers.Dtype = jnp.float32
 
   def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: an impossible depth or alpha.
-    """
+    """Checks the fields; raises InputError for an impossible depth, alpha or mode."""
     step = 9 if self.bottleneck else 6
     if self.depth < step + 2 or (self.depth - 2) % step:
       kind = 'bottleneck' if self.bottleneck else 'basic'
@@ -109,9 +154,13 @@ class PyramidNet(nn.Module):
         f'a {kind} PyramidNet has {step}n + 2 layers, not {self.depth}; '
         f'the nearest are {below} and {below + step}'
       )
-    if self.alpha < 1:
-      raise InputError(f'the alpha of a PyramidNet is at least 1, not {self.alpha}')
+    if not 1 <= self.alpha < math.inf:
+      raise InputError(f'the alpha of a PyramidNet is at least 1, not {self.alpha:g}')
+    for field, known in (('growth', GROWTHS), ('shortcut', SHORTCUTS)):
+      if (value := getattr(self, field)) not in known:
+        raise InputError(f'model.{field} is {value!r}; it is one of {", ".join(known)}')
     stochastic_depth.check(self.survival_probability)
+    shake_drop.check(self.shake_drop, self.survival_probability)
     super().__post_init__()
 
   @property
@@ -128,25 +177,27 @@ class PyramidNet(nn.Module):
     Args:
       images: float32 `[batch, height, width, 3]`, normalised.
       train: whether batch statistics and gates are drawn from the batch.
-      gates: `[blocks, 1]`, in place of those that the model draws.
+      gates: `[blocks, 1]` or `[blocks, 1, batch]`, in place of those that the model draws.
 
     Returns:
       Logits, float32 `[batch, num_classes]`.
     """
-    skips = train and gates is None
+    skips = train and gates is None and not self.shake_drop
     if gates is None:
-      gates = stochastic_depth.draw(self, self.num_blocks, self.survival_probability, train)
+      gates = self._draw(images.shape[0], train)
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
     x = norm(name='stem_norm')(x)
-    blocks_a_stage = self.num_blocks // 3
-    for index, width in enumerate(widths(self.num_blocks, self.alpha)):
-      stage, block = divmod(index, blocks_a_stage)
+    for index, width in enumerate(widths(self.num_blocks, self.alpha, self.growth)):
+      stage, block = divmod(index, self.num_blocks // 3)
       x = PyramidBlock(
         width=width,
         stride=2 if stage > 0 and block == 0 else 1,
         bottleneck=self.bottleneck,
+        first_relu=self.first_relu,
+        last_norm=self.last_norm,
+        shortcut=self.shortcut,
         norm=norm,
         dtype=self.dtype,
         skips=skips,
@@ -155,7 +206,15 @@ class PyramidNet(nn.Module):
     x = nn.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
+  def _draw(self, batch_size: int, train: bool) -> layers.Gates | None:
+    last = self.survival_probability
+    if self.shake_drop:
+      return shake_drop.draw(self, self.num_blocks, batch_size, last, self.shake_drop, train)
+    return stochastic_depth.draw(self, self.num_blocks, last, train)
 
-def from_name(depth: str, alpha: str, bottleneck: str | None, **fields: Any) -> PyramidNet:
+
+def from_name(
+  depth: str, growth: str | None, alpha: str, bottleneck: str | None, **fields: Any
+) -> PyramidNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  return PyramidNet(int(depth), int(alpha), bottleneck is not None, **fields)
+  return PyramidNet(int(depth), float(alpha), bottleneck is not None, growth or 'add', **fields)
