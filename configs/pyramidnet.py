@@ -15,30 +15,24 @@ from ml_collections import ConfigDict
 
 from cifar_jax import config as configs
 
-# Table 4 and the authors' README: depth and alpha; error in percent on CIFAR-10 and CIFAR-100.
-VARIANTS: dict[tuple[str, str], dict[tuple[int, float], tuple[float, float]]] = {
-  ('add', 'basic'): {
-    (110, 48): (4.62, 23.31),
-    (110, 84): (4.27, 20.21),
-    (110, 270): (3.73, 18.25),
-  },
-  ('mul', 'basic'): {
-    (110, 4.75): (4.62, 23.16),
-    (110, 8): (4.50, 20.94),
-    (110, 27): (4.06, 18.79),
-  },
-  ('add', 'bottleneck'): {
-    (164, 48): (4.21, 19.52),
-    (164, 84): (3.96, 18.32),
-    (164, 270): (3.48, 17.01),
-    (200, 240): (3.44, 16.51),
-    (236, 220): (3.40, 16.37),
-    (272, 200): (3.31, 16.35),
-  },
+# Table 4 and the authors' README: error in percent on CIFAR-10 and CIFAR-100.
+VARIANTS = {
+  'pyramidnet110_mul_4.75': (4.62, 23.16),
+  'pyramidnet110_mul_8': (4.50, 20.94),
+  'pyramidnet110_mul_27': (4.06, 18.79),
+  'pyramidnet110_a48': (4.62, 23.31),
+  'pyramidnet110_a84': (4.27, 20.21),
+  'pyramidnet110_a270': (3.73, 18.25),
+  'pyramidnet164_a48_bottleneck': (4.21, 19.52),
+  'pyramidnet164_a84_bottleneck': (3.96, 18.32),
+  'pyramidnet164_a270_bottleneck': (3.48, 17.01),
+  'pyramidnet200_a240_bottleneck': (3.44, 16.51),
+  'pyramidnet236_a220_bottleneck': (3.40, 16.37),
+  'pyramidnet272_a200_bottleneck': (3.31, 16.35),
 }
 STEPS = {'name': 'piecewise', 'factor': 0.1, 'boundaries': (0.5, 0.75)}
 RECIPES = {
-  # The paper's section 4 and README, but for the rate on CIFAR-100: `LEARNING_RATES`.
+  # The authors' README (jhkim89/PyramidNet), but for the rate on CIFAR-100: `LEARNING_RATES`.
   'paper': {
     'schedule': STEPS | {'learning_rate': 0.1},
     'optimizer': {'weight_decay': 1e-4},
@@ -51,8 +45,8 @@ RECIPES = {
     'optimizer': {'weight_decay': 1e-4},
     'train': {'num_epochs': 300, 'batch_size': 128},
   },
-  # Cubuk et al. 2019, arXiv 1805.09501, and its `train_cifar.py`, which clips what the decay is
-  # part of. With 272 layers, alpha 200 and ShakeDrop, without policies as here: 2.7 and 14.0.
+  # Cubuk et al. 2019, arXiv 1805.09501, and its `train_cifar.py`, where the decay is clipped too.
+  # With 272 layers, alpha 200 and ShakeDrop, without policies as here: 2.7 and 14.0.
   'autoaugment': {
     'schedule': {'name': 'cosine', 'learning_rate': 0.05},
     'optimizer': {'weight_decay': 5e-5, 'clip_norm': 5.0},
@@ -76,20 +70,17 @@ def get_config(text: str = '') -> ConfigDict:
     dataset='cifar10',
     epochs=0,
   )
-  growth = configs.one_of('growth', arguments.growth, ('add', 'mul'))
-  shape = (arguments.depth, arguments.alpha)
-  published = growth == 'add' and shape in VARIANTS['add', 'bottleneck']
-  block = arguments.block or ('bottleneck' if published else 'basic')
-  block = configs.one_of('block', block, ('basic', 'bottleneck'))
-  recipe = arguments.recipe or ('shake_drop' if arguments.shake_drop else 'paper')
-  recipe = configs.one_of('recipe', recipe, tuple(RECIPES))
+  growth = {'add': 'a', 'mul': 'mul_'}[configs.one_of('growth', arguments.growth, ('add', 'mul'))]
+  name = f'pyramidnet{arguments.depth}_{growth}{arguments.alpha:.15g}'
+  default = 'bottleneck' if f'{name}_bottleneck' in VARIANTS else 'basic'
+  block = configs.one_of('block', arguments.block or default, ('basic', 'bottleneck'))
+  default = 'shake_drop' if arguments.shake_drop else 'paper'
+  recipe = configs.one_of('recipe', arguments.recipe or default, tuple(RECIPES))
 
-  prefix = {'add': 'a', 'mul': 'mul_'}[growth]
-  suffix = {'basic': '', 'bottleneck': '_bottleneck'}[block]
-  name = f'pyramidnet{arguments.depth}_{prefix}{arguments.alpha:.15g}{suffix}'
-  config = configs.base(name, arguments.dataset)
+  suffix = '_bottleneck' if block == 'bottleneck' else ''
+  config = configs.base(name + suffix, arguments.dataset)
   config.model.update(survival_probability=1.0, shake_drop='')
-  if arguments.shake_drop:  # 0.5 in all the papers
+  if arguments.shake_drop:  # p_L is 0.5 in both papers
     config.model.update(survival_probability=0.5, shake_drop=LEVELS.get(recipe, 'batch'))
   config.optimizer.update(momentum=0.9, nesterov=True)
   config.update(RECIPES[recipe])

@@ -7,8 +7,8 @@ falls linearly with depth; alpha is uniform in [-1, 1] and beta in [0, 1], the r
 authors' `ShakeDrop.lua` keeps. The branch must end in batch normalisation, as PyramidNet's does.
 
 A shaken branch counts, if only backwards, so that all branches are computed. The paper also draws
-alpha and beta for each channel or pixel, as that Lua file does: the gates of all blocks are one
-array (`layers.Gates`), and blocks of different maps and widths have none in common at those levels.
+alpha and beta for each channel or pixel (that file: pixel), which is left out here: the gates of all
+blocks are one array (`layers.Gates`), and at those levels their shapes differ with the width.
 """
 
 import flax.linen as nn
@@ -21,7 +21,7 @@ from cifar_jax.models.stochastic_depth import survival_probabilities
 
 LEVELS = (
   'batch',  # b, alpha and beta of a block are shared by the mini-batch
-  'image',  # each image has its own, as in AutoAugment's `shake_drop.py`
+  'image',  # each image has its own, b too, as in AutoAugment's `shake_drop.py`
 )
 ALPHA = (-1.0, 1.0)
 BETA = (0.0, 1.0)
