@@ -7,8 +7,8 @@ falls linearly with depth; alpha is uniform in [-1, 1] and beta in [0, 1], the r
 authors' `ShakeDrop.lua` keeps. The branch must end in batch normalisation, as PyramidNet's does.
 
 A shaken branch counts, if only backwards, so that all branches are computed. The paper also draws
-alpha and beta for each channel or pixel (that file: pixel), which is left out here: the gates of all
-blocks are one array (`layers.Gates`), and at those levels their shapes differ with the width.
+alpha and beta for each channel or pixel (that file: pixel), which is left out here: the gates of
+all blocks are one array (`layers.Gates`), and at those levels their shapes differ with the width.
 """
 
 import flax.linen as nn
