@@ -19,6 +19,8 @@ images, one cosine from 0.2 to zero, decay 1e-4; on CIFAR-100 of 32 images, from
 The paper trains on all 50,000 images (`--config.data.validation_size=0`).
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from cifar_jax import config as configs
@@ -27,7 +29,7 @@ from cifar_jax.models.shake_coefficients import TABLE_1
 # By `net`: its name, the width and the mode where none is given, the model's fields. The first two
 # are the author's commands for each data set; a, b and c are the nets of section 5, in the mode
 # that is the best of a and the only shaken one of c.
-VARIANTS: dict[str, tuple[str, int, str, dict]] = {
+VARIANTS: dict[str, tuple[str, int, str, dict[str, Any]]] = {
   'resnet': ('shake_shake_26_{branches}x{width}d', 96, 'S-S-I', {}),
   'resnext': ('shake_shake_resnext_29_{branches}x4x{width}d', 64, 'S-E-I', {}),
   'a': ('shake_shake_26_{branches}x{width}d', 32, 'S-E-I', {'skip': False}),

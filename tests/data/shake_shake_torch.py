@@ -89,10 +89,12 @@ def resnext(net: Net, x: Tensor, n: int, groups: int, width: int) -> Tensor:
 # The ids of the test: whether there are norms, and the net.
 NETS: dict[str, tuple[bool, Callable[[Net, Tensor], Tensor]]] = {
   'three branches': (True, lambda net, x: resnet(net, x, 1, 4, branches=3)),
-  'no shortcuts': (True, lambda net, x: resnet(net, x, 1, 4, skip=False)),
-  'one convolution a branch': (True, lambda net, x: resnet(net, x, 2, 4, skip=False, convs=1)),
-  'no norms': (False, lambda net, x: resnet(net, x, 1, 4)),
-  'resnext': (True, lambda net, x: resnext(net, x, 2, 4, 2)),
+  'no shortcuts, one convolution a branch': (
+    True,
+    lambda net, x: resnet(net, x, 2, 4, skip=False, convs=1),
+  ),
+  'no shortcuts, no norms': (False, lambda net, x: resnet(net, x, 1, 4, skip=False)),
+  'resnext': (True, lambda net, x: resnext(net, x, 1, 2, 4)),
 }
 
 
