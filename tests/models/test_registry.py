@@ -20,7 +20,7 @@ SMALL = (
   'wrn_10_2',
   'pyramidnet8_a12',
   'pyramidnet11_a12_bottleneck',
-  'shake_shake_26_2x4d',
+  'shake_shake_8_2x4d',
 )
 
 
@@ -128,7 +128,7 @@ def test_shake_shake_shortcut_takes_even_pixels_and_the_ones_up_and_left_of_them
 
 
 def test_shake_shake_stem_is_not_rectified_and_its_shortcut_is():
-  model = models.create('shake_shake_26_2x4d')
+  model = models.create('shake_shake_8_2x4d')
   variables, images = variables_and_images(model)
   _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=True)
   seen = state['intermediates']
