@@ -1,5 +1,6 @@
 """EfficientNet: its counts, its scaling, and drop-connect as the authors' code has it."""
 
+import functools
 import json
 import pathlib
 
@@ -17,6 +18,8 @@ from cifar_jax.models.squeeze_excitation import SqueezeExcitation
 
 ROOT = pathlib.Path(__file__).parents[2]
 TORCH = json.loads((ROOT / 'tests' / 'data' / 'efficientnet_torch.json').read_text())
+# What the tests compile runs for a moment: to optimise it would take longer.
+FAST = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 # ImageNet's as the published nets have them; on CIFAR the head has 10 or 100 classes instead.
 IMAGENET = (5_288_548, 7_794_184, 9_109_994, 12_233_232, 19_341_616, 30_389_784, 43_040_704,
             66_347_960)  # fmt: skip
@@ -83,7 +86,8 @@ def test_widths_are_multiples_of_eight_and_no_more_than_a_tenth_too_small():
 def test_logits_are_those_of_torch(name):
   model = models.create(name, width=TORCH['width'], depth=TORCH['depth'])
   assert models.num_params(model) == TORCH['nets'][name]['num_params']
-  logits = jax.jit(lambda v, x: model.apply(v, x, train=False))(filled(model), fill.images())
+  forward = jax.jit(lambda v, x: model.apply(v, x, train=False), compiler_options=FAST)
+  logits = forward(filled(model), fill.images())
   np.testing.assert_allclose(logits, TORCH['nets'][name]['logits'], rtol=2e-4, atol=2e-4)
 
 
@@ -109,14 +113,13 @@ def tiny():
   """A tiny net, its variables, eight images and labels."""
   model = models.create('efficientnet_b0', **TINY, survival_probability=0.5)
   images = jax.random.normal(jax.random.key(0), (8, 8, 8, 3))
-  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images)
-  return model, variables, images, jnp.arange(8) % 4
+  return model, filled(model), images, jnp.arange(8) % 4
 
 
 def test_a_closed_gate_leaves_the_input_and_open_gates_change_nothing(tiny):
   model, variables, images, _ = tiny
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=FAST)
   def run(gate):
     value = jnp.full((model.num_blocks, 1, 8), gate)
     gates = layers.Gates(value, value, jnp.ones(model.num_blocks))
@@ -126,13 +129,15 @@ def test_a_closed_gate_leaves_the_input_and_open_gates_change_nothing(tiny):
     )  # fmt: skip
 
   _, state = run(0.0)
+  del state['intermediates']['__call__']  # the net's own
   seen = {name: tree['__call__'][0] for name, tree in state['intermediates'].items()}
   droppable = [block.name for block in model.blocks() if block.has_shortcut]
   assert len(droppable) == model.num_blocks > 0
   for name in droppable:
     before = f'stage{int(name[5]) - 1}_block1'
-    np.testing.assert_array_equal(seen[name], seen.get(before, jax.nn.swish(seen['stem_norm'])))
-  evaluate = jax.jit(lambda v: model.apply(v, images, train=False))
+    stem = jax.nn.swish(seen['stem_norm'])
+    np.testing.assert_allclose(seen[name], seen.get(before, stem), rtol=1e-5, atol=1e-6)
+  evaluate = jax.jit(lambda v: model.apply(v, images, train=False), compiler_options=FAST)
   np.testing.assert_allclose(run(1.0)[0], evaluate(variables), rtol=1e-5, atol=1e-6)
 
 
@@ -140,7 +145,7 @@ def test_a_tiny_net_trains_and_the_gradient_reaches_every_parameter(tiny):
   model, variables, images, labels = tiny
   loss_fn = losses.make()
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=FAST)
   def train(params, stats, key):
     def loss(params):
       streams = {'dropout': key, 'drop_path': jax.random.fold_in(key, 1)}
@@ -157,13 +162,14 @@ def test_a_tiny_net_trains_and_the_gradient_reaches_every_parameter(tiny):
   seen, reached = [], jax.tree.map(lambda leaf: False, params)
   for i in range(12):
     params, stats, value, gradient = train(params, stats, jax.random.key(i))
-    if not i:  # momentum 0.99 of a mean that was zero
-      kernel = variables['params']['stem_conv']['kernel']
+    if not i:  # momentum 0.99
       conv = jax.lax.conv_general_dilated(
-        images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-      )
+        images, variables['params']['stem_conv']['kernel'], (1, 1), 'SAME',
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      )  # fmt: skip
+      old = variables['batch_stats']['stem_norm']['mean']
       np.testing.assert_allclose(
-        stats['stem_norm']['mean'], 0.01 * jnp.mean(conv, axis=(0, 1, 2)), rtol=1e-3, atol=1e-6
+        stats['stem_norm']['mean'], 0.99 * old + 0.01 * np.mean(conv, axis=(0, 1, 2)), rtol=1e-4
       )
     seen.append(float(value))
     reached = jax.tree.map(lambda r, g: r or bool(np.any(g)), reached, gradient)

@@ -1,5 +1,6 @@
 """GoogLeNet: its counts, its four branches, and auxiliary classifiers that only training sees."""
 
+import functools
 import json
 import pathlib
 
@@ -19,6 +20,8 @@ from cifar_jax.models import googlenet
 
 ROOT = pathlib.Path(__file__).parents[2]
 TORCH = json.loads((ROOT / 'tests' / 'data' / 'googlenet_torch.json').read_text())
+# What the tests compile runs for a moment: to optimise it would take longer.
+FAST = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 COUNTS = {'googlenet': (6_158_346, 6_250_596), 'googlenet_imagenet': 6_624_904}
 # Table 1: the input's channels; 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool projection.
 TABLE = {
@@ -81,7 +84,8 @@ def test_logits_are_those_of_torch(five):
   name = 'googlenet' if five == '3x3_3x3' else 'googlenet_imagenet'
   model = models.create(name, five=five, width=1 / 16)
   assert models.num_params(model) == TORCH['nets'][five]['num_params']
-  logits = jax.jit(lambda v, x: model.apply(v, x, train=False))(filled(model), fill.images())
+  forward = jax.jit(lambda v, x: model.apply(v, x, train=False), compiler_options=FAST)
+  logits = forward(filled(model), fill.images())
   np.testing.assert_allclose(logits, TORCH['nets'][five]['logits'], rtol=2e-4, atol=2e-4)
 
 
@@ -91,24 +95,26 @@ def test_a_module_is_its_four_branches_side_by_side():
     jnp.float32,
   )  # fmt: skip
   x = jax.random.normal(jax.random.key(0), (2, 6, 6, 3))
-  whole, state = jax.jit(
-    lambda x: module.apply(
-      module.init(jax.random.key(1), x), x, capture_intermediates=True, mutable=['intermediates']
-    )
-  )(x)
+
+  def run(x):
+    variables = module.init(jax.random.key(1), x)
+    return module.apply(variables, x, capture_intermediates=True, mutable=['intermediates'])
+
+  whole, state = jax.jit(run, compiler_options=FAST)(x)
   names = ('branch1x1', 'branch3x3', 'branch5x5', 'branch_pool')
   branches = [state['intermediates'][name]['__call__'][0] for name in names]
   assert [branch.shape[-1] for branch in branches] == [2, 5, 3, 4]
   np.testing.assert_array_equal(whole, jnp.concatenate(branches, axis=-1))
 
 
-@pytest.fixture(scope='module')
-def narrow():
-  """A net of a sixteenth of the width with its heads, its variables, eight images and labels."""
+@pytest.fixture
+def narrow(monkeypatch):
+  """A narrow net of four modules with its heads; its variables; eight images and labels."""
+  few = {name: googlenet.INCEPTIONS[name] for name in ('3a', '4a', '4d', '5a')}
+  monkeypatch.setattr(googlenet, 'INCEPTIONS', few)  # compiles in half the time of nine
   model = models.create('googlenet', width=1 / 16, auxiliary=True, dropout=0.0)
-  images = jax.random.normal(jax.random.key(0), (8, 16, 16, 3))
-  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images)
-  return model, variables, images, jnp.arange(8) % 4
+  images = jax.random.normal(jax.random.key(0), (8, 32, 32, 3))
+  return model, filled(model), images, jnp.arange(8) % 4
 
 
 def test_evaluation_neither_needs_nor_computes_the_auxiliary_classifiers(narrow):
@@ -129,7 +135,7 @@ def test_a_narrow_net_trains_and_the_gradient_reaches_every_parameter(narrow):
   model, variables, images, labels = narrow
   loss_fn = losses.make()
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=FAST)
   def train(params, stats, key):
     def loss(params):
       logits, updates = model.apply(
