@@ -1,4 +1,4 @@
-"""Makes `fractalnet_torch.json`: logits of small FractalNets in Torch, to compare the Flax ones with.
+"""Makes `fractalnet_torch.json`: logits of small FractalNets in Torch, to compare Flax with.
 
 Written from the paper's expansion rule (section 3), a recursion, where `cifar_jax` goes row by row.
 Weights by name, as in `torch_nets.py`. Run by hand with PyTorch 2.13 installed:

@@ -1,0 +1,121 @@
+"""What rematerialisation saves: temporary memory of a compiled training step, with and without.
+
+  python benchmarks/remat_memory.py --model densenet_bc_100_12 --batch-size 64 --output FILE.json
+
+Nothing is trained: XLA says what its buffers need. `kept_bytes` is what the backward pass is handed
+by the forward one, before any compiler. On CPUs there is a third measurement, by XLA's defaults:
+there it takes down the barriers that `jax.checkpoint` puts up, unlike on GPUs and TPUs, and then
+merges the second computation with the first.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import shlex
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cifar_jax import (
+  augment,
+  backend,
+  losses,
+  models,
+  optimizer,
+  order,
+  provenance,
+  sharding,
+  state,
+  step,
+)
+
+NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
+STATISTICS = {'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}  # any: they take no memory
+UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it is made
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
+KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+
+
+def kept_bytes(model: Any, batch_size: int) -> int:
+  """Bytes of the arrays that the backward pass takes from the forward pass."""
+
+  def residuals(variables: Any, images: jax.Array) -> Any:
+    def apply(params: Any) -> Any:
+      return model.apply({**variables, 'params': params}, images, train=True, mutable='batch_stats')
+
+    return jax.vjp(apply, variables['params'], has_aux=True)[1]
+
+  images = jax.ShapeDtypeStruct((batch_size, *IMAGE_SHAPE), jnp.float32)
+  arrays = jax.eval_shape(residuals, models.abstract_variables(model), images)
+  return sum(array.size * array.dtype.itemsize for array in jax.tree.leaves(arrays))
+
+
+def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:
+  """The project's training step on one device, for arrays of CIFAR's shapes."""
+  tx = optimizer.make(optimizer.make_schedule(1000, 1))
+  train_step = step.make_train_step(
+    model=model,
+    tx=tx,
+    loss_fn=losses.make(),
+    normalize=functools.partial(augment.normalize, **STATISTICS),
+    augment_fn=augment.make(),
+    batch_size=batch_size,
+    mesh=sharding.make_mesh(num_devices=1),
+  )
+  key = jax.eval_shape(jax.random.key, 0)
+  start = jax.eval_shape(functools.partial(state.create, model, tx, image_shape=IMAGE_SHAPE), key)
+  images = jax.ShapeDtypeStruct((NUM_IMAGES, *IMAGE_SHAPE), jnp.uint8)
+  labels = jax.ShapeDtypeStruct((NUM_IMAGES,), jnp.int32)
+  epoch = jax.eval_shape(functools.partial(order.of_epoch, num_images=NUM_IMAGES), key, 0)
+  return train_step.lower(start, key, images, labels, epoch)
+
+
+def measure(name: str, batch_size: int, remat: bool, options: dict[str, Any]) -> dict[str, Any]:
+  """Memory, and the processor seconds that tracing takes, for one set of compiler options."""
+  model = models.create(name, remat=remat)
+  started = time.process_time()
+  lowered = lowered_step(model, batch_size)
+  lower_seconds = time.process_time() - started
+  compiled = lowered.compile(compiler_options=UNOPTIMIZED | options)
+  return {
+    'temp_bytes': compiled.memory_analysis().temp_size_in_bytes,
+    'kept_bytes': kept_bytes(model, batch_size),
+    'lower_cpu_seconds': round(lower_seconds, 1),
+    'compiler_options': options,
+  }
+
+
+def main() -> None:
+  """Prints the result as JSON, and writes it to a file if one is named."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--model', default='densenet_bc_100_12', help='a name with the field remat')
+  parser.add_argument('--batch-size', type=int, default=64)
+  parser.add_argument('--output', type=pathlib.Path, help='JSON file')
+  options = parser.parse_args()
+  backend.prepare()
+  measured = functools.partial(measure, options.model, options.batch_size)
+  on_cpu = jax.default_backend() == 'cpu'
+  barriers = KEEP_BARRIERS if on_cpu else {}
+  result = {
+    'model': options.model,
+    'batch_size': options.batch_size,
+    'without_remat': measured(remat=False, options=barriers),
+    'with_remat': measured(remat=True, options=barriers),
+    **({'with_remat_by_defaults': measured(remat=True, options={})} if on_cpu else {}),
+    **provenance.describe(num_devices=1),
+    'command': shlex.join(['python', 'benchmarks/remat_memory.py', *sys.argv[1:]]),
+  }
+  text = json.dumps(result, indent=2)
+  print(text)
+  if options.output:
+    options.output.write_text(text + '\n')
+
+
+if __name__ == '__main__':
+  main()
