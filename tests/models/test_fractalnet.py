@@ -3,6 +3,7 @@
 `data/fractalnet_torch.py` made the logits of small nets in Torch, the weights filled by name.
 """
 
+import functools
 import json
 import pathlib
 
@@ -16,6 +17,10 @@ from data import fill
 from cifar_jax import models
 from cifar_jax.errors import InputError
 from cifar_jax.models import fractalnet
+
+# To compile these nets takes longer than to run them.
+FAST = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
+jit = functools.partial(jax.jit, compiler_options=FAST)
 
 DATA = pathlib.Path(__file__).parent.parent / 'data'
 TORCH = json.loads((DATA / 'fractalnet_torch.json').read_text())['nets']
@@ -85,7 +90,7 @@ def test_parameters_are_exact(name):
 def test_logits_are_those_of_torch(net):
   name, columns = net.split()
   model = models.create(name, columns=columns)
-  logits = jax.jit(lambda v, x: model.apply(v, x, train=False))(filled(model), fill.images())
+  logits = jit(lambda v, x: model.apply(v, x, train=False))(filled(model), fill.images())
   np.testing.assert_allclose(logits, np.array(TORCH[net]['logits']), rtol=2e-4, atol=2e-4)
 
 
@@ -100,7 +105,7 @@ def test_paths_are_half_local_and_half_global_and_none_is_cut():
   inputs = fractalnet.join_inputs(3)
   np.testing.assert_array_equal(inputs, [[0, 1, 1], [1, 1, 1]])
   keys = jax.random.split(jax.random.key(0), 4000)
-  paths = np.asarray(jax.jit(jax.vmap(lambda key: fractalnet.draw_paths(key, 3, 0.15)))(keys))
+  paths = np.asarray(jit(jax.vmap(lambda key: fractalnet.draw_paths(key, 3, 0.15)))(keys))
   assert paths.shape == (4000, 5, 2, 3) and set(np.unique(paths)) == {0.0, 1.0}
   assert not np.any(paths[..., ~inputs])
   # Global draws are one column throughout; a local one is that only by a chance below 1e-7.
@@ -120,9 +125,7 @@ def test_active_paths_take_the_place_of_those_drawn():
   model = models.create('fractalnet10_w4', drop_path=0.15)
   deepest = models.create('fractalnet10_w4', columns='deepest')
   variables, images = filled(model), some_images(2)
-  along = jax.jit(
-    lambda variables, active: model.apply(variables, images, train=False, active=active)
-  )
+  along = jit(lambda variables, active: model.apply(variables, images, train=False, active=active))
 
   def triple_column_2(path, leaf):
     return 3.0 * leaf if 'column2_' in path[1].key else leaf
@@ -132,7 +135,7 @@ def test_active_paths_take_the_place_of_those_drawn():
   }
   shallow, deep = (along(variables, column_alone(model, column)) for column in (1, 2))
   np.testing.assert_array_equal(shallow, along(changed, column_alone(model, 1)))
-  alone = jax.jit(lambda variables: deepest.apply(variables, images, train=False))(variables)
+  alone = jit(lambda variables: deepest.apply(variables, images, train=False))(variables)
   np.testing.assert_allclose(deep, alone, rtol=1e-5, atol=1e-6)
   assert np.any(np.abs(deep - shallow) > 1e-3)
 
@@ -141,7 +144,7 @@ def test_layers_that_are_left_out_get_no_gradient_and_keep_their_statistics():
   model = models.create('fractalnet10_w4', drop_path=0.15)
   variables, images = filled(model), some_images(4)
 
-  @jax.jit
+  @jit
   def gradient(variables, active):
     def loss(params):
       logits, updates = model.apply(
@@ -165,7 +168,7 @@ def test_a_tiny_net_learns_and_the_gradient_reaches_every_parameter():
   model = models.create('fractalnet10_w4', drop_path=0.15, dropout=0.1)
   variables, images, labels = filled(model), some_images(16), jnp.arange(16) % 4
 
-  @jax.jit
+  @jit
   def step(params, key):
     streams = dict(zip(('dropout', 'drop_path'), jax.random.split(key), strict=True))
 
@@ -192,7 +195,7 @@ def test_dropout_rises_from_none_in_the_first_block_to_all_in_the_last():
   # The authors' generator has 0, 0.1, 0.2, 0.3 and 0.4.
   model = models.create('fractalnet5_w8', dropout=0.4)
 
-  @jax.jit
+  @jit
   def intermediates(variables, images):
     streams = {'dropout': jax.random.key(0)}
     _, state = model.apply(
