@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from data import fill
+from data.filled import variables as filled
 
 from cifar_jax import models
 
@@ -44,13 +45,6 @@ NETS = {
   'pyramidnet11_a12_bottleneck': ('pyramidnet11_a12_bottleneck', {}),
   'shake_shake_26_2x4d': ('shake_shake_26_2x4d', {}),
 }
-
-
-def filled(model):
-  def fill_one(path, leaf):
-    return fill.array('/'.join(key.key for key in path[1:]), leaf.shape)  # path[0]: the collection
-
-  return jax.tree_util.tree_map_with_path(fill_one, models.abstract_variables(model))
 
 
 def test_every_torch_net_has_a_row():

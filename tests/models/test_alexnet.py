@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from data import fill
+from data.filled import variables as filled
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
@@ -31,14 +31,6 @@ SMALLEST = 63  # pixels that leave the last map of the ImageNet forms one pixel,
 def narrow(monkeypatch):
   """Hidden layers of 64, as in the Torch nets."""
   monkeypatch.setattr(alexnet, 'HIDDEN_WIDTH', 64)
-
-
-def filled(model, size):
-  """Variables by formula: to draw them costs a second of compilation a layer."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: fill.array('/'.join(key.key for key in path[1:]), leaf.shape),
-    models.abstract_variables(model, size),
-  )
 
 
 def test_every_name_has_a_row():

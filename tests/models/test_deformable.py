@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from data import fill
+from data.filled import variables as filled
 from jax.test_util import check_grads
 
 from cifar_jax import models
@@ -27,13 +28,6 @@ deform_conv2d = jax.jit(deformable.deform_conv2d, static_argnames=('strides', 'p
 
 def normal(seed, shape):
   return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
-
-
-def filled(model):
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: fill.array('/'.join(key.key for key in path[1:]), leaf.shape),
-    models.abstract_variables(model),
-  )
 
 
 def by_the_equations(x, offsets, kernel, mask, stride):

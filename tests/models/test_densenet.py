@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 from data import fill
+from data.filled import variables as filled
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
@@ -52,15 +53,6 @@ def layer_by_layer(depth, growth_rate, bc, num_classes):
       total += 2 * width + width * narrow
       width = narrow
   return total + 2 * width + (width + 1) * num_classes
-
-
-def filled(model):
-  """Variables by name: to draw them would take longer to compile than a small net."""
-
-  def fill_one(path, leaf):
-    return fill.array('/'.join(key.key for key in path[1:]), leaf.shape)  # path[0]: the collection
-
-  return jax.tree_util.tree_map_with_path(fill_one, models.abstract_variables(model))
 
 
 def some_images(batch, size=8):

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 from data import fill
+from data.filled import variables as filled
 
 from cifar_jax import config, models
 from cifar_jax.errors import InputError
@@ -87,13 +88,6 @@ def test_multiplicative_widths_grow_by_an_equal_factor_and_reach_16_alpha():
   ends = {alpha: pyramidnet.widths(54, alpha, 'mul')[-1] for alpha in (4.75, 8, 27)}
   assert ends == {4.75: 76, 8: 128, 27: 432}  # the README's output dimensions
   assert pyramidnet.widths(2, 4, 'mul') == [32, 64] and pyramidnet.widths(2, 4) == [18, 20]
-
-
-def filled(model):
-  def fill_one(path, leaf):
-    return fill.array('/'.join(key.key for key in path[1:]), leaf.shape)  # path[0]: the collection
-
-  return jax.tree_util.tree_map_with_path(fill_one, models.abstract_variables(model))
 
 
 @pytest.mark.parametrize('name', TORCH)

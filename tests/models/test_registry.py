@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data.filled import variables as filled
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
@@ -26,7 +27,7 @@ SMALL = (
 
 def variables_and_images(model, batch=4):
   images = jax.random.normal(jax.random.key(0), (batch, 32, 32, 3))
-  return jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(images), images
+  return filled(model), images
 
 
 @pytest.mark.parametrize('name', SMALL)

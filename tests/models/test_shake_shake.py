@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data.filled import variables as filled
 
 from cifar_jax import config, models
 from cifar_jax.errors import InputError
@@ -81,14 +82,6 @@ def test_blocks_of_the_nets():
   blocks = lambda name, **fields: models.create(name, **fields).num_blocks  # noqa: E731
   assert blocks('shake_shake_26_2x32d') == 12 and blocks('shake_shake_26_2x32d', **B) == 24
   assert blocks('shake_shake_14_2x32d', **C) == 6 and blocks('shake_shake_resnext_29_2x4x64d') == 9
-
-
-def filled(model):
-  """Variables by formula, as the Torch nets have them."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: fill.array('/'.join(key.key for key in path[1:]), leaf.shape),
-    models.abstract_variables(model),
-  )
 
 
 @pytest.mark.parametrize('net', TINY)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data.filled import variables as filled
 
 from cifar_jax import models
 from cifar_jax.models import layers, stages
@@ -34,7 +35,7 @@ def stacked(variables):
 @pytest.mark.parametrize(('name', 'fields'), NETS)
 def test_a_scanned_stage_is_its_blocks_one_after_another(name, fields, monkeypatch):
   model = models.create(name, **fields)
-  variables = jax.jit(lambda x: model.init(jax.random.key(1), x, train=False))(IMAGES)
+  variables = filled(model)
   given = layers.Gates(*3 * (jnp.linspace(0.5, 1.5, model.num_blocks)[:, None],))
   given = given._replace(shortcut=given.shortcut[:, 0])
 

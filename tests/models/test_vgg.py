@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from data import fill
+from data.filled import variables as filled
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
@@ -84,14 +84,6 @@ def by_hand(name, num_classes):
   dense = (512 * 7 * 7, 4096, 4096) if name.endswith('_imagenet') else (512,)
   widths = (*dense, num_classes)
   return total + sum((a + 1) * b for a, b in itertools.pairwise(widths))
-
-
-def filled(model, size):
-  """Variables by formula: to draw them costs a second of compilation a layer."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: fill.array('/'.join(key.key for key in path[1:]), leaf.shape),
-    models.abstract_variables(model, size),
-  )
 
 
 def test_every_name_has_a_row():
