@@ -16,6 +16,8 @@ from test_step import digest
 from cifar_jax import checkpoint, evaluate, experiment, workdir
 from cifar_jax.report import runs
 
+# On one worker, so that the programs are compiled once for all of them.
+pytestmark = pytest.mark.xdist_group('runs')
 ROOT = pathlib.Path(__file__).parent.parent
 ARGUMENTS = 'depth=8,epochs=4,schedule=cosine'
 NUM_STEPS = 40
