@@ -25,19 +25,26 @@ def main() -> None:
   arguments = parser.parse_args()
   for path in filter(None, (arguments.json, arguments.plot)):
     if not pathlib.Path(path).parent.is_dir():
-      raise InputError(f'there is no directory to write {path} into')
+      raise InputError(f'there is no directory for {path}: make it first')
+
+  names = table.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
+  known = [getattr(table.published(name), arguments.dataset, None) for name in names]
+  if arguments.plot and known.count(None) == len(known):
+    raise InputError(f'none of these models has a published error on {arguments.dataset}')
 
   table.on_cpu()
-  names = table.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
   rows = table.rows(names)
+  if arguments.plot:
+    model_table.plot(rows, arguments.dataset, arguments.plot)
   if arguments.sort:
     rows = table.sort(rows, arguments.sort, arguments.dataset)
   as_json = json.dumps(rows, indent=2)
   print(as_json if arguments.json == '-' else table.text(rows))
   if arguments.json not in (None, '-'):
-    pathlib.Path(arguments.json).write_text(f'{as_json}\n', encoding='utf-8')
-  if arguments.plot:
-    model_table.plot(rows, arguments.dataset, arguments.plot)
+    try:
+      pathlib.Path(arguments.json).write_text(f'{as_json}\n', encoding='utf-8')
+    except OSError as error:
+      raise InputError(f'cannot write {arguments.json}: {error.strerror}') from error
 
 
 if __name__ == '__main__':

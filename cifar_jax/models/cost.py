@@ -21,7 +21,6 @@ conditional is as costly as its costliest branch.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.core
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -76,7 +75,7 @@ def measure(model: nn.Module) -> Cost:
       {'params': params, **statistics},
       images,
       train=True,
-      mutable=flax.core.DenyList('params'),
+      mutable=['batch_stats', 'auxiliary_logits'],  # as the training step has it
       rngs={'params': key},  # stands in for every stream
     )
     updates.pop('batch_stats', None)

@@ -44,20 +44,27 @@ def kept_bytes(
   depth = dict(zip(jaxpr.invars, depths, strict=True))
   moving = {v for v, moves in zip(jaxpr.invars, differentiated, strict=True) if moves}
   rules: dict[Any, Rule] = {}
-  kept: set[core.Var] = set()
-  new_bytes = 0
+  steps = []
   for _, eqn in walks.needed(jaxpr)[0]:
     depth.update(zip(eqn.outvars, walks.depths(eqn, depth), strict=True))
     invars = list(dict.fromkeys(walks.variables(eqn.invars)))
-    if moving.isdisjoint(invars):
-      continue
     roles = [(depth.get(v) is not None, v in moving) for v in invars]
-    rule = _remembered(rules, eqn, invars, roles)
-    outvars = _results(eqn)
-    every = [*invars, *outvars]
+    if not moving.isdisjoint(invars):
+      rule = _remembered(rules, eqn, invars, roles)
+      moves = zip(_results(eqn), rule.differentiable, strict=True)
+      moving.update(v for v, differentiable in moves if differentiable)
+      steps.append((invars, _results(eqn), rule))
+
+  kept: set[core.Var] = set()
+  new_bytes = 0
+  reached = moving.intersection(walks.variables(jaxpr.outvars))  # by the gradient
+  for invars, results, rule in reversed(steps):
+    if reached.isdisjoint(results):
+      continue
+    reached.update(moving.intersection(invars))
+    every = [*invars, *results]
     kept.update(every[i] for i in rule.values)
     new_bytes += rule.others + sum(math.prod(every[i].aval.shape) * n for i, n in rule.masks)
-    moving.update(v for v, moves in zip(outvars, rule.differentiable, strict=True) if moves)
   return new_bytes + walks.num_bytes(v for v in kept if depth.get(v) is not None)
 
 
@@ -101,7 +108,8 @@ def _rule(eqn: core.JaxprEqn, invars: list[core.Var], roles: list[tuple[bool, bo
     invars: its variables, each once.
     roles: of each of them, whether it is an activation, and whether it is differentiated.
   """
-  alone = core.Jaxpr((), invars, _results(eqn), [eqn])
+  told = core.DebugInfo('vjp', eqn.primitive.name, None, None)
+  alone = core.Jaxpr((), invars, _results(eqn), [eqn], debug_info=told)
   function = core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))
 
   def differentiate(arguments: list[jax.Array], tangents: list[jax.Array]) -> Any:

@@ -1,6 +1,7 @@
 """The table of models: what each costs, and the error that its paper prints."""
 
 import concurrent.futures
+import math
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -12,22 +13,23 @@ import tqdm
 
 import cifar_jax.models as models
 import cifar_jax.models.cost as cost
+from cifar_jax.models.published import Published
+from cifar_jax.report.model_table import DATASETS
 
 Row = dict[str, Any]
 
 FAMILIES: dict[str, ModuleType] = {
   family.__name__.rpartition('.')[2]: family for family in models.FAMILIES
 }
-# What a table can be sorted by, and its key in a row; `error` is that on the data set asked for.
+# What the table can be sorted by, and its key in a row.
 SORTS = {
   'parameters': 'num_params',
   'multiply_adds': 'multiply_adds',
   'memory': 'training_bytes',
   'depth': 'depth',
-  'error': 'published',
+  'error': 'published',  # on the data set asked for
   'name': 'name',
 }
-DATASETS = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
 # A process takes seconds to import JAX; so few models are sooner done without.
 _FEW = 4
 _IMAGENET_CLASSES = 1000
@@ -40,27 +42,36 @@ pass before the compiler improves on it. Depth: convolutions and dense layers on
 Errors in percent, as published. ImageNet models have 1000 classes, others 10 and 32x32 pixels."""
 
 
+def family(name: str) -> str:
+  """The family that a model is registered in."""
+  return next(family for family, module in FAMILIES.items() if name in module.NAMES)
+
+
+def published(name: str) -> Published | None:
+  """What is published of a registered model."""
+  return FAMILIES[family(name)].PUBLISHED.get(name)
+
+
 def row(name: str) -> Row:
   """The row of one registered model.
 
   Args:
-    name: one of `models.NAMES`; a name that ends in `_imagenet` is counted with 1000 classes.
+    name: one of `models.NAMES`; one that ends in `_imagenet` is counted with 1000 classes.
 
   Returns:
     `name`, `family`, `num_classes`, `image_size`, the fields of `cost.Cost`, and `published`: the
-    fields of `published.Published`, or None.
+    fields of `Published`, or None.
   """
   num_classes = _IMAGENET_CLASSES if name.endswith('_imagenet') else 10
   model = models.create(name, num_classes=num_classes)
-  family = next(family for family, module in FAMILIES.items() if name in module.NAMES)
-  published = FAMILIES[family].PUBLISHED.get(name)
+  known = published(name)
   return {
     'name': name,
-    'family': family,
+    'family': family(name),
     'num_classes': num_classes,
     'image_size': cost.image_size(model),
     **cost.measure(model)._asdict(),
-    'published': published and published._asdict(),
+    'published': known and known._asdict(),
   }
 
 
@@ -94,7 +105,7 @@ def error(row: Row, dataset: str) -> float | None:
 def sort(rows: list[Row], by: str, dataset: str) -> list[Row]:
   """The rows in the rising order of one of `SORTS`, those without a published error last."""
   if by == 'error':
-    return sorted(rows, key=lambda row: error(row, dataset) or float('inf'))
+    return sorted(rows, key=lambda row: error(row, dataset) or math.inf)
   return sorted(rows, key=lambda row: row[SORTS[by]])
 
 

@@ -46,34 +46,37 @@ class Box(NamedTuple):
     return math.dist((x, y), self.nearest(x, y))
 
 
-# Gaps between a label and its circle, and directions, that are tried; in heights of the label.
-_GAPS = (0.1, 0.4, 0.8, 1.3, 2.0, 3.0, 4.0, 5.5, 7.0)
-_DIRECTIONS = 24
-# How much further away a label rather stands than on the rim of a circle, or on its middle.
-_ON_RIM, _ON_MIDDLE = 1.0, 4.0
+# Gaps between a label and its circle, in heights of the label, and directions, that are tried.
+_GAPS = (0.1, 0.4, 0.8, 1.4, 2.2, 3.2, 4.5, 6.0)
+_DIRECTIONS = 16
+# How many heights further away a label rather stands than on the rim of a circle, on its middle,
+# or nearer to it than to its own.
+_ON_RIM, _ON_MIDDLE, _ASTRAY = 2.0, 5.0, 0.5
+_ROUNDS = 3  # of placing each label anew among the others
 
 
 def place(
   circles: Sequence[Circle], sizes: Sequence[tuple[float, float]], within: Box
 ) -> list[Box]:
-  """A place for each label, near its circle, on no other label and on few circles.
+  """A place for each label: near its circle, on no other label and on few circles.
 
   Args:
     circles: one for each label.
     sizes: width and height of each label.
-    within: no label leaves it.
+    within: what no label leaves.
 
   Returns:
-    The boxes, in the order of the circles. If nothing is free, a label lies on another.
+    The boxes of the labels. Where nothing is free, one lies on another.
   """
   reach = 4 * max((height for _, height in sizes), default=0.0)
   crowds = [sum(math.dist(a[:2], b[:2]) < reach for b in circles) for a in circles]
+  order = sorted(range(len(circles)), key=lambda index: -crowds[index])  # they have least choice
   boxes: dict[int, Box] = {}
-  for index in sorted(range(len(circles)), key=lambda index: -crowds[index]):
-    boxes[index] = min(
-      _places(circles[index], *sizes[index]),
-      key=lambda choice: choice[0] + _badness(choice[1], circles, boxes.values(), within),
-    )[1]
+  for index in order * _ROUNDS:
+    boxes.pop(index, None)
+    choices = list(_places(circles[index], *sizes[index]))
+    costs = [gap + _badness(box, gap, circles, boxes.values(), within) for gap, box in choices]
+    boxes[index] = choices[costs.index(min(costs))][1]
   return [boxes[index] for index in range(len(circles))]
 
 
@@ -87,10 +90,17 @@ def _places(circle: Circle, width: float, height: float) -> Iterator[tuple[float
     yield gap, Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
-def _badness(box: Box, circles: Sequence[Circle], taken: Iterable[Box], within: Box) -> float:
+def _badness(
+  box: Box, gap: float, circles: Sequence[Circle], taken: Iterable[Box], within: Box
+) -> float:
   """How many heights further away a label had better stand than here."""
-  hidden = sum(box.meets(other) for other in taken) + (not within.holds(box))
-  distances = [box.distance(circle.x, circle.y) for circle in circles]
-  rims = sum(d < circle.radius for d, circle in zip(distances, circles, strict=True))
-  middles = sum(d == 0 for d in distances)
-  return 100.0 * hidden + _ON_RIM * rims + _ON_MIDDLE * middles
+  badness = 100.0 * (sum(box.meets(other) for other in taken) + (not within.holds(box)))
+  for circle in circles:
+    distance = box.distance(circle.x, circle.y)
+    if distance == 0.0:
+      badness += _ON_MIDDLE
+    elif distance < circle.radius:
+      badness += _ON_RIM
+    elif distance - circle.radius < gap * (box.top - box.bottom) - 1e-6:
+      badness += _ASTRAY
+  return badness

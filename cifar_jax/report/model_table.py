@@ -133,7 +133,7 @@ def _draw_circles(axes: 'Axes', rows: list[Row], dataset: str) -> None:
   ]
   common = {'frameon': False, 'alignment': 'left', 'fontsize': 12.5, 'title_fontsize': 13.5}
   figure = axes.get_figure()
-  figure.legend(handles=families, title='Family', loc='outside right upper', **common)
+  figure.legend(handles=families, title='Family, and what its\nlabels begin with', loc='outside right upper', **common)
   common |= {'labelspacing': 1.4, 'handletextpad': 1.4, 'borderpad': 1.0}
   figure.legend(handles=sizes, title='Parameters', loc='outside right lower', **common)
 
@@ -161,7 +161,7 @@ def _draw_labels(axes: 'Axes', rows: list[Row], dataset: str) -> None:
   for circle, box, point, text in zip(circles, boxes, points, texts, strict=True):
     x, y = box.centre
     text.set_position(((x - circle.x) / dots, (y - circle.y) / dots))
-    if box.distance(circle.x, circle.y) > circle.radius + 0.6 * (box.top - box.bottom):
+    if box.distance(circle.x, circle.y) > circle.radius + 0.5 * (box.top - box.bottom):
       x, y = box.nearest(circle.x, circle.y)
       axes.annotate(
         '', point, ((x - circle.x) / dots, (y - circle.y) / dots), textcoords='offset points',
