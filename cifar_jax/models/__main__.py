@@ -24,8 +24,8 @@ def main() -> None:
   parser.add_argument('--plot', metavar='FILE.png', help='draw cost against published error')
   arguments = parser.parse_args()
   for path in filter(None, (arguments.json, arguments.plot)):
-    if not pathlib.Path(path).parent.is_dir():
-      raise InputError(f'there is no directory for {path}: make it first')
+    if pathlib.Path(path).is_dir() or not pathlib.Path(path).parent.is_dir():
+      raise InputError(f'{path} is a directory, or in one that is not there: name a file')
 
   names = table.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
   known = [getattr(table.published(name), arguments.dataset, None) for name in names]

@@ -71,15 +71,14 @@ def measure(model: nn.Module) -> Cost:
     return logits
 
   def train(params: Any, statistics: Any, images: jax.Array, key: jax.Array) -> Any:
-    outputs, updates = model.apply(
+    logits, updates = model.apply(
       {'params': params, **statistics},
       images,
       train=True,
       mutable=['batch_stats', 'auxiliary_logits'],  # as the training step has it
       rngs={'params': key},  # stands in for every stream
     )
-    updates.pop('batch_stats', None)
-    return outputs, updates
+    return logits, updates.get('auxiliary_logits')
 
   evaluated = _trace(evaluate, images)
   evaluation = walks.walk(evaluated, [0])

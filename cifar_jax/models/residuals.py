@@ -64,7 +64,7 @@ def kept_bytes(
     reached.update(moving.intersection(invars))
     every = [*invars, *results]
     kept.update(every[i] for i in rule.values)
-    new_bytes += rule.others + sum(math.prod(every[i].aval.shape) * n for i, n in rule.masks)
+    new_bytes += rule.others + sum(math.prod(walks.aval(every[i]).shape) * n for i, n in rule.masks)
   return new_bytes + walks.num_bytes(v for v in kept if depth.get(v) is not None)
 
 
@@ -87,11 +87,9 @@ def _remembered(
   if eqn.primitive.name == 'custom_jvp_call':  # new for every call, so told by its source line
     params = eqn.params['call_jaxpr'].jaxpr.debug_info.func_src_info
   atoms = tuple(str(a) if isinstance(a, core.Literal) else invars.index(a) for a in eqn.invars)
-  shapes = [v.aval.shape for v in (*invars, *_results(eqn))]
-  pattern = tuple(
-    (shapes.index(shape), *(length == 1 for length in shape)) for shape in shapes
-  )
-  general = (eqn.primitive, params, atoms, *roles, *(v.aval.dtype for v in invars), pattern)
+  shapes = [walks.aval(v).shape for v in (*invars, *_results(eqn))]
+  pattern = tuple((shapes.index(shape), *(length == 1 for length in shape)) for shape in shapes)
+  general = (eqn.primitive, params, atoms, *roles, *(walks.aval(v).dtype for v in invars), pattern)
   special = (*general, tuple(shapes))
   rule = rules.get(general) or rules.get(special)
   if rule is None:
@@ -115,7 +113,9 @@ def _rule(eqn: core.JaxprEqn, invars: list[core.Var], roles: list[tuple[bool, bo
   def differentiate(arguments: list[jax.Array], tangents: list[jax.Array]) -> Any:
     def of_moving(*values: jax.Array) -> list[jax.Array]:
       moving = iter(values)
-      return function(*(next(moving) if m else a for a, (_, m) in zip(arguments, roles)))
+      return function(
+        *(next(moving) if m else a for a, (_, m) in zip(arguments, roles, strict=True))
+      )
 
     values = [a for a, (_, moves) in zip(arguments, roles, strict=True) if moves]
     results, backward = jax.vjp(of_moving, *values)
@@ -123,7 +123,7 @@ def _rule(eqn: core.JaxprEqn, invars: list[core.Var], roles: list[tuple[bool, bo
     changes = [None if c.dtype == jax.dtypes.float0 else c for c in changes]
     return results, jax.tree.leaves(backward), changes
 
-  arguments = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in invars]
+  arguments = [jax.ShapeDtypeStruct(walks.aval(v).shape, walks.aval(v).dtype) for v in invars]
   tangents = [a for a, (_, moves) in zip(arguments, roles, strict=True) if moves]
   closed, shapes = jax.make_jaxpr(differentiate, return_shape=True)(arguments, tangents)
   jaxpr, structure = closed.jaxpr, jax.tree.structure(shapes)
@@ -135,12 +135,14 @@ def _rule(eqn: core.JaxprEqn, invars: list[core.Var], roles: list[tuple[bool, bo
   _, _, change_depths = jax.tree.unflatten(structure, walks.walk(jaxpr, from_tangents).depths)
 
   every = [*jaxpr.invars[: len(invars)], *results]
-  lengths = [v.aval.shape for v in every]
-  new = {v for v, d in zip(kept, kept_depths, strict=True) if d is not None} - {*walks.variables(every)}
-  like = {v: lengths.index(v.aval.shape) for v in new if v.aval.shape in lengths}
+  lengths = [walks.aval(v).shape for v in every]
+  new = {v for v, d in zip(kept, kept_depths, strict=True) if d is not None} - {
+    *walks.variables(every)
+  }
+  like = {v: lengths.index(walks.aval(v).shape) for v in new if walks.aval(v).shape in lengths}
   return Rule(
     values=[i for i, v in enumerate(every) if v in kept],
-    masks=[(i, v.aval.dtype.itemsize) for v, i in like.items()],
+    masks=[(i, walks.aval(v).dtype.itemsize) for v, i in like.items()],
     others=walks.num_bytes(new - set(like)),
     differentiable=[d is not None for d in change_depths],
   )

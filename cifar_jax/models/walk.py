@@ -86,7 +86,12 @@ def depths(eqn: core.JaxprEqn, depth: dict[core.Var, Depth]) -> list[Depth]:
 
 def num_bytes(variables: Iterable[core.Var]) -> int:
   """What arrays of the shapes and dtypes of some variables hold."""
-  return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in variables)
+  return sum(math.prod(aval(v).shape) * aval(v).dtype.itemsize for v in variables)
+
+
+def aval(atom: core.Var | core.Literal) -> Any:
+  """Its shape and dtype, as attributes."""
+  return atom.aval
 
 
 def _deepest(*depths: Iterable[Depth]) -> Depth:
@@ -107,11 +112,11 @@ def _equation(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Wal
 
 
 def _body(eqn: core.JaxprEqn) -> core.Jaxpr | None:
-  """What a call (`jit`, `checkpoint`, `custom_jvp_call`, ...) computes; None for other equations."""
+  """What a call (`jit`, `checkpoint`, `custom_jvp_call`, ...) computes; None for any other."""
   for value in eqn.params.values():
     body = getattr(value, 'jaxpr', value)  # closed or open
     if isinstance(body, core.Jaxpr) and (
-      [v.aval.shape for v in body.invars] == [v.aval.shape for v in eqn.invars]
+      [aval(v).shape for v in body.invars] == [aval(v).shape for v in eqn.invars]
       and len(body.outvars) == len(eqn.outvars)
     ):
       return body
@@ -119,27 +124,26 @@ def _body(eqn: core.JaxprEqn) -> core.Jaxpr | None:
 
 
 def _convolution(eqn: core.JaxprEqn) -> int:
-  kernel = eqn.invars[1].aval.shape
+  kernel = aval(eqn.invars[1]).shape
   outputs = kernel[eqn.params['dimension_numbers'].rhs_spec[0]]
-  return math.prod(eqn.outvars[0].aval.shape) * (math.prod(kernel) // outputs)
+  return math.prod(aval(eqn.outvars[0]).shape) * (math.prod(kernel) // outputs)
 
 
 def _product(eqn: core.JaxprEqn) -> int:
   (contracted, _), _ = eqn.params['dimension_numbers']
-  shape = eqn.invars[0].aval.shape
-  return math.prod(eqn.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+  shape = aval(eqn.invars[0]).shape
+  return math.prod(aval(eqn.outvars[0]).shape) * math.prod(shape[axis] for axis in contracted)
 
 
-def _scan(eqn: core.JaxprEqn, depths: list[Depth], _: list[bool]) -> Walk:
+def _scan(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
   """Step by step, since a carry may become deeper with each; the stacked results live all along."""
+  del dying  # the arguments of every step but the last
   consts, carries = eqn.params['num_consts'], eqn.params['num_carry']
   carry = depths[consts : consts + carries]
   stacked: list[Depth] = [None] * (len(eqn.outvars) - carries)
   multiply_adds = peak = 0
   for _ in range(eqn.params['length']):
-    step = walk(
-      eqn.params['jaxpr'].jaxpr, [*depths[:consts], *carry, *depths[consts + carries :]]
-    )
+    step = walk(eqn.params['jaxpr'].jaxpr, [*depths[:consts], *carry, *depths[consts + carries :]])
     carry, slices = step.depths[:carries], step.depths[carries:]
     stacked = [_deepest(pair) for pair in zip(stacked, slices, strict=True)]
     multiply_adds += step.multiply_adds
@@ -149,8 +153,9 @@ def _scan(eqn: core.JaxprEqn, depths: list[Depth], _: list[bool]) -> Walk:
   return Walk([*carry, *stacked], multiply_adds, peak)
 
 
-def _while(eqn: core.JaxprEqn, depths: list[Depth], _: list[bool]) -> Walk:
+def _while(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
   """One step."""
+  del dying
   tests, consts = eqn.params['cond_nconsts'], eqn.params['body_nconsts']
   test = walk(eqn.params['cond_jaxpr'].jaxpr, [*depths[:tests], *depths[tests + consts :]])
   body = walk(eqn.params['body_jaxpr'].jaxpr, depths[tests:])

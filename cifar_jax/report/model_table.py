@@ -1,5 +1,6 @@
 """The picture of the table of models: cost against published error, parameters as areas."""
 
+import itertools
 import math
 import os
 import pathlib
@@ -22,7 +23,7 @@ _COLOURS = (
   *('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#F0E442', '#666666'),
 )
 _HATCHES = ('', '/////', '.....')
-_EDGE = {'edgecolor': '#333333', 'linewidth': 0.8}
+_EDGE: dict[str, Any] = {'edgecolor': '#333333', 'linewidth': 0.8}
 _AREA = 24.0  # of the circle of a million parameters, in square points
 _LEGEND_MILLIONS = (1, 10, 50)
 
@@ -83,17 +84,19 @@ def figure(rows: list[Row], dataset: str) -> 'Figure':
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
   axes.margins(0.07)
-  _draw_circles(axes, rows, dataset)
+  _draw_circles(picture, axes, rows, dataset)
   picture.draw_without_rendering()  # which settles where the axes are
   picture.set_layout_engine('none')
-  _draw_labels(axes, rows, dataset)
+  _draw_labels(picture, axes, rows, dataset)
   return picture
 
 
 def _prefix(rows: list[Row], family: str) -> str:
   """What the names of a family begin with, up to the first digit; nothing if there is one name."""
   names = [row['name'] for row in rows if row['family'] == family]
-  return re.match(r'\D*', os.path.commonprefix(names)).group() if len(names) > 1 else ''
+  columns = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+  shared = itertools.takewhile(lambda letter: not letter.isdigit(), (c[0] for c in columns))
+  return ''.join(shared) if len(names) > 1 else ''
 
 
 def _short(name: str) -> str:
@@ -101,7 +104,7 @@ def _short(name: str) -> str:
   return re.sub(r'(_[a-z]+)+$', '', name)
 
 
-def _label(rows: list[Row], row: Row) -> str:
+def label_text(rows: list[Row], row: Row) -> str:
   """What a name adds to its family's prefix, shortened if that leaves it the only one."""
   shortened = [_short(other['name']) for other in rows]
   only = shortened.count(_short(row['name'])) == 1
@@ -113,9 +116,9 @@ def _area(row: Row) -> float:
   return _AREA * row['num_params'] / 1e6
 
 
-def _draw_circles(axes: 'Axes', rows: list[Row], dataset: str) -> None:
+def _draw_circles(picture: 'Figure', axes: 'Axes', rows: list[Row], dataset: str) -> None:
   """The circles, the small ones above, and two legends beside the axes."""
-  styles = {}
+  styles: dict[str, dict[str, Any]] = {}
   for index, family in enumerate(dict.fromkeys(row['family'] for row in rows)):
     again, colour = divmod(index, len(_COLOURS))
     styles[family] = {'facecolor': f'{_COLOURS[colour]}b0', 'hatch': _HATCHES[again % 3]} | _EDGE
@@ -131,27 +134,36 @@ def _draw_circles(axes: 'Axes', rows: list[Row], dataset: str) -> None:
     axes.scatter([], [], s=_AREA * millions, facecolor='none', label=f'{millions} million', **_EDGE)
     for millions in _LEGEND_MILLIONS
   ]
-  common = {'frameon': False, 'alignment': 'left', 'fontsize': 12.5, 'title_fontsize': 13.5}
-  figure = axes.get_figure()
-  figure.legend(handles=families, title='Family, and what its\nlabels begin with', loc='outside right upper', **common)
+  common: dict[str, Any] = {
+    'frameon': False,
+    'alignment': 'left',
+    'fontsize': 12.5,
+    'title_fontsize': 13.5,
+  }
+  picture.legend(
+    handles=families,
+    title='Family, and what its\nlabels begin with',
+    loc='outside right upper',
+    **common,
+  )
   common |= {'labelspacing': 1.4, 'handletextpad': 1.4, 'borderpad': 1.0}
-  figure.legend(handles=sizes, title='Parameters', loc='outside right lower', **common)
+  picture.legend(handles=sizes, title='Parameters', loc='outside right lower', **common)
 
 
-def _draw_labels(axes: 'Axes', rows: list[Row], dataset: str) -> None:
+def _draw_labels(picture: 'Figure', axes: 'Axes', rows: list[Row], dataset: str) -> None:
   """A label near each circle, with a line to it where it stands further off."""
   from matplotlib.patheffects import withStroke
 
-  dots = axes.get_figure().dpi / 72  # in a point
+  dots = picture.dpi / 72  # in a point
   points = [(row['multiply_adds'], row['published'][dataset]) for row in rows]
   centres = axes.transData.transform(points)
   circles = [
-    labels.Circle(*centre, dots * math.sqrt(_area(row) / math.pi))
-    for centre, row in zip(centres, rows, strict=True)
+    labels.Circle(x, y, dots * math.sqrt(_area(row) / math.pi))
+    for (x, y), row in zip(centres, rows, strict=True)
   ]
   texts = [
     axes.annotate(
-      _label(rows, row), point, (0, 0), textcoords='offset points', ha='center', va='center',
+      label_text(rows, row), point, (0, 0), textcoords='offset points', ha='center', va='center',
       fontsize=11.5, path_effects=[withStroke(linewidth=2.2, foreground='#ffffffc0')],
     )
     for row, point in zip(rows, points, strict=True)

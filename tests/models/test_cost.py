@@ -74,6 +74,7 @@ def test_forward_bytes_by_hand():
   # The images, the convolution's 8 channels and their ReLU; then those go.
   expected = IMAGE_BYTES + 2 * 4 * 32 * 32 * 8
   assert measure(lambda _, x, train: nn.relu(conv(8)(x))).forward_bytes == expected
+
   # Within a call the values die as they would without it.
   def long(x):
     return jnp.exp(jnp.sin(jnp.cos(x)))
@@ -143,8 +144,12 @@ def test_a_conditional_costs_its_costliest_branch():
     )
 
   def body(_, x, train):
-    once = lambda x: convolve(x, wide)
-    twice = lambda x: convolve(convolve(x, thin)[..., :3], thin)
+    def once(x):
+      return convolve(x, wide)
+
+    def twice(x):
+      return convolve(convolve(x, thin)[..., :3], thin)
+
     return jax.lax.cond(jnp.sum(x) > 0, once, twice, x)
 
   measured = measure(body)
@@ -153,15 +158,14 @@ def test_a_conditional_costs_its_costliest_branch():
 
 
 def test_a_while_counts_one_step():
-  def body(_, x, train):
-    step = lambda state: (state[0] + 1, conv_fixed(state[1]))
+  def step(state):
+    count, x = state
+    return count + 1, jnp.einsum('bhwc,cd->bhwd', x, jnp.ones((3, 3)))
+
+  def loop(x):
     return jax.lax.while_loop(lambda state: state[0] < 9, step, (0, x))[1]
 
-  def conv_fixed(x):
-    return jnp.einsum('bhwc,cd->bhwd', x, jnp.ones((3, 3)))
-
-  jaxpr = jax.make_jaxpr(lambda x: body(None, x, False))(IMAGES).jaxpr
-  walked = walk.walk(jaxpr, [0])
+  walked = walk.walk(jax.make_jaxpr(loop)(IMAGES).jaxpr, [0])
   assert walked.multiply_adds == 32 * 32 * 9 and walked.depths == [1]
 
 
