@@ -1,0 +1,105 @@
+"""What a model costs for one image, read off its traced computation: nothing is ever computed.
+
+An activation is a value that depends on the images or, in training, on the random draws; weights,
+statistics and whatever is made of them alone are none. The conventions:
+
+  multiply_adds   of convolutions and dense layers that take an activation: entries of the output
+                  times taps of the kernel times input channels of a group. Taps on the padding
+                  count; norms, biases, pooling and additions do not.
+  depth           convolutions and dense layers on the longest chain from the images to the logits.
+  forward_bytes   the most that activations hold at once in evaluation, the images all the time and
+                  each other from the operation that makes it to the last that takes it, in program
+                  order, nothing fused or in place.
+  training_bytes  the activations that the backward pass keeps, as JAX differentiates each operation
+                  and before the compiler fuses or recomputes any; of a rematerialised part, only
+                  what goes in.
+
+A loop counts each of its steps (a `while`, whose steps nobody knows before it runs, one); a
+conditional is as costly as its costliest branch.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+import cifar_jax.models as models
+import cifar_jax.models.residuals as residuals
+import cifar_jax.models.walk as walks
+
+
+class Cost(NamedTuple):
+  """The cost of one image, as the head of this file defines it.
+
+  Attributes:
+    num_params: trainable parameters.
+    multiply_adds: of one evaluation.
+    forward_bytes: held at most during one evaluation.
+    training_bytes: kept for the backward pass.
+    depth: of the net, in layers with weights.
+  """
+
+  num_params: int
+  multiply_adds: int
+  forward_bytes: int
+  training_bytes: int
+  depth: int
+
+
+def image_size(model: nn.Module) -> int:
+  """Height and width, in pixels, of the images that a model is made for."""
+  return getattr(model, 'image_size', 32)
+
+
+def measure(model: nn.Module) -> Cost:
+  """The cost of one image of the size that a model is made for.
+
+  Args:
+    model: a module that `models.create` gave. It is traced twice: evaluated and in training.
+  """
+  size = image_size(model)
+  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  variables: dict[str, Any] = {}
+
+  def evaluate(images: jax.Array) -> jax.Array:
+    # Made in the same trace, to save one; what makes them does not depend on the images.
+    logits, made = model.init_with_output(jax.random.key(0), images, train=False)
+    variables.update(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made))
+    return logits
+
+  def train(params: Any, statistics: Any, images: jax.Array, key: jax.Array) -> Any:
+    logits, updates = model.apply(
+      {'params': params, **statistics},
+      images,
+      train=True,
+      mutable=['batch_stats', 'auxiliary_logits'],  # as the training step has it
+      rngs={'params': key},  # stands in for every stream
+    )
+    return logits, updates.get('auxiliary_logits')
+
+  evaluated = _trace(evaluate, images)
+  evaluation = walks.walk(evaluated, [0])
+  params = variables.pop('params')
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  weights, others = (len(jax.tree.leaves(tree)) for tree in (params, variables))
+  training_bytes = residuals.kept_bytes(
+    _trace(train, params, variables, images, key),
+    depths=[None] * (weights + others) + [0, 0],
+    differentiated=[True] * weights + [False] * (others + 2),
+  )
+  (depth,) = evaluation.depths
+  return Cost(
+    num_params=models.count(params),
+    multiply_adds=evaluation.multiply_adds,
+    forward_bytes=walks.num_bytes(evaluated.invars) + evaluation.peak_bytes,
+    training_bytes=training_bytes,
+    depth=depth or 0,
+  )
+
+
+def _trace(function: Callable[..., Any], *arguments: Any) -> core.Jaxpr:
+  """The computation of a function of trees of shapes and dtypes."""
+  return jax.make_jaxpr(function)(*arguments).jaxpr

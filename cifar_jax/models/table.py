@@ -1,0 +1,125 @@
+"""The table of models: what each costs, and the error that its paper prints."""
+
+import concurrent.futures
+import math
+import multiprocessing
+import os
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import jax
+import tqdm
+
+import cifar_jax.models as models
+import cifar_jax.models.cost as cost
+from cifar_jax.models.published import Published
+from cifar_jax.report.model_table import DATASETS
+
+Row = dict[str, Any]
+
+FAMILIES: dict[str, ModuleType] = {
+  family.__name__.rpartition('.')[2]: family for family in models.FAMILIES
+}
+# What the table can be sorted by, and its key in a row.
+SORTS = {
+  'parameters': 'num_params',
+  'multiply_adds': 'multiply_adds',
+  'memory': 'training_bytes',
+  'depth': 'depth',
+  'error': 'published',  # on the data set asked for
+  'name': 'name',
+}
+# A process takes seconds to import JAX; so few models are sooner done without.
+_FEW = 4
+_IMAGENET_CLASSES = 1000
+
+CONVENTIONS = """\
+Multiply-adds of convolutions and dense layers, for one image: entries of the output, times taps of
+the kernel (on the padding too), times input channels of a group. MB are 10^6 bytes of activations,
+for one image: the most alive at once in a forward pass, and what training keeps for the backward
+pass before the compiler improves on it. Depth: convolutions and dense layers on the longest way.
+Errors in percent, as published. ImageNet models have 1000 classes, others 10 and 32x32 pixels."""
+
+
+def family(name: str) -> str:
+  """The family that a model is registered in."""
+  return next(family for family, module in FAMILIES.items() if name in module.NAMES)
+
+
+def published(name: str) -> Published | None:
+  """What is published of a registered model."""
+  return FAMILIES[family(name)].PUBLISHED.get(name)
+
+
+def row(name: str) -> Row:
+  """The row of one registered model.
+
+  Args:
+    name: one of `models.NAMES`; one that ends in `_imagenet` is counted with 1000 classes.
+
+  Returns:
+    `name`, `family`, `num_classes`, `image_size`, the fields of `cost.Cost`, and `published`: the
+    fields of `Published`, or None.
+  """
+  num_classes = _IMAGENET_CLASSES if name.endswith('_imagenet') else 10
+  model = models.create(name, num_classes=num_classes)
+  known = published(name)
+  return {
+    'name': name,
+    'family': family(name),
+    'num_classes': num_classes,
+    'image_size': cost.image_size(model),
+    **cost.measure(model)._asdict(),
+    'published': known and known._asdict(),
+  }
+
+
+def rows(names: Sequence[str]) -> list[Row]:
+  """The rows of registered models, in their order; many are counted by several processes."""
+  if len(names) <= _FEW:
+    return [row(name) for name in names]
+  # The deepest take longest, so they begin.
+  order = sorted(names, key=lambda name: getattr(models.create(name), 'depth', 0), reverse=True)
+  pool = concurrent.futures.ProcessPoolExecutor(
+    min(os.cpu_count() or 1, len(names) // _FEW),
+    mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
+    initializer=on_cpu,
+  )
+  with pool:
+    counted = tqdm.tqdm(pool.map(row, order), total=len(order), unit=' models', disable=None)
+    done = dict(zip(order, counted, strict=True))
+  return [done[name] for name in names]
+
+
+def on_cpu() -> None:
+  """Keeps a process that only traces from taking hold of an accelerator."""
+  jax.config.update('jax_platforms', 'cpu')
+
+
+def error(row: Row, dataset: str) -> float | None:
+  """The published error of a row on one of `DATASETS`, in percent."""
+  return row['published'] and row['published'][dataset]
+
+
+def sort(rows: list[Row], by: str, dataset: str) -> list[Row]:
+  """The rows in the rising order of one of `SORTS`, those without a published error last."""
+  if by == 'error':
+    return sorted(rows, key=lambda row: error(row, dataset) or math.inf)
+  return sorted(rows, key=lambda row: row[SORTS[by]])
+
+
+def text(rows: list[Row]) -> str:
+  """The table to be read, with its conventions below."""
+  name_width = max(len(row['name']) for row in rows)
+  head = f'{"model":{name_width}}{"parameters":>13}{"multiply-adds":>16}{"forward MB":>12}'
+  head += f'{"training MB":>13}{"depth":>7}'
+  head += ''.join(f'{name:>11}' for name in DATASETS.values()) + '  source'
+  lines = [head]
+  for row in rows:
+    errors = [error(row, dataset) for dataset in DATASETS]
+    line = f'{row["name"]:{name_width}}{row["num_params"]:13,}{row["multiply_adds"]:16,}'
+    line += f'{row["forward_bytes"] / 1e6:12.2f}{row["training_bytes"] / 1e6:13.2f}'
+    line += f'{row["depth"]:7}' + ''.join(f'{"" if e is None else f"{e:.2f}":>11}' for e in errors)
+    lines.append(f'{line}  {row["published"]["source"] if row["published"] else ""}'.rstrip())
+  return '\n'.join([*lines, '', CONVENTIONS])
