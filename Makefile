@@ -26,6 +26,6 @@ $(ready): pyproject.toml $(wildcard constraints/*.txt)
 	@test -f $(constraints) || \
 	  { echo "$(PYTHON) has no file in constraints/: give make PYTHON=python3.11, 3.12 or 3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+	$(python) -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[dev]' \
 	  --constraint $(constraints)
 	touch $@

@@ -34,11 +34,11 @@ TABLE_1 = {
   'S-S-I': ('shake', 'shake', 'image'),
 }
 
-# Section 4, table 4: the interval in which beta is uniform, given alpha below 0.5; the mirror image
-# above. M1 is the text's. M2 and M5 are the ends that figure 5 shows. Of M3 and M4 we have not seen
-# the rows: they are the two intervals between, split at 0.5, so that M2 to M5 tile [0, 1] away from
-# alpha. That fits the text: the effect jumps where |beta - alpha| exceeds 0.5, which M2 and M3
-# never do.
+# Section 4: the interval in which beta is uniform, given alpha below 0.5; the mirror image above.
+# M1 is the text's, M2 and M5 are figure 5's as readers quote it. The rows of M3 and M4 in table 4
+# we have not seen: here they are the two intervals between, split at 0.5, so that M2 to M5 tile
+# [0, 1]. It fits the remark that the effect jumps where |beta - alpha| exceeds 0.5, which M2 and M3
+# never do. M2 and M3 are equally near to alpha on average, M4 and M5 ever farther.
 RULES: dict[str, Callable[[jax.Array], Ends]] = {
   'm1': lambda alpha: (1.0 - alpha, 1.0 - alpha),
   'm2': lambda alpha: (0.0, alpha),

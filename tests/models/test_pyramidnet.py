@@ -70,7 +70,9 @@ def test_every_registered_name_has_its_count_layer_by_layer():
 @pytest.mark.parametrize(
   ('name', 'fields'),
   [
+    ('pyramidnet110_a48', {}),
     ('pyramidnet110_mul_4.75', {}),
+    ('pyramidnet164_a84_bottleneck', {}),
     ('pyramidnet14_a9', {'first_relu': True, 'shortcut': 'project'}),
     ('pyramidnet14_a9', {'last_norm': False, 'shortcut': 'mixed'}),
     ('pyramidnet20_mul_2_bottleneck', {'last_norm': False, 'shortcut': 'project'}),
