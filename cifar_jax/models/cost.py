@@ -18,16 +18,13 @@ A loop counts each of its steps (a `while`, whose steps nobody knows before it r
 conditional is as costly as its costliest branch.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
 import cifar_jax.models as models
-import cifar_jax.models.residuals as residuals
 import cifar_jax.models.walk as walks
 
 
@@ -70,36 +67,40 @@ def measure(model: nn.Module) -> Cost:
     variables.update(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made))
     return logits
 
-  def train(params: Any, statistics: Any, images: jax.Array, key: jax.Array) -> Any:
-    logits, updates = model.apply(
-      {'params': params, **statistics},
-      images,
-      train=True,
-      mutable=['batch_stats', 'auxiliary_logits'],  # as the training step has it
-      rngs={'params': key},  # stands in for every stream
-    )
-    return logits, updates.get('auxiliary_logits')
-
-  evaluated = _trace(evaluate, images)
+  evaluated = jax.make_jaxpr(evaluate)(images).jaxpr
   evaluation = walks.walk(evaluated, [0])
   params = variables.pop('params')
-  key = jax.eval_shape(lambda: jax.random.key(0))
-  weights, others = (len(jax.tree.leaves(tree)) for tree in (params, variables))
-  training_bytes = residuals.kept_bytes(
-    _trace(train, params, variables, images, key),
-    depths=[None] * (weights + others) + [0, 0],
-    differentiated=[True] * weights + [False] * (others + 2),
-  )
   (depth,) = evaluation.depths
   return Cost(
     num_params=models.count(params),
     multiply_adds=evaluation.multiply_adds,
     forward_bytes=walks.num_bytes(evaluated.invars) + evaluation.peak_bytes,
-    training_bytes=training_bytes,
+    training_bytes=_kept_bytes(model, params, variables, images),
     depth=depth or 0,
   )
 
 
-def _trace(function: Callable[..., Any], *arguments: Any) -> core.Jaxpr:
-  """The computation of a function of trees of shapes and dtypes."""
-  return jax.make_jaxpr(function)(*arguments).jaxpr
+def _kept_bytes(
+  model: nn.Module, params: Any, statistics: Any, images: jax.ShapeDtypeStruct
+) -> int:
+  """The bytes of the activations that the backward pass keeps of the forward pass."""
+
+  def kept(params: Any, statistics: Any, images: jax.Array, key: jax.Array) -> Any:
+    def train(params: Any) -> Any:
+      logits, updates = model.apply(
+        {'params': params, **statistics},
+        images,
+        train=True,
+        mutable=['batch_stats', 'auxiliary_logits'],  # as the training step has it
+        rngs={'params': key},  # stands in for every stream
+      )
+      return logits, updates.get('auxiliary_logits')
+
+    return jax.vjp(train, params)[1]  # a tree, whose leaves are what it needs
+
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  jaxpr = jax.make_jaxpr(kept)(params, statistics, images, key).jaxpr
+  weights = len(jax.tree.leaves((params, statistics)))
+  depths = walks.walk(jaxpr, [None] * weights + [0, 0]).depths
+  # Each counts once, however many operations keep it.
+  return walks.num_bytes({v for v, d in zip(jaxpr.outvars, depths, strict=True) if d is not None})

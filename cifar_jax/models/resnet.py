@@ -7,7 +7,6 @@ The plain nets are the same without their shortcuts; `se_` puts squeeze-and-exci
 2018, arXiv 1709.01507) at the end of each branch.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.residual_block as residual_block
 import cifar_jax.models.squeeze_excitation as squeeze_excitation
 import cifar_jax.models.stages as stages
 import cifar_jax.models.stochastic_depth as stochastic_depth
@@ -65,100 +65,7 @@ IMAGENET_NETS = {
 # He et al. 2016, table 4: CIFAR nets that are bottlenecks without saying so.
 BOTTLENECK_DEPTHS = (164, 1001)
 EXPANSION = 4  # table 1: a bottleneck ends in four times its width
-# How the shortcut changes its shape where the branch does.
-SHORTCUTS = (
-  'pad',  # option A: every second pixel, zeros for the new channels
-  'pool_pad',  # as the stochastic depth paper's code: 2x2 average pooling, then zeros
-  'project',  # option B: a 1x1 convolution and batch normalisation
-  'project_all',  # option C: so at every block
-  'none',  # the plain nets
-)
 IMAGE_SIZES = {'cifar': 32, 'imagenet': 224, 'homework': 128}  # pixels, by stem
-
-
-class Block(nn.Module):
-  """What the basic block and the bottleneck share: shortcut + branch, then ReLU (figure 2).
-
-  Attributes:
-    width: channels inside the branch.
-    stride: of the branch's 3x3 convolution (its first, where there are two).
-    groups: of that convolution (ResNeXt).
-    features: channels that the block ends in.
-    shortcut: one of `SHORTCUTS`.
-    reduction: of squeeze-and-excitation; 0 for none.
-    norm: makes the batch normalisations.
-    skips: whether a branch with a closed gate is left uncomputed.
-    conv3x3: makes the branch's 3x3 convolutions.
-    dtype: of the activations.
-  """
-
-  width: int
-  stride: int
-  features: int
-  shortcut: str
-  norm: layers.Norm
-  groups: int = 1
-  reduction: int = 0
-  skips: bool = False
-  conv3x3: Callable[..., nn.Module] = layers.conv3x3
-  dtype: layers.Dtype = jnp.float32
-
-  @nn.compact
-  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to `[..., height / stride, ..., self.features]`."""
-
-    def branch(block: 'Block', x: jax.Array) -> jax.Array:
-      # Of the block that is handed in: inside a conditional that is not `self`, whose statistics
-      # would silently not move.
-      y = block.branch(x)
-      return squeeze_excitation.after_branch(y, self.reduction, self.dtype)
-
-    shortcut = self._shortcut(x)
-    return nn.relu(stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips))
-
-  def branch(self, x: jax.Array) -> jax.Array:
-    """The convolutions, up to the addition."""
-    raise NotImplementedError
-
-  def _shortcut(self, x: jax.Array) -> jax.Array:
-    if self.shortcut == 'none':
-      shape = jax.eval_shape(lambda x: layers.subsample(x, self.stride), x).shape
-      return jnp.zeros((*shape[:-1], self.features), x.dtype)
-    same = x.shape[-1] == self.features and self.stride == 1
-    if self.shortcut == 'project_all' or (self.shortcut == 'project' and not same):
-      x = layers.conv1x1(self.features, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
-      return self.norm(name='shortcut_norm')(x)
-    smaller = layers.average_pool if self.shortcut == 'pool_pad' else layers.subsample
-    return x if same else layers.pad_channels(smaller(x, self.stride), self.features)
-
-
-class BasicBlock(Block):
-  """Figure 5, left: two 3x3 convolutions."""
-
-  def branch(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to the block's stride and features."""
-    y = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-    y = nn.relu(self.norm(name='norm1')(y))
-    y = self.conv3x3(self.features, dtype=self.dtype, name='conv2')(y)
-    return self.norm(name='norm2')(y)
-
-
-class BottleneckBlock(Block):
-  """Figure 5, right: 1x1, 3x3 and 1x1.
-
-  The 3x3 convolution carries the stride, as in the code of the same group that the later papers
-  build on (fb.resnet.torch); the paper's own has it on the first 1x1.
-  """
-
-  def branch(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to the block's stride and features."""
-    y = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
-    y = nn.relu(self.norm(name='norm1')(y))
-    conv2 = functools.partial(self.conv3x3, feature_group_count=self.groups)
-    y = conv2(self.width, self.stride, dtype=self.dtype, name='conv2')(y)
-    y = nn.relu(self.norm(name='norm2')(y))
-    y = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(y)
-    return self.norm(name='norm3')(y)
 
 
 class ResNet(nn.Module):
@@ -172,7 +79,7 @@ class ResNet(nn.Module):
       `homework` (7x7 with stride 2, padding 5 and a bias, then 2x2 max pooling).
     hidden_features: of a layer with ReLU between pooling and classifier; 0 for none.
     num_classes: size of the logits.
-    shortcut: one of `SHORTCUTS`.
+    shortcut: one of `residual_block.SHORTCUTS`.
     squeeze_excitation: the reduction of its inner layer; 0 for none.
     survival_probability: of the last block; below 1 the net has stochastic depth.
     survival_decay: one of `stochastic_depth.DECAYS`.
@@ -197,7 +104,7 @@ class ResNet(nn.Module):
     Raises:
       InputError: an unknown shortcut or stem, or an impossible size.
     """
-    layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
+    layers.check_one_of('shortcut', self.shortcut, residual_block.SHORTCUTS)
     layers.check_one_of('stem', self.stem, tuple(IMAGE_SIZES))
     squeeze_excitation.check(self.squeeze_excitation, self.base_width)
     stochastic_depth.check(self.survival_probability, self.survival_decay)
@@ -236,10 +143,11 @@ class ResNet(nn.Module):
     if gates is None:
       gates = stochastic_depth.draw(self, train)
     norm = layers.batch_norm(train, self.dtype)
+    kind = residual_block.Bottleneck if self.bottleneck else residual_block.Basic
 
-    def make_block(stage: int, first: bool, name: str) -> Block:
+    def make_block(stage: int, first: bool, name: str) -> residual_block.Block:
       width = self.base_width * 2**stage
-      return (BottleneckBlock if self.bottleneck else BasicBlock)(
+      return kind(
         width=width,
         stride=2 if stage > 0 and first else 1,
         features=width * EXPANSION if self.bottleneck else width,

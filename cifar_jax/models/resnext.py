@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
-import cifar_jax.models.resnet as resnet
+import cifar_jax.models.residual_block as residual_block
 import cifar_jax.models.squeeze_excitation as squeeze_excitation
 import cifar_jax.models.stages as stages
 import cifar_jax.models.stochastic_depth as stochastic_depth
@@ -101,8 +101,8 @@ class ResNeXt(nn.Module):
       gates = stochastic_depth.draw(self, train)
     norm = layers.batch_norm(train, self.dtype)
 
-    def make_block(stage: int, first: bool, name: str) -> resnet.BottleneckBlock:
-      return resnet.BottleneckBlock(
+    def make_block(stage: int, first: bool, name: str) -> residual_block.Bottleneck:
+      return residual_block.Bottleneck(
         width=self.cardinality * self.base_width * 2**stage,
         stride=2 if stage > 0 and first else 1,
         features=FEATURES * 2**stage,

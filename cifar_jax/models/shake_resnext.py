@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.layers as layers
+import cifar_jax.models.residual_block as residual_block
 import cifar_jax.models.shake_coefficients as shake_coefficients
 from cifar_jax.errors import InputError
 from cifar_jax.models.published import Published
@@ -34,7 +35,7 @@ WIDTHS = (256, 512, 1024)  # of the stages: four times 64, 128 and 256, whatever
 
 
 class ResNeXtBranch(nn.Module):
-  """1x1 convolution, grouped 3x3, 1x1, each with BN and, but for the last, ReLU."""
+  """The branch of a bottleneck, its 3x3 convolution in groups."""
 
   width: int
   stride: int
@@ -46,14 +47,10 @@ class ResNeXtBranch(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    y = layers.conv1x1(self.inner, dtype=self.dtype, name='conv1')(x)
-    y = nn.relu(self.norm(name='norm1')(y))
-    y = layers.conv3x3(
-      self.inner, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
-    )(y)
-    y = nn.relu(self.norm(name='norm2')(y))
-    y = layers.conv1x1(self.width, dtype=self.dtype, name='conv3')(y)
-    return self.norm(name='norm3')(y)
+    conv3x3 = functools.partial(layers.conv3x3, feature_group_count=self.groups)
+    return residual_block.bottleneck(
+      x, self.inner, self.stride, self.width, conv3x3, self.norm, self.dtype
+    )
 
 
 class Projection(nn.Module):
@@ -103,10 +100,7 @@ class ShakeResNeXt(nn.Module):
     Raises:
       InputError: an impossible depth or width, or coefficients that cannot be drawn.
     """
-    if self.depth < 11 or (self.depth - 2) % 9:
-      raise InputError(
-        f'a Shake-Shake ResNeXt has 9n + 2 layers (11, 20, 29, ...), not {self.depth}'
-      )
+    _ = self.stage_size  # raises where the depth is impossible
     if self.cardinality < 1 or self.base_width < 1:
       raise InputError(
         'the cardinality and the width of a ResNeXt branch are at least 1, not '
@@ -116,9 +110,15 @@ class ShakeResNeXt(nn.Module):
     super().__post_init__()
 
   @property
+  def stage_size(self) -> int:
+    """Blocks of each of the three stages."""
+    net = 'Shake-Shake ResNeXt'
+    return layers.blocks_a_stage(net, self.depth, layers_a_block=3, other_layers=2)
+
+  @property
   def num_blocks(self) -> int:
     """Number of residual blocks, the leading axis of `gates`."""
-    return (self.depth - 2) // 3
+    return 3 * self.stage_size
 
   @nn.compact
   def __call__(
@@ -143,9 +143,8 @@ class ShakeResNeXt(nn.Module):
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
     x = nn.relu(norm(name='stem_norm')(x))
-    blocks_a_stage = self.num_blocks // 3
     for index in range(self.num_blocks):
-      stage, block = divmod(index, blocks_a_stage)
+      stage, block = divmod(index, self.stage_size)
       fields = (WIDTHS[stage], 2 if stage > 0 and block == 0 else 1, norm, self.dtype)
       inner = self.cardinality * self.base_width * 2**stage
       x = ShakeBlock(

@@ -150,8 +150,7 @@ class ShakeShake(nn.Module):
     """
     if self.branch_convs not in (1, 2):
       raise InputError(f'model.branch_convs is {self.branch_convs}; it is 1 or 2')
-    if self.depth < 8 or (self.depth - 2) % 6:
-      raise InputError(f'a Shake-Shake net has 6n + 2 layers (8, 14, 20, 26), not {self.depth}')
+    _ = self.stage_size  # raises where the depth is impossible
     if self.base_width < 2 or self.base_width % 2:
       raise InputError(f'the width of a Shake-Shake branch is even, not {self.base_width}')
     shake_coefficients.check(
@@ -160,9 +159,15 @@ class ShakeShake(nn.Module):
     super().__post_init__()
 
   @property
+  def stage_size(self) -> int:
+    """Blocks of each of the three stages."""
+    pairs = layers.blocks_a_stage('Shake-Shake net', self.depth, layers_a_block=2, other_layers=2)
+    return pairs * 2 // self.branch_convs
+
+  @property
   def num_blocks(self) -> int:
     """Number of residual blocks, the leading axis of `gates`."""
-    return (self.depth - 2) // self.branch_convs
+    return 3 * self.stage_size
 
   @nn.compact
   def __call__(
@@ -187,9 +192,8 @@ class ShakeShake(nn.Module):
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
     x = norm(name='stem_norm')(x)
-    blocks_a_stage = self.num_blocks // 3
     for index in range(self.num_blocks):
-      stage, block = divmod(index, blocks_a_stage)
+      stage, block = divmod(index, self.stage_size)
       stride = 2 if stage > 0 and block == 0 else 1
       fields = (self.base_width * 2**stage, stride, norm, self.dtype)
       x = ShakeBlock(

@@ -34,13 +34,13 @@ def walk(jaxpr: core.Jaxpr, depths: Sequence[Depth], dying: Sequence[bool] = ())
   """
   depth = dict(zip(jaxpr.invars, depths, strict=True))
   owned = {v for v, dies in zip(jaxpr.invars, dying, strict=False) if dies}
-  equations, last_use = needed(jaxpr)
+  equations, last_use = _needed(jaxpr)
   live = peak = multiply_adds = 0
   for i, eqn in equations:
-    inputs = read(depth, eqn.invars)
+    inputs = _read(depth, eqn.invars)
     if _deepest(inputs) is None:
       continue
-    ending = {v for v in variables(eqn.invars) if v in owned and last_use[v] == i}
+    ending = {v for v in _variables(eqn.invars) if v in owned and last_use[v] == i}
     step = _equation(eqn, inputs, [isinstance(v, core.Var) and v in ending for v in eqn.invars])
     made = [v for v, d in zip(eqn.outvars, step.depths, strict=True) if d is not None]
     multiply_adds += step.multiply_adds
@@ -48,48 +48,40 @@ def walk(jaxpr: core.Jaxpr, depths: Sequence[Depth], dying: Sequence[bool] = ())
     live += num_bytes(v for v in made if v in last_use) - num_bytes(ending)
     depth.update(zip(eqn.outvars, step.depths, strict=True))
     owned.update(made)
-  return Walk(read(depth, jaxpr.outvars), multiply_adds, peak)
+  return Walk(_read(depth, jaxpr.outvars), multiply_adds, peak)
 
 
-def needed(jaxpr: core.Jaxpr) -> tuple[list[tuple[int, core.JaxprEqn]], dict[core.Var, int]]:
+def _needed(jaxpr: core.Jaxpr) -> tuple[list[tuple[int, core.JaxprEqn]], dict[core.Var, int]]:
   """The equations that the results depend on, with their indices, and who uses each variable last.
 
   The results themselves are used by the caller, after the last equation.
   """
-  last_use = dict.fromkeys(variables(jaxpr.outvars), len(jaxpr.eqns))
+  last_use = dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
   equations = []
   for i, eqn in reversed(list(enumerate(jaxpr.eqns))):
     if any(v in last_use for v in eqn.outvars):
       equations.append((i, eqn))
-      for v in variables(eqn.invars):
+      for v in _variables(eqn.invars):
         last_use.setdefault(v, i)
   return equations[::-1], last_use
 
 
-def variables(atoms: Iterable[core.Var | core.Literal]) -> list[core.Var]:
+def _variables(atoms: Iterable[core.Var | core.Literal]) -> list[core.Var]:
   """Those that are no literals."""
   return [atom for atom in atoms if not isinstance(atom, core.Literal)]
 
 
-def read(depth: dict[core.Var, Depth], atoms: Iterable[core.Var | core.Literal]) -> list[Depth]:
+def _read(depth: dict[core.Var, Depth], atoms: Iterable[core.Var | core.Literal]) -> list[Depth]:
   """The depth of each; None for literals and for variables without one."""
   return [None if isinstance(atom, core.Literal) else depth.get(atom) for atom in atoms]
 
 
-def depths(eqn: core.JaxprEqn, depth: dict[core.Var, Depth]) -> list[Depth]:
-  """The depth of each of an equation's results, from those of its arguments."""
-  inputs = read(depth, eqn.invars)
-  if _deepest(inputs) is None:
-    return [None] * len(eqn.outvars)
-  return _equation(eqn, inputs, [False] * len(inputs)).depths
-
-
 def num_bytes(variables: Iterable[core.Var]) -> int:
   """What arrays of the shapes and dtypes of some variables hold."""
-  return sum(math.prod(aval(v).shape) * aval(v).dtype.itemsize for v in variables)
+  return sum(math.prod(_aval(v).shape) * _aval(v).dtype.itemsize for v in variables)
 
 
-def aval(atom: core.Var | core.Literal) -> Any:
+def _aval(atom: core.Var | core.Literal) -> Any:
   """Its shape and dtype, as attributes."""
   return atom.aval
 
@@ -116,7 +108,7 @@ def _body(eqn: core.JaxprEqn) -> core.Jaxpr | None:
   for value in eqn.params.values():
     body = getattr(value, 'jaxpr', value)  # closed or open
     if isinstance(body, core.Jaxpr) and (
-      [aval(v).shape for v in body.invars] == [aval(v).shape for v in eqn.invars]
+      [_aval(v).shape for v in body.invars] == [_aval(v).shape for v in eqn.invars]
       and len(body.outvars) == len(eqn.outvars)
     ):
       return body
@@ -124,15 +116,15 @@ def _body(eqn: core.JaxprEqn) -> core.Jaxpr | None:
 
 
 def _convolution(eqn: core.JaxprEqn) -> int:
-  kernel = aval(eqn.invars[1]).shape
+  kernel = _aval(eqn.invars[1]).shape
   outputs = kernel[eqn.params['dimension_numbers'].rhs_spec[0]]
-  return math.prod(aval(eqn.outvars[0]).shape) * (math.prod(kernel) // outputs)
+  return math.prod(_aval(eqn.outvars[0]).shape) * (math.prod(kernel) // outputs)
 
 
 def _product(eqn: core.JaxprEqn) -> int:
   (contracted, _), _ = eqn.params['dimension_numbers']
-  shape = aval(eqn.invars[0]).shape
-  return math.prod(aval(eqn.outvars[0]).shape) * math.prod(shape[axis] for axis in contracted)
+  shape = _aval(eqn.invars[0]).shape
+  return math.prod(_aval(eqn.outvars[0]).shape) * math.prod(shape[axis] for axis in contracted)
 
 
 def _scan(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
