@@ -152,6 +152,8 @@ ROWS = (
     change=move_relus,
     note='ReLUs where shakeshake.lua has them',
   ),
+  Row('resnext_29_32x4d', f'{CV}resnext_cifar:resnext29_32x4d_cifar10'),
+  Row('se_resnet20', f'{CV}seresnet_cifar:seresnet20_cifar10'),
   Row(
     'densenet_40_12',
     f'{CV}densenet_cifar:densenet40_k12_cifar10',

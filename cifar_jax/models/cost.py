@@ -10,9 +10,8 @@ statistics and whatever is made of them alone are none. The conventions:
   forward_bytes   the most that activations hold at once in evaluation, the images all the time and
                   each other from the operation that makes it to the last that takes it, in program
                   order, nothing fused or in place.
-  training_bytes  the activations that the backward pass keeps, as JAX differentiates each operation
-                  and before the compiler fuses or recomputes any; of a rematerialised part, only
-                  what goes in.
+  training_bytes  the activations that `jax.vjp` keeps for the backward pass, before the compiler
+                  fuses or recomputes any; of a rematerialised part, only what goes in.
 
 A loop counts each of its steps (a `while`, whose steps nobody knows before it runs, one); a
 conditional is as costly as its costliest branch.

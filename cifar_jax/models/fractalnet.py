@@ -39,7 +39,7 @@ GLOBAL_SHARE = 0.5  # section 3.1: half local and half global sampling
 COLUMNS = ('all', 'deepest')
 
 # Caffe's filler `xavier`, which the authors' file names: uniform, variance 1 / fan-in.
-xavier = nn.initializers.lecun_uniform()
+xavier = layers.scaled(1.0, 'fan_in', 'uniform')
 
 
 def join_inputs(num_columns: int) -> np.ndarray:

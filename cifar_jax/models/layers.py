@@ -14,16 +14,26 @@ import jax.numpy as jnp
 
 import cifar_jax.models.convolution as convolution
 from cifar_jax.errors import InputError
+from cifar_jax.models.batch_norm import BatchNorm
 
 Norm = Callable[..., nn.Module]
 Dtype = Any
 
+
+def scaled(*settings: Any) -> nn.initializers.Initializer:
+  """`nn.initializers.variance_scaling`, traced once a shape.
+
+  Flax traces a parameter's initialiser whenever the module is traced, to compare shapes.
+  """
+  return jax.jit(nn.initializers.variance_scaling(*settings), static_argnums=(1, 2))
+
+
 # He et al. 2015, eq. 10 with fan-out, an untruncated normal as in fb.resnet.torch and the papers'
 # own code; Flax's `he_normal` is truncated and uses fan-in.
-he_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-he_fan_in = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+he_fan_out = scaled(2.0, 'fan_out', 'normal')
+he_fan_in = scaled(2.0, 'fan_in', 'normal')
 # Torch's linear layer: uniform within 1 / sqrt(inputs).
-uniform_fan_in = nn.initializers.variance_scaling(1.0 / 3.0, 'fan_in', 'uniform')
+uniform_fan_in = scaled(1.0 / 3.0, 'fan_in', 'uniform')
 
 
 class Gates(NamedTuple):
@@ -152,7 +162,7 @@ def batch_norm(train: bool, dtype: Dtype) -> Norm:
   unbiased; at 128 images of 8x8 or more the two differ by at most 1.3e-4 of it).
   """
   return functools.partial(
-    nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
+    BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
   )
 
 
