@@ -208,6 +208,12 @@ class EfficientNet(nn.Module):
     kept = [1.0 - decay * i for i, block in enumerate(blocks) if block.has_shortcut]
     return np.array(kept, np.float32)
 
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
+    """The gates for a batch where none are given; None where all are 1."""
+    if not train or self.survival_probability == 1.0:
+      return None
+    return draw_gates(self.make_rng('drop_path'), self.survival(), batch_size)
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -222,8 +228,8 @@ class EfficientNet(nn.Module):
     Returns:
       Logits, float32 `[batch, num_classes]`.
     """
-    if gates is None and train and self.survival_probability < 1.0:
-      gates = draw_gates(self.make_rng('drop_path'), self.survival(), images.shape[0])
+    if gates is None:
+      gates = self.draw_gates(len(images), train)
     norm = functools.partial(layers.batch_norm(train, self.dtype), momentum=0.99, epsilon=1e-3)
     conv = functools.partial(layers.conv, padding='SAME', dtype=self.dtype)
 

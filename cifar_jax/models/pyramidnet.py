@@ -179,6 +179,13 @@ class PyramidNet(nn.Module):
     """Number of residual blocks, the leading axis of `gates`."""
     return 3 * self.stage_size
 
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
+    """The gates for a batch where none are given; None where all are 1."""
+    last = self.survival_probability
+    if self.shake_drop:
+      return shake_drop.draw(self, self.num_blocks, batch_size, last, self.shake_drop, train)
+    return stochastic_depth.draw(self, train)
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -195,7 +202,7 @@ class PyramidNet(nn.Module):
     """
     skips = train and gates is None and not self.shake_drop
     if gates is None:
-      gates = self._draw(images.shape[0], train)
+      gates = self.draw_gates(len(images), train)
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
@@ -217,12 +224,6 @@ class PyramidNet(nn.Module):
       )(x, gates and gates.of_block(index))
     x = nn.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
-
-  def _draw(self, batch_size: int, train: bool) -> layers.Gates | None:
-    last = self.survival_probability
-    if self.shake_drop:
-      return shake_drop.draw(self, self.num_blocks, batch_size, last, self.shake_drop, train)
-    return stochastic_depth.draw(self, train)
 
 
 def from_name(

@@ -125,6 +125,11 @@ class ResNet(nn.Module):
     del stage
     return layers.conv3x3
 
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
+    """The gates for a batch where none are given; None where all are 1."""
+    del batch_size  # they share a gate
+    return stochastic_depth.draw(self, train)
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -141,7 +146,7 @@ class ResNet(nn.Module):
     """
     skips = train and gates is None
     if gates is None:
-      gates = stochastic_depth.draw(self, train)
+      gates = self.draw_gates(len(images), train)
     norm = layers.batch_norm(train, self.dtype)
     kind = residual_block.Bottleneck if self.bottleneck else residual_block.Basic
 

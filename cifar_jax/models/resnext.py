@@ -82,6 +82,11 @@ class ResNeXt(nn.Module):
     """Number of residual blocks, the leading axis of `gates`."""
     return 3 * self.stage_size
 
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
+    """The gates for a batch where none are given; None where all are 1."""
+    del batch_size  # they share a gate
+    return stochastic_depth.draw(self, train)
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -98,7 +103,7 @@ class ResNeXt(nn.Module):
     """
     skips = train and gates is None
     if gates is None:
-      gates = stochastic_depth.draw(self, train)
+      gates = self.draw_gates(len(images), train)
     norm = layers.batch_norm(train, self.dtype)
 
     def make_block(stage: int, first: bool, name: str) -> residual_block.Bottleneck:

@@ -120,6 +120,12 @@ class ShakeResNeXt(nn.Module):
     """Number of residual blocks, the leading axis of `gates`."""
     return 3 * self.stage_size
 
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates:
+    """The gates for a batch where none are given."""
+    key = self.make_rng('shake') if train else None
+    mode = (self.forward, self.backward, self.level, self.branches)
+    return draw_gates(key, self.num_blocks, batch_size, *mode)
+
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -136,9 +142,7 @@ class ShakeResNeXt(nn.Module):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      key = self.make_rng('shake') if train else None
-      mode = (self.forward, self.backward, self.level, self.branches)
-      gates = draw_gates(key, self.num_blocks, images.shape[0], *mode)
+      gates = self.draw_gates(len(images), train)
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
