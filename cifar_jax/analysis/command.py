@@ -83,9 +83,10 @@ def analyse(
   parser.add_argument('--num-images', type=positive, default=2000, help='the first of the split')
   parser.add_argument('--picture', type=pathlib.Path, help='of all runs together, a PNG')
   arguments, overrides = parser.parse_known_args()
+  arguments.overrides = overrides
   found = []
   for workdir in arguments.workdir:
-    opened = _open(workdir, arguments, overrides)
+    opened = open_run(workdir, arguments, overrides)
     told = {
       'analysis': name,
       'model': opened.name,
@@ -109,7 +110,8 @@ def analyse(
     print(f'-> {arguments.picture}')
 
 
-def _open(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: list[str]) -> Opened:
+def open_run(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: list[str]) -> Opened:
+  """A run as the options of every analysis say; raises InputError as `analyse` does."""
   restored = restore.restore(workdir, arguments.checkpoint, overrides)
   parts, state = restored.parts, restored.state
   split = getattr(parts.dataset, arguments.split)

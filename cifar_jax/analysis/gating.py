@@ -54,21 +54,15 @@ def block_names(net: nn.Module, params: Mapping[str, Any]) -> list[str]:
     InputError: the net also has blocks without a shortcut, which no gate closes.
   """
   names = []
-  for stage, block in sorted(_stages_and_blocks(params)):
-    if block != 'rest':
-      names.append(f'stage{stage}_block{block}')
-    else:  # a scanned stage's, stacked along the first axis
-      length = len(jax.tree.leaves(params[f'stage{stage}_rest'])[0])
-      names += [f'stage{stage}_block{2 + i}' for i in range(length)]
+  found = filter(None, (re.fullmatch(r'stage(\d+)_(?:block(\d+)|rest)', name) for name in params))
+  # What is scanned, `rest`, begins with block 2 and is stacked along the first axis.
+  for stage, block, module in sorted((int(m[1]), int(m[2] or 2), m[0]) for m in found):
+    is_rest = module.endswith('_rest')
+    length = jax.tree.leaves(params[module])[0].shape[0] if is_rest else 1
+    names += [f'stage{stage}_block{block + i}' for i in range(length)]
   if len(names) != net.num_blocks:
     raise InputError(
       f'{len(names) - net.num_blocks} of the {len(names)} blocks of this {type(net).__name__} '
       'have no shortcut, and cannot be taken out; take a net that has one around every block'
     )
   return names
-
-
-def _stages_and_blocks(params: Mapping[str, Any]) -> list[tuple[int, Any]]:
-  found = [re.fullmatch(r'stage(\d+)_(?:block(\d+)|(rest))', name) for name in params]
-  # `rest` follows block 1, the only other one of its stage.
-  return [(int(m[1]), m[3] or int(m[2])) for m in found if m]

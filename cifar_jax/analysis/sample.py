@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from cifar_jax import data, sharding
+from cifar_jax.errors import InputError
 
 PADDING = -1  # the label of what fills the last batch
 
@@ -29,6 +30,19 @@ class Sample:
   def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """The images and labels of each batch."""
     return zip(self.images, self.labels, strict=True)
+
+  def whole_batches(self) -> 'Sample':
+    """Without the last batch where that is padded.
+
+    Raises:
+      InputError: there is no other.
+    """
+    count = self.size // len(self.labels[0])
+    if not count:
+      raise InputError(
+        f'{self.size} images are less than a batch of {len(self.labels[0])}; give --num-images more'
+      )
+    return Sample(self.images[:count], self.labels[:count], count * len(self.labels[0]))
 
 
 def take(
