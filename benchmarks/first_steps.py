@@ -4,7 +4,8 @@
 
 Each net takes the whole path of a run (configuration, data, augmentation, jitted step) with its
 family's own recipe but for the batch, the rate, which is constant, and the length. Prints a line a
-net and writes `results/first_steps.json`: the mean training loss of the first and last 20 steps.
+net, with the mean training loss of the first and last 20 steps, and adds it to
+`results/first_steps.json`, in place of an earlier one of the same family.
 """
 
 import argparse
@@ -56,13 +57,13 @@ def main() -> None:
   told = provenance.describe(1)
   command = [word if word != arguments.data_dir else 'DATA' for word in sys.argv[1:]]
   told['command'] = shlex.join(['python', 'benchmarks/first_steps.py', *command])
-  rows = []
+  rows = json.loads(RESULT.read_text())['rows'] if RESULT.exists() else []
+  rows = {row['family']: row for row in rows}
   for family in arguments.families:
-    row = train(family, arguments)
-    rows.append(row)
-    print(*(f'{key} {value}' for key, value in row.items()), flush=True)
-    RESULT.write_text(json.dumps(told | {'rows': rows}, indent=2) + '\n')
-  if not all(row['last_loss'] < row['first_loss'] for row in rows):
+    rows[family] = train(family, arguments) | {'commit': told['commit']}
+    print(*(f'{key} {value}' for key, value in rows[family].items()), flush=True)
+    RESULT.write_text(json.dumps(told | {'rows': list(rows.values())}, indent=2) + '\n')
+  if not all(row['last_loss'] < row['first_loss'] for row in rows.values()):
     sys.exit('some loss does not fall')
 
 

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models as models
+import cifar_jax.models.convolution as convolution
 import cifar_jax.models.walk as walks
 
 
@@ -66,7 +67,8 @@ def measure(model: nn.Module) -> Cost:
     variables.update(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made))
     return logits
 
-  evaluated = jax.make_jaxpr(evaluate)(images).jaxpr
+  with convolution.plain():
+    evaluated = jax.make_jaxpr(evaluate)(images).jaxpr
   evaluation = walks.walk(evaluated, [0])
   params = variables.pop('params')
   (depth,) = evaluation.depths
@@ -98,7 +100,8 @@ def _kept_bytes(
     return jax.vjp(train, params)[1]  # a tree, whose leaves are what it needs
 
   key = jax.eval_shape(lambda: jax.random.key(0))
-  jaxpr = jax.make_jaxpr(kept)(params, statistics, images, key).jaxpr
+  with convolution.plain():
+    jaxpr = jax.make_jaxpr(kept)(params, statistics, images, key).jaxpr
   weights = len(jax.tree.leaves((params, statistics)))
   depths = walks.walk(jaxpr, [None] * weights + [0, 0]).depths
   # Each counts once, however many operations keep it.

@@ -1,4 +1,6 @@
-"""The convolution of scanned stages against jax.lax's own, value and gradients."""
+"""The convolutions for CPUs against jax.lax's own, value and gradients."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -35,19 +37,49 @@ def test_it_is_the_convolution_of_jax(height, width, taps, stride, padding):
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_it_is_taken_only_while_a_scan_is_traced_on_a_cpu():
-  x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2))
-  arguments = ((1, 1), ((1, 1), (1, 1)))
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('groups,inputs,outputs', [(2, 4, 6), (4, 4, 4), (4, 4, 8), (1, 3, 2)])
+@pytest.mark.parametrize('stride,padding', [(1, 'SAME'), (2, 'SAME'), (2, ((1, 1), (0, 2)))])
+def test_groups_and_channels_by_themselves(groups, inputs, outputs, stride, padding, dtype):
+  keys = jax.random.split(jax.random.key(0), 3)
+  x = jax.random.normal(keys[0], (2, 9, 8, inputs), dtype)
+  kernel = jax.random.normal(keys[1], (3, 3, inputs // groups, outputs), dtype)
+  fields = {'dimension_numbers': convolution.LAYOUT, 'feature_group_count': groups}
 
-  def taken(groups=1):
-    traced = jax.make_jaxpr(
-      lambda x, k: convolution.conv_general_dilated(
-        x, k, *arguments, dimension_numbers=convolution.LAYOUT, feature_group_count=groups
-      )
-    )
-    return 'custom_vjp' in str(traced(x, kernel[:, :, : 2 // groups]))
+  @functools.partial(jax.jit, static_argnums=0)
+  def apply(conv, x, kernel, cotangent):
+    value, vjp = jax.vjp(lambda x, k: conv(x, k, (stride, stride), padding, **fields), x, kernel)
+    return value, vjp(cotangent)
 
-  assert not taken()
+  like = jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, **fields)
+  cotangent = jax.random.normal(keys[2], like.shape, dtype)
+  expected = apply(jax.lax.conv_general_dilated, x, kernel, cotangent)
+  got = apply(convolution.conv_general_dilated, x, kernel, cotangent)
+  close = {'rtol': 1e-4, 'atol': 1e-4} if dtype == 'float32' else {'rtol': 0.03, 'atol': 0.15}
+  for ours, plain in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+    assert ours.dtype == plain.dtype
+    np.testing.assert_allclose(ours.astype('float32'), plain.astype('float32'), **close)
+
+
+def traced(groups, **more):
+  """The program of a convolution of 4 channels."""
+  x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 4 // groups, 4))
+  fields = {'dimension_numbers': convolution.LAYOUT, 'feature_group_count': groups, **more}
+  conv = lambda x, k: convolution.conv_general_dilated(x, k, (1, 1), 'SAME', **fields)  # noqa: E731
+  return str(jax.make_jaxpr(conv)(x, kernel))
+
+
+def test_which_form_is_taken(monkeypatch):
+  assert 'custom_vjp' not in traced(1) and traced(1).count('conv_general_dilated') == 1
+  assert traced(2).count('conv_general_dilated') == 2
+  assert 'conv_general_dilated' not in traced(4)
+  assert 'rhs_dilation=(2, 2)' in traced(2, rhs_dilation=(2, 2))
   with convolution.scanned():
-    assert taken() and not taken(groups=2)
-  assert not taken()
+    assert 'custom_vjp' in traced(1) and traced(2).count('custom_vjp_call') == 2
+    with convolution.plain():
+      assert 'custom_vjp' not in traced(1) and 'feature_group_count=2' in traced(2)
+  with convolution.plain():
+    assert 'feature_group_count=4' in traced(4)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  with convolution.scanned():
+    assert 'custom_vjp' not in traced(1) and 'feature_group_count=4' in traced(4)
