@@ -51,7 +51,7 @@ def plain() -> Iterator[None]:
 def conv_general_dilated(
   x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **fields: Any
 ) -> jax.Array:
-  """As `jax.lax.conv_general_dilated`, which `flax.linen.Conv` calls; its form is chosen in tracing.
+  """As `jax.lax.conv_general_dilated`, which `flax.linen.Conv` calls; the form is chosen here.
 
   Args:
     x: `[batch, height, width, inputs]`.
