@@ -7,9 +7,10 @@ three cases run as naive loops, and are written here as others that do not:
              on maps of 32x32: 68 ms instead of 3.5 s.
   depthwise  groups of a single channel: a sum over the taps of the kernel. 120 channels, 5x5 taps
              at stride 2: 34 ms instead of 283.
-  scanned    gradients in the body of a loop: the compiler brings convolutions into the form of its
-             kernels in the main computation alone. A scanned ResNet-110's step took 49 s, where the
-             unrolled one takes 3; here they have that form from the start.
+  inner      gradients in a loop or a conditional: the compiler brings convolutions into the form of
+             its kernels in the main computation alone; here they have that form from the start. A
+             scanned ResNet-110's step took 49 s, where the unrolled one takes 3; one of ResNet-20
+             with stochastic depth, at batch 32, takes 0.2 s instead of 4.2.
 """
 
 import contextlib
@@ -22,20 +23,20 @@ import jax
 import jax.numpy as jnp
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
-_scanned = contextvars.ContextVar('scanned', default=False)
+_inner = contextvars.ContextVar('inner', default=False)
 _plain = contextvars.ContextVar('plain', default=False)
 
 Padding = tuple[tuple[int, int], ...]
 
 
 @contextlib.contextmanager
-def scanned() -> Iterator[None]:
-  """Within it the body of a scan is traced."""
-  token = _scanned.set(True)
+def inner_computation() -> Iterator[None]:
+  """Within it the body of a loop, or the branch of a conditional, is traced."""
+  token = _inner.set(True)
   try:
     yield
   finally:
-    _scanned.reset(token)
+    _inner.reset(token)
 
 
 @contextlib.contextmanager
@@ -65,7 +66,7 @@ def conv_general_dilated(
   """
   groups = fields.get('feature_group_count', 1)
   dilated = any({*(fields.get(name) or ())} - {1} for name in ('lhs_dilation', 'rhs_dilation'))
-  fast_already = groups == 1 and not _scanned.get()
+  fast_already = groups == 1 and not _inner.get()
   if fast_already or dilated or _plain.get() or jax.default_backend() != 'cpu':
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, **fields)
   if isinstance(padding, str):
@@ -73,7 +74,7 @@ def conv_general_dilated(
   settings = tuple(strides), tuple((int(low), int(high)) for low, high in padding)
   if groups == x.shape[-1] == kernel.shape[-1]:
     return depthwise_conv(x, kernel, *settings)
-  conv = loop_conv if _scanned.get() else _conv
+  conv = loop_conv if _inner.get() else _conv
   xs, kernels = jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1)
   parts = [conv(x, kernel, *settings) for x, kernel in zip(xs, kernels, strict=True)]
   return jnp.concatenate(parts, axis=-1) if groups > 1 else parts[0]

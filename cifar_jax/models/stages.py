@@ -57,7 +57,7 @@ def run(
 
 def _scan(block: nn.Module, x: jax.Array, gates: Gates | None, length: int) -> jax.Array:
   def body(block: nn.Module, x: jax.Array, gates: Gates | None) -> tuple[jax.Array, None]:
-    with convolution.scanned():
+    with convolution.inner_computation():
       return block(x, gates), None
 
   scanned = nn.scan(

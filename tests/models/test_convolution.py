@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cifar_jax import models
 from cifar_jax.models import convolution
 
 SHAPES = [  # height, width, kernel, stride, padding
@@ -69,17 +70,30 @@ def traced(groups, **more):
   return str(jax.make_jaxpr(conv)(x, kernel))
 
 
+def test_a_branch_that_may_be_skipped_has_the_inner_form():
+  net = models.create('resnet8', survival_probability=0.5)
+
+  def train(variables, images, key):
+    return net.apply(
+      variables, images, train=True, mutable=['batch_stats'], rngs={'drop_path': key}
+    )
+
+  images = jnp.zeros((2, 8, 8, 3))
+  program = jax.make_jaxpr(train)(models.abstract_variables(net), images, jax.random.key(0))
+  assert str(program).count('loop_conv') == 2 * net.num_blocks
+
+
 def test_which_form_is_taken(monkeypatch):
   assert 'custom_vjp' not in traced(1) and traced(1).count('conv_general_dilated') == 1
   assert traced(2).count('conv_general_dilated') == 2
   assert 'conv_general_dilated' not in traced(4)
   assert 'rhs_dilation=(2, 2)' in traced(2, rhs_dilation=(2, 2))
-  with convolution.scanned():
+  with convolution.inner_computation():
     assert 'custom_vjp' in traced(1) and traced(2).count('custom_vjp_call') == 2
     with convolution.plain():
       assert 'custom_vjp' not in traced(1) and 'feature_group_count=2' in traced(2)
   with convolution.plain():
     assert 'feature_group_count=4' in traced(4)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  with convolution.scanned():
+  with convolution.inner_computation():
     assert 'custom_vjp' not in traced(1) and 'feature_group_count=4' in traced(4)
