@@ -2,8 +2,8 @@
 
   python benchmarks/remat_memory.py --model densenet_bc_100_12 --batch-size 64 --output FILE.json
 
-Nothing is trained: XLA says what its buffers need. `kept_bytes` is what the backward pass is handed
-by the forward one, before any compiler. On CPUs there is a third measurement, by XLA's defaults:
+Nothing is trained: XLA says what its buffers need. `kept_bytes` are the activations that the
+backward pass is handed by the forward one, before any compiler. On CPUs there is a third measurement, by XLA's defaults:
 there it takes down the barriers that `jax.checkpoint` puts up, unlike on GPUs and TPUs, and then
 merges the second computation with the first.
 """
@@ -32,6 +32,7 @@ from cifar_jax import (
   state,
   step,
 )
+from cifar_jax.models import cost
 
 NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
 STATISTICS = {'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}  # any: they take no memory
@@ -40,20 +41,6 @@ UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it 
   'xla_llvm_disable_expensive_passes': True,
 }
 KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
-
-
-def kept_bytes(model: Any, batch_size: int) -> int:
-  """Bytes of the arrays that the backward pass takes from the forward pass."""
-
-  def residuals(variables: Any, images: jax.Array) -> Any:
-    def apply(params: Any) -> Any:
-      return model.apply({**variables, 'params': params}, images, train=True, mutable='batch_stats')
-
-    return jax.vjp(apply, variables['params'], has_aux=True)[1]
-
-  images = jax.ShapeDtypeStruct((batch_size, *IMAGE_SHAPE), jnp.float32)
-  arrays = jax.eval_shape(residuals, models.abstract_variables(model), images)
-  return sum(array.size * array.dtype.itemsize for array in jax.tree.leaves(arrays))
 
 
 def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:
@@ -85,7 +72,7 @@ def measure(name: str, batch_size: int, remat: bool, options: dict[str, Any]) ->
   compiled = lowered.compile(compiler_options=UNOPTIMIZED | options)
   return {
     'temp_bytes': compiled.memory_analysis().temp_size_in_bytes,
-    'kept_bytes': kept_bytes(model, batch_size),
+    'kept_bytes': batch_size * cost.measure(model).training_bytes,
     'lower_cpu_seconds': round(lower_seconds, 1),
     'compiler_options': options,
   }
