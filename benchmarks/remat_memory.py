@@ -3,9 +3,9 @@
   python benchmarks/remat_memory.py --model densenet_bc_100_12 --batch-size 64 --output FILE.json
 
 Nothing is trained: XLA says what its buffers need. `kept_bytes` are the activations that the
-backward pass is handed by the forward one, before any compiler. On CPUs there is a third measurement, by XLA's defaults:
-there it takes down the barriers that `jax.checkpoint` puts up, unlike on GPUs and TPUs, and then
-merges the second computation with the first.
+backward pass is handed by the forward one, before any compiler. On CPUs there is a third
+measurement, by XLA's defaults: there it takes down the barriers that `jax.checkpoint` puts up,
+unlike on GPUs and TPUs, and then merges the second computation with the first.
 """
 
 import argparse
