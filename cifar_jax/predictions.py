@@ -151,8 +151,10 @@ def _truth(path: str, arrays: dict[str, np.ndarray]) -> Truth | None:
 
 
 def _predictions(path: str, name: str, values: np.ndarray) -> Predictions:
-  if values.dtype.kind in 'iu' and values.ndim == 1 and len(values) and values.min() >= 0:
-    return Predictions(name, np.minimum(values, 2**31 - 1).astype(np.int32))
+  if values.dtype.kind in 'iu' and values.ndim == 1 and len(values):
+    if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+      raise InputError(f'{path}: {name} predicts a class that is negative or too large')
+    return Predictions(name, values.astype(np.int32))
   if values.dtype.kind == 'f' and values.ndim == 2 and values.size:
     if not np.isfinite(values).all():
       raise InputError(f'{path}: the logits of {name} are not all finite')

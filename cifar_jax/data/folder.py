@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from cifar_jax.data import pictures
+import cifar_jax.data.pictures as pictures
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 

@@ -35,26 +35,28 @@ def matrix(models: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> 'Figure
   size = 0.42 * len(models) if len(models) > _NUMBERED else 0.8 * len(models)
   figure = Figure(figsize=(size + 5.5, size + 2.6), layout='constrained')
   axes = figure.subplots()
-  image = axes.imshow(kappa, cmap='viridis', vmin=min(0.0, np.nanmin(kappa, initial=0.0)), vmax=1)
+  low = min(0.0, np.nanmin(kappa, initial=0.0))
+  high = np.nanmax(kappa, initial=0.1)
+  image = axes.imshow(kappa, cmap='viridis', vmin=low, vmax=high)
   bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
-  bar.set_label("Error consistency (Cohen's kappa)", fontsize=15)
-  bar.ax.tick_params(labelsize=13)
+  bar.set_label("Error consistency (Cohen's kappa)", fontsize=18)
+  bar.ax.tick_params(labelsize=15)
   for row, column in chance:
-    axes.plot(column, row, 'o', color='white', markeredgecolor='black', markersize=6)
+    axes.plot(column, row, 'o', color='white', markeredgecolor='black', markersize=7)
   if len(models) <= _NUMBERED:
     for row, column in np.argwhere(~np.isnan(kappa)):
-      colour = 'white' if kappa[row, column] < 0.6 else 'black'
+      colour = 'white' if kappa[row, column] < low + 0.6 * (high - low) else 'black'
       axes.text(
         column, row - 0.22, f'{kappa[row, column]:.2f}', ha='center', va='center', color=colour,
         fontsize=13,
       )  # fmt: skip
   labels = [f'{model["name"]}   {model["error_percent"]:.2f} %' for model in models]
-  axes.set_yticks(range(len(names)), labels, fontsize=13, parse_math=False)
-  axes.set_xticks(range(len(names)), names, fontsize=13, rotation=90, parse_math=False)
+  axes.set_yticks(range(len(names)), labels, fontsize=15, parse_math=False)
+  axes.set_xticks(range(len(names)), names, fontsize=15, rotation=90, parse_math=False)
   axes.spines[:].set_visible(False)
   axes.tick_params(length=0)
-  axes.set_title('Do they err on the same images?', fontsize=18)
-  dot = Line2D([], [], marker='o', color='white', markeredgecolor='black', linestyle='none')
+  axes.set_title('Do they err on the same images?', fontsize=20)
+  dot = Line2D([], [], marker='o', color='white', markeredgecolor='black', markersize=9, ls='none')
   told = f"difference in error may be chance\n(McNemar's p ≥ {LEVEL})"
-  axes.legend([dot], [told], fontsize=13, loc='upper right', edgecolor='none')
+  axes.legend([dot], [told], fontsize=16, loc='upper right', edgecolor='none')
   return figure
