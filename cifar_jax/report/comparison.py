@@ -19,7 +19,6 @@ def matrix(models: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> 'Figure
     pairs: `first`, `second`, `error_consistency` (or None) and `mcnemar_p`.
   """
   from matplotlib.figure import Figure
-  from matplotlib.lines import Line2D
 
   names = [model['name'] for model in models]
   place = {name: index for index, name in enumerate(names)}
@@ -32,31 +31,35 @@ def matrix(models: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> 'Figure
     if pair['mcnemar_p'] >= LEVEL:
       chance.append((high, low))
 
-  size = 0.42 * len(models) if len(models) > _NUMBERED else 0.8 * len(models)
-  figure = Figure(figsize=(size + 5.5, size + 2.6), layout='constrained')
+  names_width = 0.13 * max(len(name) for name in names)
+  size = len(models) * (0.42 if len(models) > _NUMBERED else 0.9)
+  figure = Figure(figsize=(max(9.0, size + names_width + 3.2), size + 2.0), layout='constrained')
+  figure.suptitle(
+    "Do they err on the same images? Error consistency (Cohen's kappa)\n"
+    f"○  the difference in error may be chance (McNemar's p ≥ {LEVEL})",
+    fontsize=17,
+  )
   axes = figure.subplots()
-  low = min(0.0, np.nanmin(kappa, initial=0.0))
-  high = np.nanmax(kappa, initial=0.1)
-  image = axes.imshow(kappa, cmap='viridis', vmin=low, vmax=high)
-  bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
-  bar.set_label("Error consistency (Cohen's kappa)", fontsize=18)
-  bar.ax.tick_params(labelsize=15)
+  low, high = min(0.0, np.nanmin(kappa, initial=0.0)), np.nanmax(kappa, initial=0.1)
+  image = axes.imshow(kappa, cmap='viridis', vmin=low, vmax=high, aspect='auto')
+  bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+  bar.set_label('Kappa', fontsize=16)
+  bar.ax.tick_params(labelsize=14)
   for row, column in chance:
-    axes.plot(column, row, 'o', color='white', markeredgecolor='black', markersize=7)
+    axes.plot(column, row, 'o', color='white', markeredgecolor='black', markersize=8)
   if len(models) <= _NUMBERED:
     for row, column in np.argwhere(~np.isnan(kappa)):
       colour = 'white' if kappa[row, column] < low + 0.6 * (high - low) else 'black'
-      axes.text(
-        column, row - 0.22, f'{kappa[row, column]:.2f}', ha='center', va='center', color=colour,
-        fontsize=13,
-      )  # fmt: skip
-  labels = [f'{model["name"]}   {model["error_percent"]:.2f} %' for model in models]
+      told = f'{kappa[row, column]:.2f}'
+      axes.text(column, row - 0.27, told, ha='center', va='center', color=colour, fontsize=15)
+  labels = [
+    f'{model["name"]}   {model["error_percent"]:.2f} %   {number}'
+    for number, model in enumerate(models, 1)
+  ]
   axes.set_yticks(range(len(names)), labels, fontsize=15, parse_math=False)
-  axes.set_xticks(range(len(names)), names, fontsize=15, rotation=90, parse_math=False)
+  numbers = [str(number) for number in range(1, len(models) + 1)]
+  axes.set_xticks(range(len(names)), numbers, fontsize=15)
+  axes.set_xlabel('Number of the model; at the left its name, its error, its number', fontsize=15)
   axes.spines[:].set_visible(False)
   axes.tick_params(length=0)
-  axes.set_title('Do they err on the same images?', fontsize=20)
-  dot = Line2D([], [], marker='o', color='white', markeredgecolor='black', markersize=9, ls='none')
-  told = f"difference in error may be chance\n(McNemar's p ≥ {LEVEL})"
-  axes.legend([dot], [told], fontsize=16, loc='upper right', edgecolor='none')
   return figure

@@ -27,20 +27,21 @@ def confusion_matrix(confusion: np.ndarray, class_names: tuple[str, ...], title:
   from matplotlib.figure import Figure
 
   num_classes = len(class_names)
-  figure = Figure(figsize=(9, 8) if num_classes <= _COUNTED else (13, 12), layout='constrained')
+  figure = Figure(figsize=(9, 8) if num_classes <= _COUNTED else (18, 16.5), layout='constrained')
   axes = figure.subplots()
   shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
   norm = colors.PowerNorm(0.5, 0, 100)
   image = axes.imshow(shares, cmap='Blues', norm=norm)
   bar = figure.colorbar(image, ax=axes, shrink=0.82, pad=0.02)
-  bar.set_label('Share of the images of the true class (%)', fontsize=14)
+  large = 15 if num_classes <= _COUNTED else 22
+  bar.set_label('Share of the images of the true class (%)', fontsize=large)
   bar.ax.yaxis.set_major_locator(ticker.FixedLocator([0, 1, 5, 10, 25, 50, 75, 100]))
-  bar.ax.tick_params(labelsize=12)
-  axes.set_title(title, fontsize=16)
-  axes.set_xlabel('Predicted class', fontsize=15)
-  axes.set_ylabel('True class', fontsize=15)
+  bar.ax.tick_params(labelsize=large - 3)
+  axes.set_title(title, fontsize=large + 1)
+  axes.set_xlabel('Predicted class', fontsize=large)
+  axes.set_ylabel('True class', fontsize=large)
   if num_classes <= _NAMED:
-    size = 13 if num_classes <= _COUNTED else 900 / num_classes / 1.3
+    size = min(13.0, 1000 / num_classes)
     axes.set_xticks(range(num_classes), class_names, rotation=90, fontsize=size)
     axes.set_yticks(range(num_classes), class_names, fontsize=size)
   if num_classes <= _COUNTED:
