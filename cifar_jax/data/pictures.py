@@ -69,7 +69,10 @@ def crop_and_resize(image: 'Image', height: int, width: int) -> np.ndarray:
     uint8 `[height, width, 3]`.
   """
   import PIL.Image
-  import PIL.ImageOps
 
-  filter_ = PIL.Image.Resampling.BILINEAR
-  return np.asarray(PIL.ImageOps.fit(image, (width, height), filter_))
+  full_width, full_height = image.size
+  part_width = max(1, min(full_width, round(full_height * width / height)))
+  part_height = max(1, min(full_height, round(full_width * height / width)))
+  left, top = (full_width - part_width) // 2, (full_height - part_height) // 2
+  part = image.crop((left, top, left + part_width, top + part_height))
+  return np.asarray(part.resize((width, height), PIL.Image.Resampling.BILINEAR))
