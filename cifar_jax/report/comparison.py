@@ -59,7 +59,7 @@ def matrix(models: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> 'Figure
   axes.set_yticks(range(len(names)), labels, fontsize=15, parse_math=False)
   numbers = [str(number) for number in range(1, len(models) + 1)]
   axes.set_xticks(range(len(names)), numbers, fontsize=15)
-  axes.set_xlabel('Number of the model; at the left its name, its error, its number', fontsize=15)
+  axes.set_xlabel('Number of the model', fontsize=15)
   axes.spines[:].set_visible(False)
   axes.tick_params(length=0)
   return figure
