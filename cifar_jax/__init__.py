@@ -6,13 +6,15 @@ One run is a pure function of its configuration and seed. From the command to th
   config.py      the base configuration; `configs/` has the papers' recipes
   train.py       the loop
   experiment.py  a configuration, made into the parts of a run
-  step.py        one training step, one evaluation step
+  step.py        one step of training, of evaluation, of prediction
   order.py       which images a step takes
   augment.py     what happens to them
   models/        `layers.py` with the residual seam, then one file a family
 
 Beside it: `data/` (any data set as arrays), `optimizer.py`, `losses.py`, `metrics.py`, `state.py`,
-`sharding.py`, `checkpoint.py`, `records.py`, `evaluate.py`, `report/`.
+`sharding.py`, `checkpoint.py`, `records.py`, `report/`. On finished runs: `evaluate.py`,
+`compare.py` and `predict.py`, by `restore.py`, `ensemble.py`, `views.py`, `scores.py` and
+`verdict.py`, with `predictions.py` for files.
 
 From a notebook::
 

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step
+from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step, views
 from cifar_jax import state as states
 from cifar_jax.errors import InputError
 
@@ -185,6 +185,17 @@ def eval_step(parts: Experiment) -> step.EvalStep:
     model=parts.model,
     loss_fn=parts.loss_fn,
     normalize=parts.normalize,
+    batch_size=parts.plan.batch_size,
+    mesh=parts.mesh,
+  )
+
+
+def predict_step(parts: Experiment, views_fn: views.Views = views.single) -> step.PredictStep:
+  """The jitted prediction step of an experiment."""
+  return step.make_predict_step(
+    model=parts.model,
+    normalize=parts.normalize,
+    views_fn=views_fn,
     batch_size=parts.plan.batch_size,
     mesh=parts.mesh,
   )

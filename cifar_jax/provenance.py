@@ -14,16 +14,15 @@ import jax
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
-def describe(num_devices: int) -> dict[str, Any]:
+def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]:
   """What a reader needs to repeat a result, ready for JSON; to be asked before the work begins.
 
   Args:
     num_devices: how many take part; 0 for all.
+    module: the command that runs.
   """
   return {
-    'command': ' '.join(
-      [*_environment(), shlex.join(['python', '-m', 'cifar_jax.main', *sys.argv[1:]])]
-    ),
+    'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': _commit(),
     'versions': {
       'python': platform.python_version(),

@@ -1,4 +1,4 @@
-"""One training step and one evaluation step: pure functions, made once and compiled once."""
+"""One step of training, of evaluation, of prediction: pure functions, made and compiled once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cifar_jax import augment, keys, losses, metrics, order, sharding
+from cifar_jax import augment, keys, losses, metrics, order, sharding, views
 from cifar_jax.state import State
 
 Normalize = Callable[[jax.Array], jax.Array]
@@ -135,15 +135,75 @@ def make_eval_step(
     labels: jax.Array,
     size: jax.Array,
   ) -> Evaluation:
-    indices = evaluation.index * batch_size + jnp.arange(batch_size)
-    indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
-    batch, targets = normalize(images[indices]), labels[indices]
+    indices = _batch_indices(evaluation.index, batch_size, mesh)
+    targets = labels[indices]
     variables = {'params': params, 'batch_stats': batch_stats}
-    logits: Any = model.apply(variables, batch, train=False)
+    logits = _logits(model, variables, normalize(images[indices])[None])
     means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
     return Evaluation(evaluation.index + 1, evaluation.means.merge(means))
 
   return jax.jit(eval_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+PredictStep = Callable[[jax.Array, Any, Any, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def make_predict_step(
+  *,
+  model: nn.Module,
+  normalize: Normalize,
+  views_fn: views.Views,
+  batch_size: int,
+  mesh: Mesh,
+) -> PredictStep:
+  """The jitted prediction step; its arguments are those of `make_eval_step`, and `views_fn`.
+
+  Args:
+    model: takes float32 images and gives float32 logits.
+    normalize: uint8 images to float32 ones.
+    views_fn: the views of normalised images whose probabilities are averaged.
+    batch_size: images of a step, over all devices.
+    mesh: the devices that the batch is split over.
+
+  Returns:
+    `(index, params, batch_stats, images) -> (index + 1, logits)`, where `index` (int32 scalar,
+    donated) is the number of batches predicted, and the logits are float32 `[batch, classes]`.
+  """
+
+  def predict_step(
+    index: jax.Array, params: Any, batch_stats: Any, images: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    batch = normalize(images[_batch_indices(index, batch_size, mesh)])
+    variables = {'params': params, 'batch_stats': batch_stats}
+    return index + 1, _logits(model, variables, views_fn(batch))
+
+  return jax.jit(predict_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def _batch_indices(index: jax.Array, batch_size: int, mesh: Mesh) -> jax.Array:
+  """Where the images of batch `index` stand in their split: int32 `[batch]`, over the mesh."""
+  indices = index * batch_size + jnp.arange(batch_size)
+  return jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
+
+
+def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
+  """The logits of a batch, float32 `[batch, classes]`, from its views.
+
+  Args:
+    model: takes float32 images and gives float32 logits.
+    variables: of the model.
+    images: float32 `[views, batch, height, width, channels]`. Of several views the logits are the
+      logarithm of the mean of their probabilities.
+  """
+
+  def apply(view: jax.Array) -> Any:
+    return model.apply(variables, view, train=False)
+
+  if len(images) == 1:
+    return apply(images[0])
+  logits = jax.vmap(apply)(images)
+  log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+  return jax.nn.logsumexp(log_probabilities, axis=0) - jnp.log(len(images))
 
 
 def make_reset_means(mesh: Mesh) -> Callable[[State], State]:

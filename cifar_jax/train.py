@@ -15,7 +15,8 @@ from cifar_jax import step as steps
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError, InputError
-from cifar_jax.evaluate import evaluate, place
+from cifar_jax.evaluate import evaluate
+from cifar_jax.placed import place
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
 from cifar_jax.report import plots, runs, summary

@@ -19,6 +19,8 @@ GROUND = (
   'backend',
   'signals',
   'keys',
+  'scores',
+  'predictions',
 )
 FAMILIES = [family.__name__.split('.')[-1] for family in models.FAMILIES]
 
@@ -61,7 +63,8 @@ def test_a_family_imports_only_families_and_what_they_share(name):
 
 
 def test_evaluation_does_not_import_the_loop_and_nothing_imports_main():
-  assert 'cifar_jax.train' not in imported('cifar_jax.evaluate')
+  for name in ('evaluate', 'compare', 'predict', 'ensemble', 'restore', 'verdict'):
+    assert 'cifar_jax.train' not in imported(f'cifar_jax.{name}')
   assert not any('cifar_jax.main' in imported(module) for module in modules())
 
 

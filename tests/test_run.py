@@ -221,9 +221,9 @@ def test_another_config_is_refused_in_the_same_workdir(launcher, undisturbed):
 
 
 @pytest.mark.parametrize('which', ['last', 'best'])
-def test_evaluation_gives_the_result_of_the_run(undisturbed, capsys, which):
+def test_evaluation_gives_the_result_of_the_run(undisturbed, tmp_path, capsys, which):
   run, _ = undisturbed
-  evaluate.evaluate_run(run, 'test', which, [])
+  evaluate.evaluate_runs([run], 'test', which, 'none', [], tmp_path)
   result = json.loads((run / 'result.json').read_text())
   values = result['test'] if which == 'last' else result['best']['test']
   out = capsys.readouterr().out

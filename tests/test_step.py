@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import config as configs
-from cifar_jax import evaluate, experiment, metrics, order, sharding
+from cifar_jax import evaluate, experiment, metrics, order, placed, sharding
 from cifar_jax import state as states
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -106,9 +106,9 @@ def test_eight_devices_give_the_metrics_of_one(tiny_cifar):
   assert eight.parts.mesh.size == 8
   # Normalising 16 images at a time does so too: seen are 1e-7 at the first step, 2e-4 at the last.
   np.testing.assert_allclose(one.run(20), eight.run(20), rtol=1e-3)
-  split = evaluate.place(one.parts.dataset.validation, 16, one.parts.mesh)
+  split = placed.place(one.parts.dataset.validation, 16, one.parts.mesh)
   values = evaluate.evaluate(experiment.eval_step(one.parts), one.state, split)
-  split = evaluate.place(eight.parts.dataset.validation, 16, eight.parts.mesh)
+  split = placed.place(eight.parts.dataset.validation, 16, eight.parts.mesh)
   spread = evaluate.evaluate(experiment.eval_step(eight.parts), eight.state, split)
   np.testing.assert_allclose(values['loss'], spread['loss'], rtol=1e-3)
   for leaf in jax.tree.leaves(eight.state):
@@ -125,7 +125,7 @@ def test_the_loss_falls_statistics_move_and_nothing_compiles_twice(tiny_cifar):
   assert all(jax.tree.leaves(moved))
   assert {leaf.dtype for leaf in jax.tree.leaves(trainer.state.params)} == {np.dtype('float32')}
   eval_step = experiment.eval_step(trainer.parts)
-  split = evaluate.place(trainer.parts.dataset.test, 16, trainer.parts.mesh)
+  split = placed.place(trainer.parts.dataset.test, 16, trainer.parts.mesh)
   evaluate.evaluate(eval_step, trainer.state, split)
   evaluate.evaluate(eval_step, trainer.state, split)
   assert eval_step._cache_size() == 1
@@ -137,7 +137,7 @@ def test_evaluation_counts_every_image_once(tiny_cifar, batch_size):
   state = experiment.initial_state(parts)
   split = parts.dataset.test
   values = evaluate.evaluate(
-    experiment.eval_step(parts), state, evaluate.place(split, batch_size, parts.mesh)
+    experiment.eval_step(parts), state, placed.place(split, batch_size, parts.mesh)
   )
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   logits = parts.model.apply(variables, parts.normalize(jnp.asarray(split.images)), train=False)

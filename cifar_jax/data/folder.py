@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+import cifar_jax.data.pictures as pictures
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 
@@ -66,13 +67,8 @@ def _read_image(path: pathlib.Path, image_size: int) -> np.ndarray:
   """uint8 `[image_size, image_size, 3]`."""
   import PIL.Image
 
-  try:
-    with PIL.Image.open(path) as image:
-      resized = image.convert('RGB').resize((image_size,) * 2, PIL.Image.Resampling.BILINEAR)
-  except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-    # Pillow raises all of these on damaged files; its own text may run over several lines.
-    raise InputError(f'{path} is not an image that can be read ({type(error).__name__})') from error
-  return np.asarray(resized)
+  size = (image_size, image_size)
+  return np.asarray(pictures.read(path).resize(size, PIL.Image.Resampling.BILINEAR))
 
 
 def _visible(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
+import cifar_jax.report.files as files
 import cifar_jax.report.labels as labels
 from cifar_jax.errors import InputError
 
@@ -37,16 +38,8 @@ def plot(rows: list[Row], dataset: str, path: str | os.PathLike[str]) -> pathlib
   Raises:
     InputError: no row has an error on the data set, or the file cannot be written.
   """
-  picture = figure(rows, dataset)
   path = pathlib.Path(path)
-  unfinished = path.with_name(f'{path.name}.{os.getpid()}.tmp')  # renamed when whole
-  try:
-    picture.savefig(unfinished, format='png', dpi=200)
-    unfinished.replace(path)
-  except OSError as error:
-    raise InputError(f'cannot write {path}: {error.strerror}') from error
-  finally:
-    unfinished.unlink(missing_ok=True)
+  files.save(figure(rows, dataset), path)
   return path
 
 

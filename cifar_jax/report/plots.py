@@ -5,6 +5,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+import cifar_jax.report.files as files
 import cifar_jax.report.runs as runs
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that draw do it themselves
@@ -33,17 +34,13 @@ def learning_curves(workdir: str | os.PathLike[str], title: str) -> pathlib.Path
     whole.
 
   Raises:
-    InputError: the records are missing or unreadable (see `runs.read_records`).
+    InputError: the records are missing or unreadable (see `runs.read_records`), or the file cannot
+      be written.
   """
   figure = learning_curves_figure(runs.read_records(workdir), title)
   path = pathlib.Path(workdir) / 'plots' / 'learning_curves.png'
   path.parent.mkdir(exist_ok=True)
-  unfinished = path.with_suffix(f'.{os.getpid()}.tmp')  # renamed when whole
-  try:
-    figure.savefig(unfinished, format='png', dpi=200)
-    unfinished.replace(path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+  files.save(figure, path)
   return path
 
 
