@@ -95,7 +95,7 @@ def analyse(
       'split': arguments.split,
       'num_images': opened.sample.size,
       **measure(opened, arguments),
-      'provenance': provenance.describe(opened.parts.mesh.size),
+      'provenance': provenance.describe(opened.parts.mesh.size, f'cifar_jax.analysis.{name}'),
     }
     folder = opened.workdir / FOLDER
     folder.mkdir(exist_ok=True)
