@@ -23,6 +23,7 @@ from cifar_jax.models import (
   efficientnet,
   fractalnet,
   googlenet,
+  initializers,
   preact_resnet,
   pyramidnet,
   resnet,
@@ -108,7 +109,8 @@ def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:
   """
   size = image_size or getattr(model, 'image_size', 32)
   images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-  return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
+  with initializers.shapes_only():
+    return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 
 def num_params(model: nn.Module) -> int:

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 
 import cifar_jax.models as models
 import cifar_jax.models.convolution as convolution
+import cifar_jax.models.initializers as initializers
 import cifar_jax.models.walk as walks
 
 
@@ -67,7 +68,7 @@ def measure(model: nn.Module) -> Cost:
     variables.update(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made))
     return logits
 
-  with convolution.plain():
+  with convolution.plain(), initializers.shapes_only():
     evaluated = jax.make_jaxpr(evaluate)(images).jaxpr
   evaluation = walks.walk(evaluated, [0])
   params = variables.pop('params')
@@ -100,7 +101,7 @@ def _kept_bytes(
     return jax.vjp(train, params)[1]  # a tree, whose leaves are what it needs
 
   key = jax.eval_shape(lambda: jax.random.key(0))
-  with convolution.plain():
+  with convolution.plain(), initializers.shapes_only():
     jaxpr = jax.make_jaxpr(kept)(params, statistics, images, key).jaxpr
   weights = len(jax.tree.leaves((params, statistics)))
   depths = walks.walk(jaxpr, [None] * weights + [0, 0]).depths

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import cifar_jax.models.initializers as initializers
 import cifar_jax.models.layers as layers
 import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
@@ -27,7 +28,7 @@ from cifar_jax.models.published import Published
 from cifar_jax.models.squeeze_excitation import SqueezeExcitation
 
 # The authors' `dense_kernel_initializer`: uniform within 1 / sqrt(classes).
-uniform_fan_out = layers.scaled(1.0 / 3.0, 'fan_out', 'uniform')
+uniform_fan_out = initializers.variance_scaling(1.0 / 3.0, 'fan_out', 'uniform')
 
 GRAMMAR = 'efficientnet_b{0..7}, efficientnet_b{0..7}_imagenet'
 PATTERN = r'efficientnet_b(?P<variant>[0-7])(?P<imagenet>_imagenet)?'

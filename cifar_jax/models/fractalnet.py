@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import cifar_jax.models.initializers as initializers
 import cifar_jax.models.layers as layers
 import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
@@ -39,7 +40,7 @@ GLOBAL_SHARE = 0.5  # section 3.1: half local and half global sampling
 COLUMNS = ('all', 'deepest')
 
 # Caffe's filler `xavier`, which the authors' file names: uniform, variance 1 / fan-in.
-xavier = layers.scaled(1.0, 'fan_in', 'uniform')
+xavier = initializers.variance_scaling(1.0, 'fan_in', 'uniform')
 
 
 def join_inputs(num_columns: int) -> np.ndarray:

@@ -13,27 +13,19 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.convolution as convolution
+import cifar_jax.models.initializers as initializers
 from cifar_jax.errors import InputError
 from cifar_jax.models.batch_norm import BatchNorm
 
 Norm = Callable[..., nn.Module]
 Dtype = Any
 
-
-def scaled(*settings: Any) -> nn.initializers.Initializer:
-  """`nn.initializers.variance_scaling`, traced once a shape.
-
-  Flax traces a parameter's initialiser whenever the module is traced, to compare shapes.
-  """
-  return jax.jit(nn.initializers.variance_scaling(*settings), static_argnums=(1, 2))
-
-
 # He et al. 2015, eq. 10 with fan-out, an untruncated normal as in fb.resnet.torch and the papers'
 # own code; Flax's `he_normal` is truncated and uses fan-in.
-he_fan_out = scaled(2.0, 'fan_out', 'normal')
-he_fan_in = scaled(2.0, 'fan_in', 'normal')
+he_fan_out = initializers.variance_scaling(2.0, 'fan_out', 'normal')
+he_fan_in = initializers.variance_scaling(2.0, 'fan_in', 'normal')
 # Torch's linear layer: uniform within 1 / sqrt(inputs).
-uniform_fan_in = scaled(1.0 / 3.0, 'fan_in', 'uniform')
+uniform_fan_in = initializers.variance_scaling(1.0 / 3.0, 'fan_in', 'uniform')
 
 
 class Gates(NamedTuple):

@@ -1,0 +1,38 @@
+"""Initialisers, and their zeros where only shapes matter."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cifar_jax import models
+from cifar_jax.models import initializers
+
+SETTINGS = [(2.0, 'fan_out', 'normal'), (1.0, 'fan_in', 'uniform')]
+SHAPE = (3, 3, 8, 16)
+
+
+@pytest.mark.parametrize('settings', SETTINGS, ids=str)
+def test_the_draws_are_those_of_flax(settings):
+  expected = jax.jit(nn.initializers.variance_scaling(*settings), static_argnums=1)
+  drawn = initializers.variance_scaling(*settings)(jax.random.key(3), SHAPE)
+  np.testing.assert_array_equal(drawn, expected(jax.random.key(3), SHAPE))
+
+
+def test_zeros_only_within_the_context():
+  draw = initializers.variance_scaling(*SETTINGS[0])
+  with initializers.shapes_only():
+    zeros = draw(jax.random.key(0), SHAPE, jnp.bfloat16)
+  assert zeros.shape == SHAPE and zeros.dtype == jnp.bfloat16 and not np.any(zeros)
+  assert np.all(draw(jax.random.key(0), SHAPE))
+
+
+def test_asking_for_shapes_leaves_the_initial_weights_as_they_are():
+  net, images = models.create('resnet8'), jnp.zeros((1, 8, 8, 3))
+  init = jax.jit(lambda: net.init(jax.random.key(0), images, train=False)['params'])
+  shapes = models.abstract_variables(net)['params']
+  assert all(
+    np.any(leaf['kernel']) for name, leaf in init().items() if name in ('stem_conv', 'head')
+  )
+  assert jax.tree.map(jnp.shape, init()) == jax.tree.map(jnp.shape, shapes)
