@@ -34,7 +34,6 @@ from cifar_jax import (
 )
 
 NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
-STATISTICS = {'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}  # any: they take no memory
 UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it is made
   'xla_backend_optimization_level': 0,
   'xla_llvm_disable_expensive_passes': True,
@@ -63,8 +62,7 @@ def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:
     model=model,
     tx=tx,
     loss_fn=losses.make(),
-    normalize=functools.partial(augment.normalize, **STATISTICS),
-    augment_fn=augment.make(),
+    augment_fn=augment.make(augment.Settings(), augment.Statistics(num_classes=10)),
     batch_size=batch_size,
     mesh=sharding.make_mesh(num_devices=1),
   )
