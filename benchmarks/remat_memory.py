@@ -35,7 +35,6 @@ from cifar_jax import (
 from cifar_jax.models import cost
 
 NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
-STATISTICS = {'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}  # any: they take no memory
 UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it is made
   'xla_backend_optimization_level': 0,
   'xla_llvm_disable_expensive_passes': True,
@@ -50,8 +49,7 @@ def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:
     model=model,
     tx=tx,
     loss_fn=losses.make(),
-    normalize=functools.partial(augment.normalize, **STATISTICS),
-    augment_fn=augment.make(),
+    augment_fn=augment.make(augment.Settings(), augment.Statistics(num_classes=10)),
     batch_size=batch_size,
     mesh=sharding.make_mesh(num_devices=1),
   )

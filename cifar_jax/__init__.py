@@ -8,7 +8,7 @@ One run is a pure function of its configuration and seed. From the command to th
   experiment.py  a configuration, made into the parts of a run
   step.py        one step of training, of evaluation, of prediction
   order.py       which images a step takes
-  augment.py     what happens to them
+  augment/       what happens to them
   models/        `layers.py` with the residual seam, then one file a family
 
 Beside it: `data/` (any data set as arrays), `optimizer.py`, `losses.py`, `metrics.py`, `state.py`,

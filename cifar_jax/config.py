@@ -37,8 +37,32 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
     }
   )
   config.augment = ConfigDict(
-    {'flip': True, 'pad': 4, 'padding': 'zero', 'cutout': 0}
-  )  # augment.make
+    {  # augment.Settings
+      'autoaugment': False,
+      'randaugment': 0,
+      'randaugment_magnitude': 9.0,
+      'brightness': 0.0,
+      'contrast': 0.0,
+      'saturation': 0.0,
+      'hue': 0.0,
+      'pca_noise': 0.0,
+      'blur': 0.0,
+      'sharpen': 0.0,
+      'gaussian_noise': 0.0,
+      'salt_and_pepper': 0.0,
+      'resize': 0,
+      'pad': 4,
+      'padding': 'zero',
+      'flip': True,
+      'quarter_turns': False,
+      'rotate': 0.0,
+      'cutout': 0,
+      'erase': 0.0,
+      'mixup': 0.0,
+      'cutmix': 0.0,
+      'mix_probability': 1.0,
+    }
+  )
   config.model = ConfigDict({'name': model, 'dtype': 'float32'})  # models.create
   config.loss = ConfigDict({'label_smoothing': 0.0})  # losses.make
   config.schedule = ConfigDict(

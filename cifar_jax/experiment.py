@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step, views
 from cifar_jax import state as states
+from cifar_jax.data import pixels
 from cifar_jax.errors import InputError
 
 
@@ -50,7 +51,7 @@ class Experiment:
     model: the Flax module.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32, by the training split's statistics.
-    augment_fn: `(key, images) -> images`.
+    augment_fn: `(key, images, labels) -> (images, labels)`, with normalisation.
     schedule: of the learning rate.
     tx: the optimizer.
     key: the root key.
@@ -89,7 +90,7 @@ def build(config: ConfigDict) -> Experiment:
   policy = checkpoint.Policy(**config.checkpoint)
   mesh = sharding.make_mesh(**config.sharding)
   sharding.check_batch_size(plan.batch_size, mesh)
-  augment_fn = augment.make(**config.augment)
+  augmentation = augment.Settings(**config.augment)
   loss_fn = losses.make(**config.loss)
   models.create(**config.model)
   # The number of steps is known only with the data; whether the values make sense, already now.
@@ -103,6 +104,8 @@ def build(config: ConfigDict) -> Experiment:
     raise InputError(
       f'train.batch_size is {plan.batch_size}, but there are only {num_images} training images'
     )
+  augment_fn = augment.make(augmentation, statistics(dataset, augmentation))
+  _check_shapes(augment_fn, dataset)
   num_steps = math.ceil(plan.num_epochs * num_images / plan.batch_size)
   schedule = optimizer.make_schedule(max(1, num_steps), plan.num_epochs, **config.schedule)
   return Experiment(
@@ -121,6 +124,14 @@ def build(config: ConfigDict) -> Experiment:
   )
 
 
+def statistics(dataset: data.Dataset, settings: augment.Settings) -> augment.Statistics:
+  """What the augmentations need to know of a data set; the covariance only where they use it."""
+  result = augment.Statistics(dataset.num_classes, dataset.mean, dataset.std)
+  if not settings.pca_noise:
+    return result
+  return result._replace(covariance=pixels.covariance(dataset.train.images))
+
+
 def _check_data(config: ConfigDict, dataset: data.Dataset) -> None:
   height, width, _ = dataset.test.images.shape[1:]
   if height % 4 or width % 4:
@@ -128,6 +139,12 @@ def _check_data(config: ConfigDict, dataset: data.Dataset) -> None:
       f'the images of {config.data.name} are {height}x{width}; the nets halve them twice, so set '
       'data.image_size to a multiple of 4'
     )
+
+
+def _check_shapes(augment_fn: augment.Augment, dataset: data.Dataset) -> None:
+  """Traces the augmentations, which raise InputError for images that they cannot work on."""
+  images = jax.ShapeDtypeStruct((2, *dataset.test.images.shape[1:]), 'uint8')
+  jax.eval_shape(augment_fn, jax.random.key(0), images, jax.ShapeDtypeStruct((2,), 'int32'))
 
 
 def fingerprint(dataset: data.Dataset) -> dict[str, Any]:
@@ -172,7 +189,6 @@ def train_step(parts: Experiment) -> step.TrainStep:
     model=parts.model,
     tx=parts.tx,
     loss_fn=parts.loss_fn,
-    normalize=parts.normalize,
     augment_fn=parts.augment_fn,
     batch_size=parts.plan.batch_size,
     mesh=parts.mesh,

@@ -18,7 +18,8 @@ def make(*, label_smoothing: float = 0.0) -> Loss:
       2016, arXiv 1512.00567, section 7.
 
   Returns:
-    `(logits float32 [batch, classes], labels int32 [batch]) -> float32 [batch]`.
+    `(logits, labels) -> float32 [batch]`, where the logits are float32 `[batch, classes]` and the
+    labels int32 `[batch]`, or float32 `[batch, classes]` where they are soft: rows that sum to 1.
 
   Raises:
     InputError: the smoothing is out of range.
@@ -27,11 +28,10 @@ def make(*, label_smoothing: float = 0.0) -> Loss:
     raise InputError(f'loss.label_smoothing is {label_smoothing}; it is at least 0 and below 1')
 
   def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    if not label_smoothing:
-      return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    targets = optax.smooth_labels(
-      jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), label_smoothing
-    )
-    return optax.softmax_cross_entropy(logits, targets)
+    if labels.ndim == 1:
+      if not label_smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+      labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return optax.softmax_cross_entropy(logits, optax.smooth_labels(labels, label_smoothing))
 
   return loss

@@ -25,9 +25,12 @@ def of_batch(
   Args:
     losses: float32 `[batch]`.
     logits: float32 `[batch, classes]`.
-    labels: int32 `[batch]`.
+    labels: int32 `[batch]`, or float32 `[batch, classes]` where they are soft: accuracies then
+      count the class of the greatest weight, the first of equals.
     mask: bool `[batch]`, False for examples that do not count.
   """
+  if labels.ndim == 2:
+    labels = jnp.argmax(labels, axis=-1)
   own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
   top5 = jnp.sum(~(logits <= own), axis=-1) < TOP  # so that a NaN is no hit
   correct = jnp.argmax(logits, axis=-1) == labels

@@ -23,7 +23,6 @@ def make_train_step(
   model: nn.Module,
   tx: optax.GradientTransformationExtraArgs,
   loss_fn: losses.Loss,
-  normalize: Normalize,
   augment_fn: augment.Augment,
   batch_size: int,
   mesh: Mesh,
@@ -35,9 +34,8 @@ def make_train_step(
       collection `auxiliary_logits`, add their loss times its `auxiliary_weight` to what is
       minimised, and nothing to the metrics.
     tx: the optimizer.
-    loss_fn: `(logits, labels) -> float32 [batch]`.
-    normalize: uint8 images to float32 ones.
-    augment_fn: `(key, images) -> images`.
+    loss_fn: `(logits, labels) -> float32 [batch]`, for soft labels too.
+    augment_fn: `(key, images, labels) -> (images, labels)`, from uint8 images to normalised ones.
     batch_size: images of a step, over all devices.
     mesh: the devices that the batch is split over.
 
@@ -53,8 +51,8 @@ def make_train_step(
   ) -> State:
     indices = order.batch_indices(epoch_order, state.step, batch_size)
     indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
-    batch, targets = normalize(images[indices]), labels[indices]
-    batch = augment_fn(keys.stream(key, 'augment', state.step), batch)
+    augment_key = keys.stream(key, 'augment', state.step)
+    batch, targets = augment_fn(augment_key, images[indices], labels[indices])
 
     def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
       logits, updates = model.apply(
@@ -119,7 +117,14 @@ def make_eval_step(
   batch_size: int,
   mesh: Mesh,
 ) -> EvalStep:
-  """The jitted evaluation step; its arguments are those of `make_train_step`.
+  """The jitted evaluation step.
+
+  Args:
+    model: as in `make_train_step`.
+    loss_fn: `(logits, labels) -> float32 [batch]`.
+    normalize: uint8 images to float32 ones.
+    batch_size: images of a step, over all devices.
+    mesh: the devices that the batch is split over.
 
   Returns:
     `(evaluation, params, batch_stats, images, labels, size) -> evaluation`: counts the next batch

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted((ROOT / 'configs').glob('*.py'))
 READERS = {
   'data': data.load,
-  'augment': augment.make,
+  'augment': augment.Settings,
   'loss': losses.make,
   'schedule': optimizer.make_schedule,
   'optimizer': optimizer.make,
@@ -68,7 +68,7 @@ def test_every_config_builds_its_model_and_schedule(name):
   assert model.num_classes == 10
   schedule = optimizer.make_schedule(1000, made.train.num_epochs, **made.schedule)
   optimizer.make(schedule, **made.optimizer)
-  augment.make(**made.augment)
+  augment.Settings(**made.augment)
   jax.eval_shape(schedule.learning_rate_fn, jax.ShapeDtypeStruct((), 'int32'))
 
 

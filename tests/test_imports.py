@@ -11,7 +11,6 @@ PACKAGE = pathlib.Path(__file__).parent.parent / 'cifar_jax'
 # Modules that import nothing of ours but the errors (and, in `data`, one another).
 GROUND = (
   'errors',
-  'augment',
   'losses',
   'optimizer',
   'metrics',
@@ -47,6 +46,14 @@ def imported(module: str) -> set[str]:
 @pytest.mark.parametrize('name', GROUND)
 def test_ground_modules_import_only_the_errors(name):
   assert imported(f'cifar_jax.{name}') <= {'cifar_jax.errors'}
+
+
+def test_augmentation_imports_only_itself_and_the_errors_but_for_its_command():
+  for module in modules():
+    if module.startswith('cifar_jax.augment') and not module.endswith('__main__'):
+      others = {name for name in imported(module) if not name.startswith('cifar_jax.augment')}
+      assert others <= {'cifar_jax.errors'}, module
+      assert 'cifar_jax.augment.__main__' not in imported(module)
 
 
 def test_data_imports_only_itself_and_the_errors():

@@ -58,6 +58,28 @@ def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Cha
   return (mean(0), mean(1), mean(2)), (std(0), std(1), std(2))
 
 
+def covariance(images: np.ndarray) -> tuple[Channels, Channels, Channels]:
+  """The covariance of the channels over all pixels, in units of [0, 1] squared.
+
+  Args:
+    images: uint8 `[n, height, width, 3]`.
+
+  Returns:
+    The three rows of a symmetric matrix, of the population: on its diagonal are the squares of the
+    stds of `mean_and_std`. Without images there is nothing to measure: zeros.
+  """
+  total, products = np.zeros(3), np.zeros((3, 3))
+  for start in range(0, len(images), _IMAGES_AT_ONCE):
+    values = images[start : start + _IMAGES_AT_ONCE].reshape(-1, 3).astype(np.float64)
+    total += values.sum(axis=0)
+    products += values.T @ values
+  count = max(1, images.size // 3)
+  mean = total / count
+  matrix = (products / count - np.outer(mean, mean)) / 255**2
+  red, green, blue = (tuple(map(float, row)) for row in matrix)
+  return red, green, blue  # type: ignore[return-value]
+
+
 def resize(images: np.ndarray, size: int) -> np.ndarray:
   """Scales images to a square, by Pillow's bilinear filter (which averages when it shrinks).
 

@@ -187,8 +187,8 @@ def test_the_training_step_adds_the_weighted_auxiliary_loss():
   state = sharding.replicate(states.create(model, tx, key, (2, 2, 3)), mesh)
   before = jax.tree.map(np.asarray, state.params)
   train_step = step.make_train_step(
-    model=model, tx=tx, loss_fn=loss_fn, normalize=normalize,
-    augment_fn=augment.make(flip=False, pad=0), batch_size=4, mesh=mesh,
+    model=model, tx=tx, loss_fn=loss_fn, batch_size=4, mesh=mesh,
+    augment_fn=augment.make(augment.Settings(flip=False, pad=0), augment.Statistics(3)),
   )  # fmt: skip
   state = train_step(state, key, images, labels, order.of_epoch(key, jnp.int32(0), 4))
 

@@ -1,0 +1,122 @@
+"""What each augmentation does to images: the rows of a gallery, at strengths that show."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cifar_jax.augment import make, views
+from cifar_jax.augment.settings import Settings, Statistics
+
+NUM_DRAWS = 5
+
+# Title and fields of each; beside them nothing is on. A fraction is of the images' side.
+_EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
+  ('Flip', {'flip': True}),
+  ('Crop, padded by 1/8 with the mean', {'pad': (1, 8)}),
+  ('Crop, padded by 1/8 with the reflection', {'pad': (1, 8), 'padding': 'reflect'}),
+  ('Enlarged by a quarter, then cropped', {'resize': (5, 4)}),
+  ('Quarter turns', {'quarter_turns': True}),
+  ('Rotation up to ±30°', {'rotate': 30.0}),
+  ('Cutout of half the side', {'cutout': (1, 2)}),
+  ('Random erasing', {'erase': 1.0}),
+  ('Mixup, α = 1', {'mixup': 1.0}),
+  ('CutMix, α = 1', {'cutmix': 1.0}),
+  ('Brightness up to ±50 %', {'brightness': 0.5}),
+  ('Contrast up to ±80 %', {'contrast': 0.8}),
+  ('Saturation up to ±100 %', {'saturation': 1.0}),
+  ('Hue up to ±90°', {'hue': 90.0}),
+  ('PCA colour noise, σ = 1 (AlexNet: 0.1)', {'pca_noise': 1.0}),
+  ('Gaussian blur, σ up to 2 pixels', {'blur': 2.0}),
+  ('Edge emphasis (unsharp mask) up to × 4', {'sharpen': 4.0}),
+  ('Gaussian noise, σ up to 0.2', {'gaussian_noise': 0.2}),
+  ('Salt and pepper, up to 20 % of the pixels', {'salt_and_pepper': 0.2}),
+  ('AutoAugment’s policy for CIFAR-10', {'autoaugment': True}),
+  ('RandAugment, N = 2, M = 9', {'randaugment': 2}),
+)
+_VIEWS = ('upper left', 'upper right', 'lower left', 'lower right', 'centre')
+
+
+def rows(
+  images: np.ndarray,
+  labels: np.ndarray,
+  class_names: tuple[str, ...],
+  statistics: Statistics,
+) -> list[dict[str, Any]]:
+  """Every augmentation, each on another image, and the views of test-time augmentation.
+
+  Args:
+    images: uint8 `[n, height, width, 3]`, with n above `NUM_DRAWS`.
+    labels: int32 `[n]`.
+    class_names: the name of each label.
+    statistics: of the training split, with its covariance.
+
+  Returns:
+    A dict a row: `title`, what was done, with its strength; `before`, uint8 `[height, width, 3]`;
+    `after`, uint8 `[NUM_DRAWS, height, width, 3]`; and `captions`, one for the image before and
+    each after: the parts of a soft label, the name of a view, or nothing.
+  """
+  result = []
+  for i, (title, fields) in enumerate(_EXAMPLES):
+    settings = _settings(fields, images.shape[1])
+    # The image is every second of the batch, so that each of its copies has another partner.
+    picked = np.full(2 * NUM_DRAWS, i)
+    picked[::2] += np.arange(NUM_DRAWS) + 1
+    picked %= len(images)
+    augmented, soft = jax.jit(make(settings, statistics))(
+      jax.random.key(i), jnp.asarray(images[picked]), jnp.asarray(labels[picked])
+    )
+    captions = [''] * (NUM_DRAWS + 1)
+    if soft.ndim == 2:
+      own = class_names[labels[i % len(images)]]
+      captions = [own, *(_parts(weights, class_names) for weights in np.asarray(soft)[1::2])]
+    result.append(
+      {
+        'title': title,
+        'before': images[i % len(images)],
+        'after': _bytes(augmented[1::2], statistics),
+        'captions': captions,
+      }
+    )
+  return result + _view_rows(images[len(_EXAMPLES) % len(images)], statistics)
+
+
+def _settings(fields: dict[str, Any], side: int) -> Settings:
+  """These fields alone, with fractions made into pixels."""
+  pixels = {
+    name: side * value[0] // value[1] for name, value in fields.items() if isinstance(value, tuple)
+  }
+  return Settings(**({'flip': False, 'pad': 0} | fields | pixels))
+
+
+def _parts(weights: np.ndarray, class_names: tuple[str, ...]) -> str:
+  """A soft label as its classes with their weights, the greatest first."""
+  greatest = np.argsort(-weights)[:2]
+  return '\n'.join(f'{weights[i]:.2f} {class_names[i]}' for i in greatest if weights[i] > 0.005)
+
+
+def _bytes(images: jax.Array, statistics: Statistics) -> np.ndarray:
+  """The inverse of `normalize`, cut off at black and white."""
+  pixels = np.asarray(images) * np.array(statistics.std) + np.array(statistics.mean)
+  return np.round(255 * pixels.clip(0, 1)).astype(np.uint8)
+
+
+def _view_rows(image: np.ndarray, statistics: Statistics) -> list[dict[str, Any]]:
+  """The five crops and their mirror images, which together are the ten."""
+  plain = make(Settings(flip=False, pad=0), statistics)
+  normalized, _ = plain(jax.random.key(0), jnp.asarray(image[None]), jnp.zeros(1, jnp.int32))
+  ten = views.views(normalized, 'ten_crop', pad=image.shape[0] // 8)
+  shown, captions = _bytes(ten[:, 0], statistics), ['', *_VIEWS]
+  return [
+    {
+      'title': title,
+      'before': image,
+      'after': shown[part],
+      'captions': captions,
+    }
+    for title, part in (
+      ('Five-crop, at test time', slice(None, 5)),
+      ('Ten-crop: the mirror images besides', slice(5, None)),
+    )
+  ]
