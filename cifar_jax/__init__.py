@@ -13,7 +13,7 @@ One run is a pure function of its configuration and seed. From the command to th
 
 Beside it: `data/` (any data set as arrays), `optimizer.py`, `losses.py`, `metrics.py`, `state.py`,
 `sharding.py`, `checkpoint.py`, `records.py`, `report/`. On finished runs: `evaluate.py`,
-`compare.py` and `predict.py`, by `restore.py`, `ensemble.py`, `views.py`, `scores.py` and
+`compare.py` and `predict.py`, by `restore.py`, `ensemble.py`, `scores.py` and
 `verdict.py`, with `predictions.py` for files.
 
 From a notebook::

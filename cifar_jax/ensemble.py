@@ -5,10 +5,11 @@ import pathlib
 import jax
 import numpy as np
 
-from cifar_jax import command, data, experiment, scores, sharding, views
+from cifar_jax import command, data, experiment, scores, sharding
 from cifar_jax import restore as restores
 from cifar_jax import state as states
 from cifar_jax import step as steps
+from cifar_jax.augment import Settings, views
 from cifar_jax.errors import InputError
 from cifar_jax.placed import PlacedSplit, place
 from cifar_jax.restore import Restored
@@ -60,8 +61,8 @@ def predict(members: list[Restored], split: data.Split, tta: str) -> np.ndarray:
   """
   logits = []
   for member in members:
-    parts, augment = member.parts, member.settings.augment
-    views_fn = views.make(tta, pad=augment.pad, padding=augment.padding)
+    parts = member.parts
+    views_fn = views.make(tta, Settings(**member.settings.augment))
     placed = place(split, parts.plan.batch_size, parts.mesh)
     logits.append(_predict(experiment.predict_step(parts, views_fn), member.state, placed))
   return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))

@@ -12,8 +12,9 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step, views
+from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step
 from cifar_jax import state as states
+from cifar_jax.augment import views
 from cifar_jax.data import pixels
 from cifar_jax.errors import InputError
 

@@ -11,7 +11,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cifar_jax import augment, keys, losses, metrics, order, sharding, views
+from cifar_jax import augment, keys, losses, metrics, order, sharding
 from cifar_jax.state import State
 
 Normalize = Callable[[jax.Array], jax.Array]
@@ -157,7 +157,7 @@ def make_predict_step(
   *,
   model: nn.Module,
   normalize: Normalize,
-  views_fn: views.Views,
+  views_fn: augment.Views,
   batch_size: int,
   mesh: Mesh,
 ) -> PredictStep:

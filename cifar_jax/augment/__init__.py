@@ -18,8 +18,9 @@ import jax.numpy as jnp
 
 from cifar_jax.augment import colour, erase, filters, geometric, mix, noise, policies
 from cifar_jax.augment.settings import Settings, Statistics
+from cifar_jax.augment.views import Views
 
-__all__ = ['Augment', 'Settings', 'Statistics', 'make', 'normalize']
+__all__ = ['Augment', 'Settings', 'Statistics', 'Views', 'make', 'normalize']
 
 Augment = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 Operation = Callable[[jax.Array, jax.Array], jax.Array]

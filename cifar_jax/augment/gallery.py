@@ -106,7 +106,7 @@ def _view_rows(image: np.ndarray, statistics: Statistics) -> list[dict[str, Any]
   """The five crops and their mirror images, which together are the ten."""
   plain = make(Settings(flip=False, pad=0), statistics)
   normalized, _ = plain(jax.random.key(0), jnp.asarray(image[None]), jnp.zeros(1, jnp.int32))
-  ten = views.views(normalized, 'ten_crop', pad=image.shape[0] // 8)
+  ten = views.ten_crop(normalized, settings=Settings(pad=image.shape[0] // 8))
   shown, captions = _bytes(ten[:, 0], statistics), ['', *_VIEWS]
   return [
     {

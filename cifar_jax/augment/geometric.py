@@ -31,8 +31,13 @@ def random_crop(key: jax.Array, images: jax.Array, *, pad: int, padding: str) ->
     The crops, of the shape and dtype of `images`.
   """
   height, width = images.shape[1:3]
+  return _random_windows(key, pad_edges(images, pad, padding), height, width)
+
+
+def pad_edges(images: jax.Array, pad: int, padding: str) -> jax.Array:
+  """`[batch, height, width, channels]` with `pad` pixels of a kind of `PADDINGS` on each side."""
   edges = ((0, 0), (pad, pad), (pad, pad), (0, 0))
-  return _random_windows(key, jnp.pad(images, edges, mode=PADDINGS[padding]), height, width)
+  return jnp.pad(images, edges, mode=PADDINGS[padding])
 
 
 def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.Array:
@@ -49,13 +54,22 @@ def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.
   Raises:
     InputError: `size` is below the height or the width.
   """
+  height, width = images.shape[1:3]
+  return _random_windows(key, enlarge(images, size), height, width)
+
+
+def enlarge(images: jax.Array, size: int) -> jax.Array:
+  """float32 `[batch, height, width, channels]` as `[batch, size, size, channels]`, bilinearly.
+
+  Raises:
+    InputError: `size` is below the height or the width.
+  """
   batch, height, width, channels = images.shape
   if size < max(height, width):
     raise InputError(
       f'augment.resize is {size}, but the images are {height}x{width}: it is at least their size'
     )
-  enlarged = jax.image.resize(images, (batch, size, size, channels), 'bilinear')
-  return _random_windows(key, enlarged, height, width)
+  return jax.image.resize(images, (batch, size, size, channels), 'bilinear')
 
 
 def _random_windows(key: jax.Array, images: jax.Array, height: int, width: int) -> jax.Array:

@@ -1,73 +1,85 @@
-"""Views of an image for test-time augmentation: all of `[batch, ...]` as `[views, batch, ...]`.
+"""Test-time augmentation: views of a batch, whose predicted probabilities are averaged.
 
-A prediction is the mean over the views of the probabilities.
+A view function is pure and jittable: float32 `[batch, height, width, channels]`, normalised, to
+`[views, batch, height, width, channels]`. The first view is the images themselves or, of images
+that were enlarged in training, their centre.
 """
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-KINDS = ('flip', 'five_crop', 'ten_crop')
+from cifar_jax.augment import geometric
+from cifar_jax.augment.settings import Settings
+from cifar_jax.errors import InputError
+
+Views = Callable[[jax.Array], jax.Array]
+
+NAMES = ('none', 'flip', 'five_crop', 'ten_crop')
 
 
-def views(images: jax.Array, kind: str, *, pad: int = 4, resize: int = 0) -> jax.Array:
-  """The views of a kind, each of the images' own size.
+def make(name: str, settings: Settings) -> Views:
+  """The view function of a name.
 
   Args:
-    images: float32 `[batch, height, width, channels]`, normalised.
-    kind: one of `KINDS`.
-    pad: pixels of zeros added on each side before cropping, as in training.
-    resize: side in pixels to enlarge images to instead, as in training; 0 to pad.
-
-  Returns:
-    float32 `[views, batch, height, width, channels]` with 2, 5 or 10 views.
+    name: one of `NAMES`.
+    settings: those of training, whose crops the views are of.
 
   Raises:
-    ValueError: another kind.
+    InputError: an unknown name, or crops of images that were trained without them.
   """
-  if kind == 'flip':
-    return flip(images)
-  batch, height, width, channels = images.shape
-  if resize:
-    images = jax.image.resize(images, (batch, resize, resize, channels), 'bilinear')
-  else:
-    images = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-  crops = {'five_crop': five_crop, 'ten_crop': ten_crop}
-  if kind not in crops:
-    raise ValueError(f'{kind!r} is no kind of views; there are {", ".join(KINDS)}')
-  return crops[kind](images, height, width)
+  if name not in NAMES:
+    raise InputError(f'tta is {name!r}; it is one of {", ".join(NAMES)}')
+  if name.endswith('crop') and not (settings.pad or settings.resize):
+    raise InputError(
+      f'{name} needs a run that was trained on crops, but its augment.pad and augment.resize are 0'
+    )
+  functions: dict[str, Views] = {
+    'none': single,
+    'flip': flip,
+    'five_crop': functools.partial(five_crop, settings=settings),
+    'ten_crop': functools.partial(ten_crop, settings=settings),
+  }
+  return functions[name]
+
+
+def single(images: jax.Array) -> jax.Array:
+  """The images alone: one view."""
+  return images[None]
 
 
 def flip(images: jax.Array) -> jax.Array:
-  """Images `[batch, height, width, channels]` and their mirror images: `[2, batch, ...]`."""
+  """The images and their mirror images: two views, as in cifar10-airbench (tta level 1)."""
   return jnp.stack([images, images[:, :, ::-1]])
 
 
-def five_crop(images: jax.Array, height: int, width: int) -> jax.Array:
-  """The four corners and the centre: upper left and right, lower left and right, centre.
+def five_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
+  """The centre and the four corners of what training draws its crops from: five views.
+
+  Krizhevsky et al. 2012, section 4.1, crop the corners and the centre of an image larger than the
+  net's input. CIFAR's nets train on crops of padded images, whose corners are the farthest shifts.
 
   Args:
-    images: `[batch, rows, columns, channels]`.
-    height: of the crops, at most the images'.
-    width: likewise.
+    images: float32 `[batch, height, width, channels]`.
+    settings: by how much images are padded, or enlarged.
 
   Returns:
-    `[5, batch, height, width, channels]`, of the same dtype.
+    float32 `[5, batch, height, width, channels]`: the centre, the upper corners, the lower ones.
   """
-  bottom, right = images.shape[1] - height, images.shape[2] - width
-  corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
-  return jnp.stack([images[:, r : r + height, c : c + width] for r, c in corners])
+  _, height, width, _ = images.shape
+  larger = (
+    geometric.enlarge(images, settings.resize)
+    if settings.resize
+    else geometric.pad_edges(images, settings.pad, settings.padding)
+  )
+  bottom, right = larger.shape[1] - height, larger.shape[2] - width
+  offsets = ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right))
+  return jnp.stack([larger[:, y : y + height, x : x + width] for y, x in offsets])
 
 
-def ten_crop(images: jax.Array, height: int, width: int) -> jax.Array:
-  """`five_crop`, and their mirror images: Krizhevsky et al. 2012, section 4.1.
-
-  Args:
-    images: `[batch, rows, columns, channels]`.
-    height: of the crops, at most the images'.
-    width: likewise.
-
-  Returns:
-    `[10, batch, height, width, channels]`, of the same dtype; the mirror images are the last five.
-  """
-  crops = five_crop(images, height, width)
+def ten_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
+  """`five_crop`, then its mirror images: ten views (Krizhevsky et al. 2012, section 4.1)."""
+  crops = five_crop(images, settings=settings)
   return jnp.concatenate([crops, crops[:, :, :, ::-1]])

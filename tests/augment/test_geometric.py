@@ -6,10 +6,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import scipy.ndimage
 
-from cifar_jax.augment import geometric, views
+from cifar_jax.augment import geometric
 
 N = 2000
 
@@ -125,28 +124,3 @@ def test_random_angles_are_uniform_within_their_bounds():
   assert np.abs(angles).max() < 30.001
   histogram = np.histogram(angles, bins=6, range=(-30, 30))[0]
   assert histogram.min() > 0.8 * N / 6 and histogram.max() < 1.2 * N / 6
-
-
-def test_views_are_the_corners_the_centre_and_their_mirror_images():
-  images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 2))
-  flips = views.views(images, 'flip')
-  np.testing.assert_array_equal(flips, np.stack([images, images[:, :, ::-1]]))
-  five = views.views(images, 'five_crop', pad=2)
-  padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
-  for view, (row, column) in zip(five, [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)], strict=True):
-    np.testing.assert_array_equal(view, padded[:, row : row + 8, column : column + 8])
-  np.testing.assert_array_equal(five[4], images)
-  ten = views.views(images, 'ten_crop', pad=2)
-  assert ten.shape == (10, 3, 8, 8, 2)
-  np.testing.assert_array_equal(ten[:5], five)
-  np.testing.assert_array_equal(ten[5:], np.asarray(five)[:, :, :, ::-1])
-
-
-def test_views_of_enlarged_images_are_crops_of_those():
-  images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 2))
-  enlarged = jax.image.resize(images, (3, 12, 12, 2), 'bilinear')
-  views_ = views.views(images, 'five_crop', resize=12)
-  np.testing.assert_array_equal(views_, views.five_crop(enlarged, 8, 8))
-  np.testing.assert_array_equal(views_[3], enlarged[:, 4:, 4:])
-  with pytest.raises(ValueError, match='three_crop'):
-    views.views(images, 'three_crop')

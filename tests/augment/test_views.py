@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from fake_cifar import message
 
-from cifar_jax import views
+from cifar_jax.augment import Settings, views
 
 # Two images of 3 x 3 pixels: 1 to 9 row by row, and the same plus 100.
 IMAGES = jnp.arange(1.0, 10.0).reshape(1, 3, 3, 1) + jnp.array([0.0, 100.0])[:, None, None, None]
 
 
 def see(name, padding='zero'):
-  found = jax.jit(views.make(name, pad=1, padding=padding))(IMAGES)
+  found = jax.jit(views.make(name, Settings(pad=1, padding=padding)))(IMAGES)
   assert found.dtype == IMAGES.dtype and found.shape[1:] == IMAGES.shape
   np.testing.assert_array_equal(found[0], IMAGES)  # the centre
   return np.asarray(found)[:, 0, :, :, 0].astype(int).tolist()
@@ -50,11 +50,21 @@ def test_ten_crop_mirrors_the_five():
 
 
 def test_what_cannot_be_is_refused():
-  assert 'ten_crop' in message(lambda: views.make('twelve_crop', pad=4, padding='zero'))
-  assert 'augment.pad is 0' in message(lambda: views.make('ten_crop', pad=0, padding='zero'))
-  assert len(views.make('flip', pad=0, padding='zero')(IMAGES)) == 2
+  assert 'ten_crop' in message(lambda: views.make('twelve_crop', Settings()))
+  assert 'augment.pad and augment.resize are 0' in message(
+    lambda: views.make('ten_crop', Settings(pad=0))
+  )
+  assert len(views.make('flip', Settings(pad=0))(IMAGES)) == 2
 
 
 @pytest.mark.parametrize('name', views.NAMES)
 def test_each_name_has_its_views(name):
   assert len(see(name)) == {'none': 1, 'flip': 2, 'five_crop': 5, 'ten_crop': 10}[name]
+
+
+def test_views_of_enlarged_images_are_crops_of_those():
+  images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 2))
+  enlarged = jax.image.resize(images, (3, 12, 12, 2), 'bilinear')
+  five = views.make('five_crop', Settings(pad=0, resize=12))(images)
+  for view, (row, column) in zip(five, [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)], strict=True):
+    np.testing.assert_array_equal(view, enlarged[:, row : row + 8, column : column + 8])
