@@ -17,8 +17,12 @@ from ml_collections import ConfigDict
 from cifar_jax.errors import InputError
 
 # What a run may be resumed with a different value of: results depend on none of it (on the number
-# of devices only to rounding, and that the data are the same is checked when they are read).
-MAY_CHANGE = ('data.data_dir', 'train.log_every_steps', 'checkpoint.', 'sharding.')
+# of devices only to rounding; that the data are the same is checked when they are read; without
+# `train.nonfinite` there would be no result).
+MAY_CHANGE = (
+  *('data.data_dir', 'train.log_every_steps', 'train.nonfinite'),
+  *('checkpoint.', 'sharding.'),
+)
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -68,6 +72,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'num_epochs': 200,
       'batch_size': 128,
       'log_every_steps': 50,
+      'nonfinite': 'stop',
     }
   )
   config.checkpoint = ConfigDict(

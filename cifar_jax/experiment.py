@@ -16,6 +16,8 @@ from cifar_jax import augment, checkpoint, data, losses, models, optimizer, shar
 from cifar_jax import state as states
 from cifar_jax.errors import InputError
 
+NONFINITE = ('stop', 'skip')
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -25,17 +27,24 @@ class Plan:
     num_epochs: times that each training image is used.
     batch_size: images of a step over all devices, in training and evaluation.
     log_every_steps: steps between two records of the training metrics.
+    nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
+      back to the last good checkpoint and on without that batch.
   """
 
   num_epochs: int = 200
   batch_size: int = 128
   log_every_steps: int = 50
+  nonfinite: str = 'stop'
 
   def __post_init__(self) -> None:
-    """Raises InputError for a value below 1."""
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
-        raise InputError(f'train.{field.name} is {getattr(self, field.name)}; it is at least 1')
+    """Raises InputError for a value out of range."""
+    for name in ('num_epochs', 'batch_size', 'log_every_steps'):
+      if getattr(self, name) < 1:
+        raise InputError(f'train.{name} is {getattr(self, name)}; it is at least 1')
+    if self.nonfinite not in NONFINITE:
+      raise InputError(
+        f'train.nonfinite is {self.nonfinite!r}; it is one of {", ".join(NONFINITE)}'
+      )
 
 
 @dataclasses.dataclass(frozen=True)

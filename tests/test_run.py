@@ -98,8 +98,7 @@ def wait_until(condition, process):
 
 
 def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
-  steps = [path for path in (run / 'checkpoints').glob('*') if path.name.isdigit()]
-  return any(not (step / 'commit_success.txt').exists() for step in steps)
+  return any((run / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
 
 
 def kill(process):
