@@ -35,13 +35,16 @@ from cifar_jax.report import runs
 ROOT = pathlib.Path(__file__).parent.parent
 RESULT = ROOT / 'benchmarks' / 'results' / 'kill_campaign.json'
 OVERRIDES = {
-  'data.validation_size': 200,
-  'data.images_per_class': 40,
-  'train.batch_size': 40,
+  'data.validation_size': 100,
+  'data.images_per_class': 20,
+  'train.batch_size': 20,
   'train.log_every_steps': 5,
   'checkpoint.every_steps': 4,
   'sharding.num_devices': 1,
 }
+FOLDER = 'cifar-10-batches-bin'
+TRAIN_IMAGES, TEST_IMAGES = 1000, 200  # of each file, so that the last evaluation is short
+RECORD_BYTES = 1 + 32 * 32 * 3
 MOMENTS = ('start', 'data', 'compilation', 'step', 'evaluation', 'checkpoint')
 
 
@@ -61,7 +64,7 @@ class Session:
     file = os.open(self.told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 2)
     sys.argv = ['main', '--workdir', str(self.run)]
-    sys.argv += ['--config', f'{ROOT / "configs/resnet.py"}:depth=8,epochs=8,schedule=cosine']
+    sys.argv += ['--config', f'{ROOT / "configs/resnet.py"}:depth=8,epochs=6,schedule=cosine']
     sys.argv += [f'--config.{key}={value}' for key, value in OVERRIDES.items()]
     sys.argv += [f'--config.data.data_dir={self.data}']
     try:
@@ -106,13 +109,15 @@ class Session:
     os.waitpid(self.pid, 0)
 
 
-def harass(folder: pathlib.Path, data: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
+def harass(
+  folder: pathlib.Path, data: pathlib.Path, kills: int, seed: int, deadline: float
+) -> dict[str, Any]:
   """Runs and kills until there were so many; gives the counts by moment, and the runs' number."""
   draw = random.Random(seed)
   pauses = {'start': 4.0, 'data': 0.2, 'compilation': 4.0, 'step': 0.3, 'checkpoint': 0.05}
   counts: collections.Counter[str] = collections.Counter()
   run, number = folder / 'run0', 0
-  while counts.total() < kills:
+  while counts.total() < kills and time.monotonic() < deadline:
     moment = MOMENTS[counts.total() % len(MOMENTS)]
     if moment == 'data':
       shutil.rmtree(data / 'cifar_jax_cache', ignore_errors=True)
@@ -132,6 +137,15 @@ def harass(folder: pathlib.Path, data: pathlib.Path, kills: int, seed: int) -> d
       raise SystemExit(f'run {number} ended by itself with {status}: {session.told.read_text()}')
   finish(run, data)
   return {'kills': dict(counts), 'runs': number + 1}
+
+
+def copy_images(source: pathlib.Path, target: pathlib.Path) -> None:
+  """The first images of each of the official binary files."""
+  target.mkdir(parents=True)
+  for path in source.glob('*.bin'):
+    count = TEST_IMAGES if path.name == 'test_batch.bin' else TRAIN_IMAGES
+    with path.open('rb') as file:
+      (target / path.name).write_bytes(file.read(count * RECORD_BYTES))
 
 
 def finish(run: pathlib.Path, data: pathlib.Path) -> None:
@@ -160,21 +174,21 @@ def outcome(run: pathlib.Path) -> tuple[list[bytes], list[dict[str, Any]], Any]:
 def campaign() -> None:
   """Reads the command line, harasses, compares, and writes what came out."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--data-dir', type=pathlib.Path, required=True, help='with CIFAR-10')
+  parser.add_argument('--data-dir', type=pathlib.Path, required=True, help=f'with {FOLDER}')
   parser.add_argument('--kills', type=int, default=100)
   parser.add_argument('--seed', type=int, default=0, help='of the moments')
+  parser.add_argument('--minutes', type=float, default=1440.0, help='no kill is after so many')
   arguments = parser.parse_args()
   began = time.monotonic()
+  deadline = began + 60 * arguments.minutes
   with tempfile.TemporaryDirectory() as scratch:
     folder = pathlib.Path(scratch)
     data = folder / 'data'  # of its own, so that the preparation can be killed too
-    data.mkdir()
-    for path in arguments.data_dir.resolve().glob('cifar-10-*'):
-      (data / path.name).symlink_to(path)
+    copy_images(arguments.data_dir / FOLDER, data / FOLDER)
     jax.config.update('jax_compilation_cache_dir', str(folder / 'compiled'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     finish(folder / 'undisturbed', data)
-    told = harass(folder, data, arguments.kills, arguments.seed)
+    told = harass(folder, data, arguments.kills, arguments.seed, deadline)
     expected = outcome(folder / 'undisturbed')
     equal = [outcome(folder / f'run{i}') == expected for i in range(told['runs'])]
   origin = provenance.describe(1)

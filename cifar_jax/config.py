@@ -136,12 +136,36 @@ def load(path_and_arguments: str) -> ConfigDict:
     config = get_config(text) if get_config else None
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
-  except Exception as error:  # a config is code: whatever it raises is its author's to mend
+  except (Exception, SystemExit) as error:  # a config is code, and its author's to mend
     told = ' '.join(str(error).split())
     raise InputError(f'{path}: {type(error).__name__}: {told}') from error
   if not isinstance(config, ConfigDict):
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
+  check(config, path)
   return config.unlock().lock()  # `lock` alone passes over sections when the whole is locked
+
+
+def check(config: ConfigDict, where: object) -> None:
+  """Raises InputError where a configuration has other sections, keys or types than `base`.
+
+  Keys may be missing, which an earlier version did not have: they have their functions' defaults.
+
+  Args:
+    config: of any origin.
+    where: it comes from, for the message.
+  """
+  expected = base('')
+  known = flatten(expected)
+  if missing := [name for name in expected if name not in config]:
+    raise InputError(f'{where} lacks {missing[0]}; begin with config.base, or take a whole copy')
+  for path, value in flatten(config).items():
+    if path not in known and not path.startswith('model.'):
+      raise InputError(
+        f'{where} has {path}, which this version does not know{_nearest(path, known)}; take it out'
+      )
+    kind = type(known.get(path, value))
+    if type(value) is not kind and not (kind is float and type(value) is int):
+      raise InputError(f'{where}: {path} is {value!r}; it must be {kind.__name__}')
 
 
 def override(config: ConfigDict, assignments: Iterable[str]) -> None:

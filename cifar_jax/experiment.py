@@ -16,6 +16,7 @@ from cifar_jax import augment, checkpoint, data, losses, models, optimizer, shar
 from cifar_jax import state as states
 from cifar_jax.errors import InputError
 
+MOST_STEPS = 2**30 - 1  # so that twice a step is an int32
 NONFINITE = ('stop', 'skip')
 
 
@@ -113,6 +114,11 @@ def build(config: ConfigDict) -> Experiment:
       f'train.batch_size is {plan.batch_size}, but there are only {num_images} training images'
     )
   num_steps = math.ceil(plan.num_epochs * num_images / plan.batch_size)
+  if num_steps > MOST_STEPS:
+    raise InputError(
+      f'train.num_epochs is {plan.num_epochs}, which makes {num_steps:,} steps; {MOST_STEPS:,} are '
+      'the most'
+    )
   schedule = optimizer.make_schedule(max(1, num_steps), plan.num_epochs, **config.schedule)
   return Experiment(
     plan=plan,
@@ -137,6 +143,12 @@ def _check_data(config: ConfigDict, dataset: data.Dataset) -> None:
       f'the images of {config.data.name} are {height}x{width}; the nets halve them twice, so set '
       'data.image_size to a multiple of 4'
     )
+  for name in ('pad', 'cutout'):
+    if config.augment[name] > min(height, width):
+      raise InputError(
+        f'augment.{name} is {config.augment[name]}, and the images are {height}x{width}: it is at '
+        'most that'
+      )
 
 
 def fingerprint(dataset: data.Dataset) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Records:
     self._open(after_step)
 
   def _open(self, after_step: int) -> None:
-    path = self._workdir / 'metrics.jsonl'
+    path = self._workdir / runs.METRICS
     kept = [
       record
       for record in (runs.read_records(self._workdir) if path.exists() else ())

@@ -8,6 +8,10 @@ import numpy as np
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 
+# Not all that Pillow knows: EPS, for one, is a program, which it gives to Ghostscript.
+_FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
+_MOST_PIXELS = 1 << 26  # 67 million, before Pillow begins to warn
+
 
 def load(data_dir: str, image_size: int) -> Published:
   """Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
@@ -67,10 +71,16 @@ def _read_image(path: pathlib.Path, image_size: int) -> np.ndarray:
   import PIL.Image
 
   try:
-    with PIL.Image.open(path) as image:
+    with PIL.Image.open(path, formats=_FORMATS) as image:
+      if image.width * image.height > _MOST_PIXELS:
+        raise InputError(
+          f'{path} has {image.width}x{image.height} pixels: shrink it below {_MOST_PIXELS:,}'
+        )
       resized = image.convert('RGB').resize((image_size,) * 2, PIL.Image.Resampling.BILINEAR)
-  except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-    # Pillow raises all of these on damaged files; its own text may run over several lines.
+  except InputError:
+    raise
+  except Exception as error:
+    # On damaged files Pillow raises much; its own text may run over several lines.
     raise InputError(f'{path} is not an image that can be read ({type(error).__name__})') from error
   return np.asarray(resized)
 
