@@ -1,5 +1,6 @@
 """The loop: the order of a run's operations, and nothing else."""
 
+import math
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from cifar_jax.progress import Progress, logger
 from cifar_jax.records import Records
 from cifar_jax.signals import StopRequest
 
-MOST_SKIPPED = 10  # batches after one checkpoint: more are no accident of the data
+MOST_SKIPPED = 10  # batches of a run: more are no accident of the data
 
 
 class Loop:
@@ -43,7 +44,8 @@ class Loop:
         `skipped` the steps that are not to be taken.
     """
     self.parts, self.checkpoints, self.records = parts, checkpoints, records
-    self.progress, self.stop, self.told = progress, stop, told
+    self.progress, self.stop = progress, stop
+    self.told = {'skipped': []} | told  # which an earlier version did not tell
     self.began = time.perf_counter() - told['seconds']
     self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
     self.train_step = experiment.train_step(parts)
@@ -88,14 +90,13 @@ class Loop:
     """The state of the last good checkpoint, after which the step of an error will be skipped."""
     self.checkpoints.wait()
     good = self.checkpoints.latest or 0
-    skipped = {step for step in self.told.get('skipped', ()) if step >= good}
-    if len(skipped) >= MOST_SKIPPED:
+    if len(self.told['skipped']) >= MOST_SKIPPED:
       raise error
     if good:
       state, _ = self.checkpoints.restore(good, experiment.abstract_state(self.parts))
     else:
       state = experiment.initial_state(self.parts)
-    self.told['skipped'] = [*self.told.get('skipped', ()), error.step]
+    self.told['skipped'] = [*self.told['skipped'], error.step]
     self.records.go_back(good)
     self.progress.go_back(good)
     logger.warning(
@@ -109,7 +110,7 @@ class Loop:
     epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
     while step < end and not self.stop.received:
       with jax.transfer_guard_host_to_device('disallow'):
-        if step in self.told.get('skipped', ()):
+        if step in self.told['skipped']:
           state = self.skip_step(state)
         else:
           state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
@@ -129,6 +130,8 @@ class Loop:
     """Writes the means since the last record, and begins new ones."""
     values = metrics.read(state.means)
     self._check_finite(state)
+    if math.isnan(values['loss']):  # all were skipped: a mean of nothing
+      return state
     schedule = self.parts.schedule
     values['learning_rate'] = float(schedule.learning_rate(step - 1, state.opt_state))
     speed = self.progress.measure()
@@ -194,7 +197,7 @@ class Loop:
       'images_per_second': round(step * self.batch_size / seconds, 1),
       'test': last,
     }
-    if self.told.get('skipped'):
+    if self.told['skipped']:
       result['skipped_steps'] = self.told['skipped']
     best = self.checkpoints.best
     if best is not None:

@@ -58,8 +58,10 @@ class Records:
 
   def __exit__(self, *_: Any) -> None:
     """Closes the files."""
-    self._file.close()
-    self._events.close()
+    try:
+      self._file.close()
+    finally:
+      self._events.close()
 
   def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
     """Writes one record, which is on disk when this returns.

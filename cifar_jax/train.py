@@ -38,6 +38,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   """
   workdirs.check(workdir, config)
   if (workdir / RESULT).exists():
+    summary.lines(workdir)  # raises where it cannot be read
     logger.info('this run is finished; its result:')
     return _report(workdir)
   origin = provenance.describe(config.sharding.num_devices)
@@ -104,5 +105,4 @@ def _first_or_latest_state(
     *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
     *(parts.num_steps, parts.plan.batch_size, parts.mesh.size, jax.devices()[0].device_kind),
   )
-  told = {'seconds': 0.0, 'commits': [], 'skipped': []}
-  return state, told | {'data': experiment.fingerprint(dataset)}
+  return state, {'seconds': 0.0, 'commits': [], 'data': experiment.fingerprint(dataset)}

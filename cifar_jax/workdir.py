@@ -20,8 +20,9 @@ BEGUN = ('lock', CONFIG + UNFINISHED)  # all that a kill may leave of a run that
 
 def check(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Raises InputError, having touched nothing, where a run may not begin or go on in `workdir`."""
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(f'{workdir} is a file; --workdir names a directory')
+  for path in (workdir, *workdir.parents):
+    if path.exists() and not path.is_dir():
+      raise InputError(f'{path} is a file; --workdir names a directory')
   if (workdir / CONFIG).exists():
     changes = configs.differences(read_config(workdir), config)
     if changes:

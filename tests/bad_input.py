@@ -168,7 +168,7 @@ COMBINATIONS: dict[str, Case] = {
     ['--config', f'{RESNET}:epochs=2', '--config.schedule.warmup_epochs=2'], ['warmup_epochs'],
   ),
   'cycles without number': (
-    ['--config', f'{RESNET}:schedule=sgdr', '--config.schedule.first_cycle_epochs=0.001',
+    ['--config', f'{RESNET}:schedule=sgdr,epochs=999', '--config.schedule.first_cycle_epochs=0.001',
      '--config.schedule.cycle_multiplier=1'], ['first_cycle_epochs'],
   ),
   'a plateau that does not lower': (

@@ -36,6 +36,7 @@ def _workdirs(root: pathlib.Path) -> None:
   (root / 'OTHER').mkdir()
   (root / 'OTHER' / 'thesis.tex').write_text('text')
   config = configs.load(RESNET)
+  config.data.validation_size = 40
   text = configs.to_json(config)
   for name, content in {
     'TORN': '{"seed": 0,',

@@ -76,13 +76,16 @@ def test_there_are_more_than_two_hundred():
 def test_it_is_answered(name, case, place, tiny_cifar, monkeypatch, capsys):
   arguments, words = COMMANDS[name][1][case]
   typed = ' '.join(arguments)
-  if name == 'evaluate' or (name == 'main' and len(arguments) > 1):
-    for key, value in {
-      'data.data_dir': tiny_cifar, 'data.validation_size': 40, 'sharding.num_devices': 1,
-    }.items():  # fmt: skip
-      is_free = key not in typed and '--workdir' not in typed and 'dataset' not in typed
-      if is_free or (name == 'evaluate' and key == 'data.data_dir'):
-        arguments = [*arguments, f'--config.{key}={value}']
+  if name == 'evaluate':
+    arguments = [*arguments, f'--config.data.data_dir={tiny_cifar}']
+  if name == 'main' and len(arguments) > 1:
+    ours = {'data.data_dir': tiny_cifar, 'data.validation_size': 40, 'sharding.num_devices': 1}
+    if 'dataset' in typed:
+      del ours['data.data_dir']
+    arguments = [
+      *arguments,
+      *(f'--config.{key}={value}' for key, value in ours.items() if key not in typed),
+    ]
   before = snapshot(place)
   status, told = answer(name, arguments, monkeypatch, capsys)
   assert status == 2, told

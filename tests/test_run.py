@@ -237,5 +237,5 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(launcher, tm
   status, err = launcher.finish(run, '--config.schedule.learning_rate=1e30')
   assert status == 1
   last = err.strip().splitlines()[-1]
-  assert last.startswith('cifar_jax: the loss or the gradient of step ')
+  assert last.startswith('cifar_jax: the loss of step ')
   assert 'Traceback' not in err and not (run / 'result.json').exists()
