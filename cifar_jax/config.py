@@ -19,10 +19,7 @@ from cifar_jax.errors import InputError
 # What a run may be resumed with a different value of: results depend on none of it (on the number
 # of devices only to rounding; that the data are the same is checked when they are read; without
 # `train.nonfinite` there would be no result).
-MAY_CHANGE = (
-  *('data.data_dir', 'train.log_every_steps', 'train.nonfinite'),
-  *('checkpoint.', 'sharding.'),
-)
+MAY_CHANGE = ('data.data_dir', 'train.log', 'train.nonfinite', 'checkpoint.', 'sharding.')
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -146,18 +143,14 @@ def load(path_and_arguments: str) -> ConfigDict:
 
 
 def check(config: ConfigDict, where: object) -> None:
-  """Raises InputError where a configuration has other sections, keys or types than `base`.
+  """Raises InputError, beginning with `where`, for other sections, keys or types than `base` has.
 
-  Keys may be missing, which an earlier version did not have: they have their functions' defaults.
-
-  Args:
-    config: of any origin.
-    where: it comes from, for the message.
+  A key may be missing, which an earlier version did not have: it has its function's default.
   """
   expected = base('')
   known = flatten(expected)
   if missing := [name for name in expected if name not in config]:
-    raise InputError(f'{where} lacks {missing[0]}; begin with config.base, or take a whole copy')
+    raise InputError(f'{where} lacks {missing[0]}; begin with config.base')
   for path, value in flatten(config).items():
     if path not in known and not path.startswith('model.'):
       raise InputError(

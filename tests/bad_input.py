@@ -1,4 +1,4 @@
-"""Bad input to every command, as tables: what is typed, and the words that the line must say.
+"""Bad input to `main`, as tables: what is typed, and the words that the line must say.
 
 `test_bad_input.py` runs them.
 """
@@ -178,97 +178,41 @@ COMBINATIONS: dict[str, Case] = {
     ['--config', RESNET, '--config.train.batch_size=12', '--config.sharding.num_devices=8'],
     ['batch_size', '12', '8'],
   ),
-  'workdir is a file': (['--config', RESNET, '--workdir', 'FILE'], ['FILE', 'directory']),
-  'workdir below a file': (['--config', RESNET, '--workdir', 'FILE/run'], ['FILE']),
-  'workdir of another kind': (['--config', RESNET, '--workdir', 'OTHER'], ['OTHER', 'no run']),
   'workdir of another run': (
     ['--config', RESNET, '--workdir', 'RUN', '--config.seed=5'], ['seed was 0 and is now 5'],
   ),
-  'workdir with a torn config': (['--config', RESNET, '--workdir', 'TORN'], ['config.json']),
-  'workdir with an empty config': (['--config', RESNET, '--workdir', 'VOID'], ['config.json']),
-  'workdir with a list for a config': (['--config', RESNET, '--workdir', 'LIST'], ['config.json']),
-  'workdir with a binary config': (['--config', RESNET, '--workdir', 'BYTES'], ['config.json']),
-  'workdir whose config is a directory': (['--config', RESNET, '--workdir', 'DIRS'], ['config']),
-  'workdir of a version with more keys': (
-    ['--config', RESNET, '--workdir', 'NEWER'], ['optimizer.lookahead'],
-  ),
-  'workdir of a version with fewer keys': (
-    ['--config', RESNET, '--workdir', 'OLDER'], ['optimizer.clip_norm'],
-  ),
-  'workdir with damaged metrics': (['--config', RESNET, '--workdir', 'METRICS'], ['metrics.jsonl']),
-  'workdir with binary metrics': (['--config', RESNET, '--workdir', 'NOISE'], ['metrics.jsonl']),
-  'workdir whose metrics are a directory': (
-    ['--config', RESNET, '--workdir', 'MDIR'], ['metrics.jsonl'],
-  ),
-  'workdir whose checkpoints are a file': (
-    ['--config', RESNET, '--workdir', 'CFILE'], ['checkpoints'],
-  ),
-  'workdir with a torn result': (['--config', RESNET, '--workdir', 'RESULT'], ['result.json']),
-  'workdir with a result of nothing': (['--config', RESNET, '--workdir', 'RVOID'], ['result.json']),
-  'workdir whose lock is a directory': (['--config', RESNET, '--workdir', 'LOCK'], ['LOCK']),
 }  # fmt: skip
 
-MAIN = misspelt_keys() | mistyped_keys() | impossible_values() | families() | COMBINATIONS
-
-EVALUATE: dict[str, Case] = {
-  'nothing typed': ([], ['--workdir']),
-  'no such workdir': (['--workdir', 'nowhere'], ['nowhere', 'no run']),
-  'a file': (['--workdir', 'FILE'], ['FILE']),
-  'no checkpoint': (['--workdir', 'RUN'], ['RUN', 'no checkpoint']),
-  'only empty checkpoints': (['--workdir', 'CVOID'], ['sound']),
-  'checkpoints are a file': (['--workdir', 'CFILE'], ['checkpoint']),
-  'unknown split': (['--workdir', 'RUN', '--split', 'val'], ['val', 'validation']),
-  'unknown checkpoint': (['--workdir', 'RUN', '--checkpoint', 'first'], ['first', 'best']),
-  'unknown flag': (['--workdir', 'RUN', '--splt=test'], ['--splt']),
-  'misspelt section': (['--workdir', 'RUN', '--config.modl.name=x'], ['modl', 'model']),
-  'another seed': (['--workdir', 'RUN', '--config.data.seed=3'], ['data.seed was 0']),
-  'torn config': (['--workdir', 'TORN'], ['config.json']),
-  'empty config': (['--workdir', 'VOID'], ['config.json']),
-  'a list for a config': (['--workdir', 'LIST'], ['config.json']),
-  'a config of a version with more keys': (['--workdir', 'NEWER'], ['lookahead']),
-  'a config of a version with fewer sections': (['--workdir', 'FEWER'], ['config.json']),
-  'a config with wrong types': (['--workdir', 'WTYPES'], ['config.json']),
+# Workdirs of `bad_places.py`, and words of the line.
+WORKDIRS = {
+  'is a file': ('FILE', ['FILE', 'directory']),
+  'below a file': ('FILE/run', ['FILE']),
+  'of another kind': ('OTHER', ['OTHER', 'no run']),
+  'with a torn config': ('TORN', ['config.json']),
+  'with an empty config': ('VOID', ['config.json']),
+  'with a list for a config': ('LIST', ['config.json']),
+  'with a binary config': ('BYTES', ['config.json']),
+  'whose config is a directory': ('DIRS', ['config']),
+  'of a version with more keys': ('NEWER', ['optimizer.lookahead']),
+  'of a version with fewer keys': ('OLDER', ['optimizer.clip_norm']),
+  'with damaged metrics': ('METRICS', ['metrics.jsonl']),
+  'with binary metrics': ('NOISE', ['metrics.jsonl']),
+  'whose metrics are a directory': ('MDIR', ['metrics.jsonl']),
+  'whose checkpoints are a file': ('CFILE', ['checkpoints']),
+  'with a torn result': ('RESULT', ['result.json']),
+  'with a result of nothing': ('RVOID', ['result.json']),
+  'whose lock is a directory': ('LOCK', ['LOCK']),
 }
 
-MODELS: dict[str, Case] = {
-  'unknown family': (['--family', 'resnt'], ['resnt', 'resnet']),
-  'unknown sort': (['--sort', 'size'], ['size']),
-  'unknown data set': (['--dataset', 'mnist'], ['mnist']),
-  'unknown flag': (['--familiy=resnet'], ['--familiy']),
-  'a stray word': (['resnet20'], ['resnet20']),
-  'json without a name': (['--json'], ['--json']),
-  'json into nowhere': (['--family', 'alexnet', '--json', 'nowhere/table.json'], ['nowhere']),
-  'json into a directory': (['--family', 'alexnet', '--json', 'OTHER'], ['OTHER']),
-  'json below a file': (['--family', 'alexnet', '--json', 'FILE/table.json'], ['FILE']),
-  'plot into nowhere': (['--family', 'resnet', '--plot', 'nowhere/table.png'], ['nowhere']),
-  'plot in no format': (['--family', 'resnet', '--plot', 'table.jpgg'], ['table.jpgg']),
-}
 
-CONVERT: dict[str, Case] = {
-  'nothing typed': ([], ['file']),
-  'no model': (['A.safetensors', '--out', 'o'], ['--model']),
-  'no out': (['A.safetensors', '--model', 'resnet20'], ['--out']),
-  'no such file': (['no.safetensors', '--model', 'resnet20', '--out', 'o'], ['no.safetensors']),
-  'a directory': (['OTHER', '--model', 'resnet20', '--out', 'o'], ['OTHER']),
-  'an empty file': (['E.safetensors', '--model', 'resnet20', '--out', 'o'], ['E.safetensors']),
-  'a cut file': (['C.safetensors', '--model', 'resnet20', '--out', 'o'], ['C.safetensors']),
-  'a huge header': (['H.safetensors', '--model', 'resnet20', '--out', 'o'], ['H.safetensors']),
-  'a pickle': (['P.safetensors', '--model', 'resnet20', '--out', 'o'], ['P.safetensors']),
-  'other arrays': (['A.safetensors', '--model', 'resnet20', '--out', 'o'], ['not of this model']),
-  'unknown model': (['A.safetensors', '--model', 'resnt20', '--out', 'o'], ['resnt20']),
-  'unknown field': (
-    ['A.safetensors', '--model', 'resnet20', '--fields', 'depht=3', '--out', 'o'], ['depht'],
-  ),
-  'mistyped field': (
-    ['A.safetensors', '--model', 'resnet20', '--fields', 'num_classes=ten', '--out', 'o'], ['ten'],
-  ),
-  'no classes': (
-    ['A.safetensors', '--model', 'resnet20', '--fields', 'num_classes=0', '--out', 'o'], ['0'],
-  ),
-  'unknown rules': (
-    ['A.safetensors', '--model', 'resnet20', '--rules', 'timm', '--out', 'o'], ['timm'],
-  ),
-  'rules of other models': (
-    ['A.safetensors', '--model', 'vgg16', '--rules', 'nobody', '--out', 'o'], ['nobody'],
-  ),
-}  # fmt: skip
+def workdirs() -> dict[str, Case]:
+  """A sound command line in each wrong workdir."""
+  return {
+    f'workdir {case}': (['--config', RESNET, '--workdir', name], words)
+    for case, (name, words) in WORKDIRS.items()
+  }
+
+
+MAIN = (
+  misspelt_keys() | mistyped_keys() | impossible_values() | families() | COMBINATIONS | workdirs()
+)

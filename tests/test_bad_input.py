@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 import bad_input
+import bad_input_others as others
 import bad_places
 import pytest
 
@@ -15,9 +16,9 @@ from cifar_jax.models import __main__ as models
 
 COMMANDS = {
   'main': (main.main, bad_input.MAIN),
-  'evaluate': (evaluate.main, bad_input.EVALUATE),
-  'models': (models.main, bad_input.MODELS),
-  'convert': (convert.main, bad_input.CONVERT),
+  'evaluate': (evaluate.main, others.EVALUATE),
+  'models': (models.main, others.MODELS),
+  'convert': (convert.main, others.CONVERT),
 }
 CASES = [(name, case) for name, (_, cases) in COMMANDS.items() for case in cases]
 
