@@ -74,6 +74,7 @@ class Checkpoints:
     self._damaged = _find_damaged(directory)
     if not read_only:
       _set_aside(directory, self._damaged)
+      self._damaged = {}  # their steps may be saved again
     policies = [
       preservation_policy.LatestN(policy.keep_last),
       preservation_policy.BestN(
