@@ -29,7 +29,7 @@ def read(path: pathlib.Path) -> 'Image':
     with warnings.catch_warnings():
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
       warnings.simplefilter('ignore', UserWarning)  # on metadata that is not used
-      with PIL.Image.open(path) as image:
+      with PIL.Image.open(path, formats=_formats()) as image:
         image.load()
         return _rgb(PIL.ImageOps.exif_transpose(image))
   except (PIL.Image.DecompressionBombWarning, PIL.Image.DecompressionBombError) as error:
@@ -42,6 +42,14 @@ def read(path: pathlib.Path) -> 'Image':
       raise InputError(f'cannot read {path}: {error.strerror}') from error
     told = type(error).__name__
     raise InputError(f'{path} is not an image that can be read ({told})') from error
+
+
+def _formats() -> list[str]:
+  """All that Pillow reads but EPS, which is a program, and which it would give to Ghostscript."""
+  import PIL.Image
+
+  PIL.Image.init()
+  return sorted(set(PIL.Image.OPEN) - {'EPS'})
 
 
 def _rgb(image: 'Image') -> 'Image':
