@@ -151,7 +151,7 @@ def test_refusals(run, tiny_cifar, tmp_path):
   uncropped = fake_run.make(tmp_path / 'uncropped', tiny_cifar, 'augment.pad=0')
   (member,) = ensemble.restore([uncropped], 'last', [])
   split = member.parts.dataset.test
-  assert 'augment.pad is 0' in message(lambda: ensemble.predict([member], split, 'five_crop'))
+  assert 'augment.pad' in message(lambda: ensemble.predict([member], split, 'five_crop'))
   file = tmp_path / 'file'
   file.touch()
   call = lambda: evaluate.evaluate_runs([run], 'test', 'last', 'none', [], file / 'x')  # noqa: E731

@@ -32,13 +32,13 @@ class Linear(nn.Module):
 def make(data_dir, nonfinite, poisoned=(POISONED,)):
   parts = build(data_dir, '--config.train.num_epochs=2', '--config.train.log_every_steps=4')
 
-  def augment(key, images):
+  def augment(key, images, labels):
     wrong = jnp.bool_(False)
     for step in poisoned:
       wrong |= jnp.all(
         jax.random.key_data(key) == jax.random.key_data(keys.stream(parts.key, 'augment', step))
       )
-    return jnp.where(wrong, jnp.nan, images)
+    return jnp.where(wrong, jnp.nan, images.astype(jnp.float32)), labels
 
   return dataclasses.replace(
     parts,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment import geometric
+import cifar_jax.augment.geometric as geometric
 from cifar_jax.augment.settings import Settings
 from cifar_jax.errors import InputError
 
