@@ -35,7 +35,7 @@ _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('AutoAugment’s policy for CIFAR-10', {'autoaugment': True}),
   ('RandAugment, N = 2, M = 9', {'randaugment': 2}),
 )
-_VIEWS = ('upper left', 'upper right', 'lower left', 'lower right', 'centre')
+_VIEWS = ('centre', 'upper left', 'upper right', 'lower left', 'lower right')
 
 
 def rows(
