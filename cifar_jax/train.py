@@ -16,9 +16,10 @@ from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError, InputError
 from cifar_jax.evaluate import evaluate, place
+from cifar_jax.models import table
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
-from cifar_jax.report import plots, runs, summary
+from cifar_jax.report import page, plots, runs, summary
 from cifar_jax.signals import StopRequest
 
 RESULT = 'result.json'
@@ -63,17 +64,26 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
           return stop.exit_status
         result = loop.result(state)
     result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
+    result |= {'published': _published(config)}
     result |= origin | {'commit': ', '.join(told['commits'])}
     workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
     return _report(workdir)
 
 
 def _report(workdir: pathlib.Path) -> int:
-  """Draws the learning curves and says the result."""
+  """Draws the learning curves, writes the page and says the result."""
   plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
+  page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):
     logger.info(line)
   return 0
+
+
+def _published(config: ConfigDict) -> dict[str, Any] | None:
+  """What the report sets beside the result: the error that the paper prints for this net."""
+  known = table.published(config.model.name)
+  error = getattr(known, config.data.name, None)
+  return {'error_percent': error, 'source': known.source} if known and error else None
 
 
 def _first_or_latest_state(

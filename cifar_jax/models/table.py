@@ -48,8 +48,8 @@ def family(name: str) -> str:
 
 
 def published(name: str) -> Published | None:
-  """What is published of a registered model."""
-  return FAMILIES[family(name)].PUBLISHED.get(name)
+  """What is published of a model; None for most, and for names that are not registered."""
+  return next((m.PUBLISHED[name] for m in FAMILIES.values() if name in m.PUBLISHED), None)
 
 
 def row(name: str) -> Row:

@@ -30,7 +30,7 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
     f'{result["num_epochs"]} epochs in {duration(result["seconds"])} on {result["device"]}, '
     f'{result["images_per_second"]:,.0f} images/s with all that belongs to it'
   )
-  return [outcome, effort, f'{workdir / "result.json"} and {workdir / "plots"}']
+  return [outcome, effort, f'{workdir / "result.json"} and {workdir / "report.html"}']
 
 
 def duration(seconds: float) -> str:
