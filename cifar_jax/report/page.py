@@ -210,21 +210,26 @@ _SHARES = ('precision', 'recall', 'f1')
 
 
 def _configuration(runs: list[Run]) -> Html:
-  """Every key of one run; of several, those that differ first, and the rest folded away."""
-  flat = [evidence.flatten(run.config) for run in runs]
-  keys = sorted(set().union(*flat))
-  value = lambda told, key: json.dumps(told[key]) if key in told else _NONE  # noqa: E731
-  rows = {key: [value(told, key) for told in flat] for key in keys}
-  differing = [key for key in keys if len(set(rows[key])) > 1]
-  head = ['key', *(['value'] if len(runs) == 1 else [run.name for run in runs])]
+  """Each section of one run; of several, the keys that differ, and the rest folded away."""
   if len(runs) == 1:
-    return markup.table(head, [[key, *rows[key]] for key in keys])
-  same = [[key, rows[key][0]] for key in keys if key not in differing]
-  marked = [[key, *(tag('mark', cell) for cell in rows[key])] for key in differing]
+    sections = {'run': {}} | {k: v for k, v in runs[0].config.items() if isinstance(v, dict)}
+    sections['run'] = {k: v for k, v in runs[0].config.items() if k not in sections}
+    tables = [
+      markup.table([name, ''], [[key, json.dumps(told[key])] for key in sorted(told)])
+      for name, told in sections.items()
+    ]
+    return tag('div', *tables, class_='sections')
+  flat = [evidence.flatten(run.config) for run in runs]
+  rows = {
+    key: [json.dumps(told[key]) if key in told else _NONE for told in flat]
+    for key in sorted(set().union(*flat))
+  }
+  differing = [[key, *cells] for key, cells in rows.items() if len(set(cells)) > 1]
+  same = [[key, cells[0]] for key, cells in rows.items() if len(set(cells)) == 1]
+  folded = tag('summary', f'{len(same)} keys are the same')
   return markup.join(
-    markup.table(head, marked) if marked else tag('p', 'All keys are the same.'),
-    tag('details', tag('summary', f'{len(same)} keys are the same'),
-        markup.table(['key', 'value'], same)),  # fmt: skip
+    markup.table(['differing', *(run.name for run in runs)], differing) if differing else None,
+    tag('details', folded, markup.table(['key', 'value'], same)),
   )
 
 

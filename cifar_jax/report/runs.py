@@ -45,7 +45,7 @@ def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     InputError: the file is missing, as it is until the run ends, or is not a JSON object.
   """
   path = pathlib.Path(workdir) / 'result.json'
-  return _read_object(path, 'let the run finish: start it again with the same --workdir')
+  return read_object(path, 'let the run finish: start it again with the same --workdir')
 
 
 def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     InputError: the file is missing or is not a JSON object.
   """
   path = pathlib.Path(workdir) / 'config.json'
-  return _read_object(path, 'give the --workdir of a run')
+  return read_object(path, 'give the --workdir of a run')
 
 
 def series(records: list[Record], split: str, key: str) -> Curve:
@@ -89,7 +89,8 @@ def _read_text(path: pathlib.Path, remedy: str) -> str:
     raise InputError(f'there is no {path}: {remedy}') from None
 
 
-def _read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+  """The JSON object in a file; raises InputError, with the remedy, where there is none."""
   try:
     value = json.loads(_read_text(path, remedy))
   except json.JSONDecodeError as error:

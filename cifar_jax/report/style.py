@@ -39,12 +39,17 @@ th, td { text-align: left; vertical-align: top; padding: 0.35rem 1.1rem 0.35rem 
          border-bottom: 1px solid var(--line); }
 thead th { white-space: nowrap; color: var(--quiet); font-weight: 600; }
 tbody th { font-weight: 400; color: var(--quiet); white-space: nowrap; }
-td mark { background: none; color: var(--accent); font-weight: 600; }
 .side { display: grid; gap: 1.2rem; align-items: start;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .side + .side { margin-top: 1.6rem; }
 .alone { max-width: 46rem; }
-figure.wide { grid-column: 1 / -1; }
+figure.wide { grid-column: 1 / -1; overflow-x: auto; }
+figure.wide img { min-width: 44rem; }
+.sections { columns: 22rem; column-gap: 2rem; }
+.sections .scroll { break-inside: avoid; padding-bottom: 1.2rem; }
+.sections table { width: 100%; table-layout: fixed; }
+.sections th:first-child { width: 62%; }
+.sections td, .sections tbody th { overflow-wrap: anywhere; white-space: normal; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff;
              border: 1px solid var(--line); border-radius: 0.5rem; }
