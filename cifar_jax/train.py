@@ -64,7 +64,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
           return stop.exit_status
         result = loop.result(state)
     result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
-    result |= {'published': _published(config)}
+    result['published'] = table.published_error(config.model.name, config.data.name)
     result |= origin | {'commit': ', '.join(told['commits'])}
     workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
     return _report(workdir)
@@ -77,13 +77,6 @@ def _report(workdir: pathlib.Path) -> int:
   for line in summary.lines(workdir):
     logger.info(line)
   return 0
-
-
-def _published(config: ConfigDict) -> dict[str, Any] | None:
-  """What the report sets beside the result: the error that the paper prints for this net."""
-  known = table.published(config.model.name)
-  error = getattr(known, config.data.name, None)
-  return {'error_percent': error, 'source': known.source} if known and error else None
 
 
 def _first_or_latest_state(

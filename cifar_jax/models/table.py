@@ -52,6 +52,13 @@ def published(name: str) -> Published | None:
   return next((m.PUBLISHED[name] for m in FAMILIES.values() if name in m.PUBLISHED), None)
 
 
+def published_error(name: str, dataset: str) -> dict[str, Any] | None:
+  """`error_percent` and `source` of what is published of a model on a data set, for a report."""
+  known = published(name)
+  error = getattr(known, dataset, None) if dataset in DATASETS else None
+  return {'error_percent': error, 'source': known.source} if known and error else None
+
+
 def row(name: str) -> Row:
   """The row of one registered model.
 

@@ -1,4 +1,4 @@
-"""`python -m cifar_jax.report DIR ...`: the page of a run made again, or of several side by side."""
+"""`python -m cifar_jax.report DIR ...`: the page of a run made again, or several side by side."""
 
 import pathlib
 

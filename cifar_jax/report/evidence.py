@@ -9,7 +9,6 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import cifar_jax.report.runs as runs
-from cifar_jax.errors import InputError
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that draw do it themselves
   from matplotlib.figure import Figure

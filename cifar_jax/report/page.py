@@ -212,8 +212,9 @@ _SHARES = ('precision', 'recall', 'f1')
 def _configuration(runs: list[Run]) -> Html:
   """Each section of one run; of several, the keys that differ, and the rest folded away."""
   if len(runs) == 1:
-    sections = {'run': {}} | {k: v for k, v in runs[0].config.items() if isinstance(v, dict)}
-    sections['run'] = {k: v for k, v in runs[0].config.items() if k not in sections}
+    config = runs[0].config
+    sections = {name: told for name, told in config.items() if isinstance(told, dict)}
+    sections = {'run': {key: config[key] for key in config if key not in sections}} | sections
     tables = [
       markup.table([name, ''], [[key, json.dumps(told[key])] for key in sorted(told)])
       for name, told in sections.items()

@@ -1,4 +1,4 @@
-"""A paper's table by one command: `python -m cifar_jax.study configs/studies/NAME.py --workdir DIR`.
+"""`python -m cifar_jax.study configs/studies/NAME.py --workdir DIR`: a paper's table.
 
 Runs every entry, then prints the table beside the paper's figures and draws it. Run again, it goes
 on: what is finished stays, what was interrupted resumes. `--list` shows the studies there are.

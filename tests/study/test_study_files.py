@@ -4,8 +4,7 @@ import pathlib
 
 import pytest
 
-from cifar_jax import command, config
-from cifar_jax.errors import InputError
+from cifar_jax import config
 from cifar_jax.study import plan, table
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -34,7 +33,7 @@ def test_all_the_tables_are_there():
   assert {
     *('activation_orders', 'shake_shake_modes', 'shake_shake_backward', 'shake_shake_no_skip'),
     *('pyramidnet_units', 'wide_resnet_grid', 'wide_resnet_dropout', 'plain_and_residual'),
-    *('stochastic_depth', 'schedules', 'augmentations', 'homework'),
+    *('resnet_stochastic_depth', 'schedules', 'augmentations', 'homework'),
   } <= {file.stem for file in FILES}
 
 

@@ -1,6 +1,6 @@
 """Stochastic depth: Huang et al. 2016, arXiv 1603.09382.
 
-  python -m cifar_jax.study configs/studies/stochastic_depth.py --workdir runs/stochastic_depth
+  python -m cifar_jax.study configs/studies/resnet_stochastic_depth.py --workdir runs/survival
 
 The paper's errors are at the epoch that is best by validation. Constant depth is the authors' own
 run (6.41 and 27.22). Figures as the DenseNet paper quotes them (arXiv 1608.06993, table 2).
