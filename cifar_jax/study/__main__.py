@@ -66,7 +66,7 @@ def _run(
     status, asked = launch.run(run.command)
     if asked:
       _say('the same command goes on from there')
-      return status
+      return status or command.INTERRUPTED  # 0: the run was at its end already
     if status == command.BAD_INPUT:  # what it said holds for the others, too
       return status
     if status:
