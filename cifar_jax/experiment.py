@@ -88,6 +88,20 @@ class Experiment:
     return self.dataset.test.images.shape[1:]
 
 
+def check(config: ConfigDict) -> None:
+  """Raises InputError for what can be found out without data and devices."""
+  if not 0 <= config.seed < 2**32:
+    raise InputError(f'seed is {config.seed}; it is at least 0 and below {2**32}')
+  plan = Plan(**config.train)
+  checkpoint.Policy(**config.checkpoint)
+  augment.Settings(**config.augment)
+  losses.make(**config.loss)
+  models.create(**config.model)
+  # The number of steps is known only with the data; whether the values make sense, already now.
+  schedule = optimizer.make_schedule(1000, plan.num_epochs, **config.schedule)
+  optimizer.make(schedule, **config.optimizer)
+
+
 def build(config: ConfigDict) -> Experiment:
   """Makes the parts of a run; nothing is computed on a device and nothing is written.
 
@@ -95,19 +109,11 @@ def build(config: ConfigDict) -> Experiment:
     InputError: a section has an impossible value, or the data cannot be had. What is quick to find
       out is found out before the data are read.
   """
-  if not 0 <= config.seed < 2**32:
-    raise InputError(f'seed is {config.seed}; it is at least 0 and below {2**32}')
+  check(config)
   plan = Plan(**config.train)
-  policy = checkpoint.Policy(**config.checkpoint)
   mesh = sharding.make_mesh(**config.sharding)
   sharding.check_batch_size(plan.batch_size, mesh)
   augmentation = augment.Settings(**config.augment)
-  loss_fn = losses.make(**config.loss)
-  models.create(**config.model)
-  # The number of steps is known only with the data; whether the values make sense, already now.
-  schedule = optimizer.make_schedule(1000, plan.num_epochs, **config.schedule)
-  optimizer.make(schedule, **config.optimizer)
-
   dataset = data.load(**config.data)
   _check_data(config, dataset)
   num_images = len(dataset.train)
@@ -126,11 +132,11 @@ def build(config: ConfigDict) -> Experiment:
   schedule = optimizer.make_schedule(max(1, num_steps), plan.num_epochs, **config.schedule)
   return Experiment(
     plan=plan,
-    checkpoints=policy,
+    checkpoints=checkpoint.Policy(**config.checkpoint),
     mesh=mesh,
     dataset=dataset,
     model=models.create(num_classes=dataset.num_classes, **config.model),
-    loss_fn=loss_fn,
+    loss_fn=losses.make(**config.loss),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augment_fn=augment_fn,
     schedule=schedule,

@@ -13,9 +13,10 @@ from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import InputError, ShortageError, is_out_of_memory
 from cifar_jax.loop import Loop
+from cifar_jax.models import table
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
-from cifar_jax.report import plots, runs, summary
+from cifar_jax.report import page, plots, runs, summary
 from cifar_jax.signals import StopRequest
 
 RESULT = 'result.json'
@@ -51,6 +52,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
       if result is None:
         return stop.exit_status
       result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
+      result['published'] = table.published_error(config.model.name, config.data.name)
       result |= origin | {'commit': result['commit']}
       workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
       return _report(workdir)
@@ -82,8 +84,9 @@ def _session(
 
 
 def _report(workdir: pathlib.Path) -> int:
-  """Draws the learning curves and says the result."""
+  """Draws the learning curves, writes the page and says the result."""
   plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
+  page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):
     logger.info(line)
   return 0

@@ -80,6 +80,7 @@ def get_config(text: str = '') -> ConfigDict:
   suffix = '_bottleneck' if block == 'bottleneck' else ''
   config = configs.base(name + suffix, arguments.dataset)
   config.model.update(survival_probability=1.0, shake_drop='')
+  config.model.update(first_relu=False, last_norm=True, shortcut='pad')  # figures 6d and 5
   if arguments.shake_drop:  # p_L is 0.5 in both papers
     config.model.update(survival_probability=0.5, shake_drop=LEVELS.get(recipe, 'batch'))
   config.optimizer.update(momentum=0.9, nesterov=True)

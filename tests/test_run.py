@@ -194,6 +194,7 @@ def test_a_run_leaves_what_it_promises(launcher, undisturbed):
     'checkpoints',
     'result.json',
     'plots',
+    'report.html',
     'log.txt',
   } <= written
   assert (run / 'plots' / 'learning_curves.png').read_bytes().startswith(b'\x89PNG')

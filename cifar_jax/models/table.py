@@ -48,8 +48,15 @@ def family(name: str) -> str:
 
 
 def published(name: str) -> Published | None:
-  """What is published of a registered model."""
-  return FAMILIES[family(name)].PUBLISHED.get(name)
+  """What is published of a model; None for most, and for names that are not registered."""
+  return next((m.PUBLISHED[name] for m in FAMILIES.values() if name in m.PUBLISHED), None)
+
+
+def published_error(name: str, dataset: str) -> dict[str, Any] | None:
+  """`error_percent` and `source` of what is published of a model on a data set, for a report."""
+  known = published(name)
+  error = getattr(known, dataset, None) if dataset in DATASETS else None
+  return {'error_percent': error, 'source': known.source} if known and error else None
 
 
 def row(name: str) -> Row:

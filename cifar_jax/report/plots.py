@@ -6,6 +6,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import cifar_jax.report.files as files
+import cifar_jax.report.panels as panels
 import cifar_jax.report.runs as runs
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that draw do it themselves
@@ -74,6 +75,42 @@ def learning_curves_figure(records: list[runs.Record], title: str) -> 'Figure':
   rate_axes.set_xlabel('Epoch', fontsize=14)
   rate_axes.set_xlim(left=0)
   figure.align_ylabels()
+  return figure
+
+
+def compared_curves_figure(runs_records: dict[str, list[runs.Record]]) -> 'Figure':
+  """The curves of several runs: training loss, and the error on training and held-out images.
+
+  Args:
+    runs_records: of each run by its name, as `runs.read_records` gives them.
+
+  Returns:
+    The figure: thin lines for training, thick ones for validation, a point for the test split.
+  """
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(9, 8), layout='constrained')
+  loss_axes, error_axes = figure.subplots(2, sharex=True)
+  losses, errors = [], []
+  for i, (name, records) in enumerate(runs_records.items()):
+    style = panels.style(i)
+    loss = runs.series(records, 'train', 'loss')
+    loss_axes.plot(*loss, color=style['color'], linewidth=1.2, label=name)
+    train = _error_percent(records, 'train')
+    error_axes.plot(*train, color=style['color'], linewidth=0.8, alpha=0.5)
+    validation = _error_percent(records, 'validation')
+    error_axes.plot(*validation, color=style['color'], linewidth=2)
+    test = _error_percent(records, 'test')
+    label = f'{name}: {test[1][-1]:.2f} %' if test[1] else name
+    error_axes.plot(*test, linestyle='none', markersize=9, label=label, **style)
+    losses += loss[1]
+    errors += train[1] + validation[1] + test[1]
+  panels.label(loss_axes, '', 'Training loss (nats)')
+  panels.label(error_axes, 'Epoch', 'Error (%)', 'thin: training, thick: validation, point: test')
+  for axes, values in ((loss_axes, losses), (error_axes, errors)):
+    _set_scale(axes, values)
+    axes.legend(fontsize=11, edgecolor='none')
+  error_axes.set_xlim(left=0)
   return figure
 
 

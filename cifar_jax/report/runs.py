@@ -7,6 +7,7 @@ result.json    what the run came to; written when it ends.
 """
 
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -46,13 +47,41 @@ def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     InputError: the file is missing, as it is until the run ends, or is not a JSON object.
   """
   path = pathlib.Path(workdir) / 'result.json'
-  return _read_object(path, 'let the run finish: start it again with the same --workdir')
+  return read_object(path, 'let the run finish: start it again with the same --workdir')
+
+
+def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+  """What a run was started with, from `config.json`: a dictionary for each section, and `seed`.
+
+  Raises:
+    InputError: the file is missing or is not a JSON object.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  return read_object(path, 'give the --workdir of a run')
 
 
 def series(records: list[Record], split: str, key: str) -> Curve:
   """One curve: the epochs of a split's records that hold the key, and the key's values there."""
   points = [(r['epoch'], r[key]) for r in records if r['split'] == split and key in r]
   return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def last_epoch_error(records: list[Record]) -> float | None:
+  """The training error in percent over the steps of the last epoch; None without any.
+
+  It is of the net as it was at each step, on augmented images: what the loop records.
+  """
+  train = [record for record in records if record['split'] == 'train']
+  if not train:
+    return None
+  begins = [{'step': 0, 'epoch': 0.0}, *train]  # each record is the mean since the one before it
+  last = math.floor(begins[-2]['epoch'])  # no record spans two epochs
+  weighted = [
+    (record['step'] - begin['step'], 100 * (1 - record['accuracy']))
+    for begin, record in zip(begins, train, strict=False)
+    if math.floor(begin['epoch']) == last
+  ]
+  return sum(steps * error for steps, error in weighted) / sum(steps for steps, _ in weighted)
 
 
 def _read_text(path: pathlib.Path, remedy: str) -> str:
@@ -64,7 +93,8 @@ def _read_text(path: pathlib.Path, remedy: str) -> str:
     raise InputError(f'{path} cannot be read ({error}): restore it from a copy') from None
 
 
-def _read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+  """The JSON object in a file; raises InputError, with the remedy, where there is none."""
   try:
     value = json.loads(_read_text(path, remedy))
   except json.JSONDecodeError as error:

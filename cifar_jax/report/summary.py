@@ -20,7 +20,7 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
   workdir = pathlib.Path(workdir)
   result = read_result(workdir)
   try:
-    return [*_lines(result), f'{workdir / "result.json"} and {workdir / "plots"}']
+    return [*_lines(result), f'{workdir / "result.json"} and {workdir / "report.html"}']
   except (KeyError, TypeError) as error:
     raise InputError(
       f'{workdir / "result.json"} is not what a run writes ({error!r}): delete it and run again'

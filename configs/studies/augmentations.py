@@ -1,0 +1,35 @@
+"""Augmentations one by one on ResNet-18: DeVries and Taylor 2017, arXiv 1708.04552, table 1.
+
+  python -m cifar_jax.study configs/studies/augmentations.py --workdir runs/augmentations
+
+The recipe is the Cutout paper's: 200 epochs, rate 0.1, a fifth at 60, 120 and 160, decay 5e-4, all
+50,000 images. Its figures are from the authors' README.
+"""
+
+NONE = {'augment.flip': False, 'augment.pad': 0}
+
+STUDY = {
+  'title': 'Augmentations one by one, ResNet-18 on CIFAR-10',
+  'source': 'DeVries and Taylor 2017, arXiv 1708.04552, table 1 and README',
+  'overrides': {
+    'data.validation_size': 0,
+    'schedule.factor': 0.2,
+    'schedule.boundaries': (0.3, 0.6, 0.8),
+    'optimizer.weight_decay': 5e-4,
+  },
+  'entries': [
+    {'label': label, 'config': '../resnet.py:depth=18,epochs=200'} | more
+    for label, more in (
+      ('none', {'overrides': NONE}),
+      ('flip', {'overrides': NONE | {'augment.flip': True}}),
+      ('crop', {'overrides': NONE | {'augment.pad': 4}}),
+      (
+        'crop, padded by reflection',
+        {'overrides': NONE | {'augment.pad': 4, 'augment.padding': 'reflect'}},
+      ),
+      ('Cutout 16', {'overrides': NONE | {'augment.cutout': 16}}),
+      ('flip and crop', {'published': 4.72}),
+      ('flip, crop and Cutout 16', {'overrides': {'augment.cutout': 16}, 'published': 3.99}),
+    )
+  ],
+}
