@@ -7,6 +7,7 @@ The recipe is the Cutout paper's: 200 epochs, rate 0.1, a fifth at 60, 120 and 1
 """
 
 NONE = {'augment.flip': False, 'augment.pad': 0}
+JITTER = {'augment.brightness': 0.4, 'augment.contrast': 0.4, 'augment.saturation': 0.4}
 
 STUDY = {
   'title': 'Augmentations one by one, ResNet-18 on CIFAR-10',
@@ -28,6 +29,14 @@ STUDY = {
         {'overrides': NONE | {'augment.pad': 4, 'augment.padding': 'reflect'}},
       ),
       ('Cutout 16', {'overrides': NONE | {'augment.cutout': 16}}),
+      ('turns by 15 degrees', {'overrides': NONE | {'augment.rotate': 15.0}}),
+      ('colour jitter', {'overrides': NONE | JITTER}),
+      ('PCA colour noise', {'overrides': NONE | {'augment.pca_noise': 0.1}}),
+      ('random erasing', {'overrides': NONE | {'augment.erase': 0.5}}),
+      ('mixup', {'overrides': NONE | {'augment.mixup': 1.0}}),
+      ('CutMix', {'overrides': NONE | {'augment.cutmix': 1.0}}),
+      ('RandAugment', {'overrides': NONE | {'augment.randaugment': 1}}),
+      ('AutoAugment', {'overrides': NONE | {'augment.autoaugment': True}}),
       ('flip and crop', {'published': 4.72}),
       ('flip, crop and Cutout 16', {'overrides': {'augment.cutout': 16}, 'published': 3.99}),
     )
