@@ -2,16 +2,13 @@
 
 import pathlib
 
-import jax
 import numpy as np
 
-from cifar_jax import command, data, experiment, scores, sharding
+from cifar_jax import command, data, experiment, scores
 from cifar_jax import restore as restores
-from cifar_jax import state as states
-from cifar_jax import step as steps
 from cifar_jax.augment import Settings, views
 from cifar_jax.errors import InputError
-from cifar_jax.placed import PlacedSplit, place
+from cifar_jax.placed import evaluate, place
 from cifar_jax.restore import Restored
 
 
@@ -64,17 +61,5 @@ def predict(members: list[Restored], split: data.Split, tta: str) -> np.ndarray:
     parts = member.parts
     views_fn = views.make(tta, Settings(**member.settings.augment))
     placed = place(split, parts.plan.batch_size, parts.mesh)
-    logits.append(_predict(experiment.predict_step(parts, views_fn), member.state, placed))
+    logits.append(evaluate(experiment.eval_step(parts, views_fn), member.state, placed)[1])
   return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))
-
-
-def _predict(
-  predict_step: steps.PredictStep, state: states.State, split: PlacedSplit
-) -> np.ndarray:
-  """The logits of all images of a split, float32 `[n, classes]`, on the host."""
-  index = sharding.replicate(np.int32(0), split.mesh)
-  batches = []
-  for _ in range(split.num_batches):
-    index, logits = predict_step(index, state.params, state.batch_stats, split.images)
-    batches.append(logits)
-  return np.concatenate(jax.device_get(batches))[: int(split.size)]

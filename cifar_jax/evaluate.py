@@ -10,25 +10,10 @@ import zlib
 
 import numpy as np
 
-from cifar_jax import command, config, data, ensemble, metrics, predictions, provenance, verdict
-from cifar_jax import state as states
-from cifar_jax import step as steps
+from cifar_jax import command, config, data, ensemble, predictions, provenance, verdict
 from cifar_jax.errors import InputError
-from cifar_jax.placed import PlacedSplit
 
 SPLITS = ('train', 'validation', 'test')
-
-
-def evaluate(
-  eval_step: steps.EvalStep, state: states.State, split: PlacedSplit
-) -> dict[str, float]:
-  """Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]) over all images of a split."""
-  evaluation = steps.Evaluation.empty(split.mesh)
-  for _ in range(split.num_batches):
-    evaluation = eval_step(
-      evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
-    )
-  return metrics.read(evaluation.means)
 
 
 def split_of(dataset: data.Dataset, name: str) -> data.Split:
@@ -83,7 +68,7 @@ def evaluate_runs(
     names.append(f'ensemble_of_{len(runs)}_{zlib.crc32(told.encode()):08x}')
   stem = '_'.join(names)
   truth = predictions.Truth(images.labels, parts.dataset.class_names, images.images)
-  out = out or runs[0] / 'evaluation'
+  out = out or runs[0] / verdict.FOLDER
   verdict.make_folder(out)
 
   logits = ensemble.predict(members, images, tta)
@@ -92,11 +77,9 @@ def evaluate_runs(
     {'workdir': str(m.workdir), 'model': m.settings.model.name, 'step': m.step} for m in members
   ]
   of = {'split': split, 'checkpoint': which, 'tta': tta, 'members': told_members}
-  judged = verdict.of(found, truth) | of | origin
-  predictions.write(out / f'{stem}.npz', truth, found)
   model = members[0].settings.model.name if len(runs) == 1 else f'ensemble of {len(runs)}'
   title = f'{model}{"" if tta == "none" else " with " + tta}, {split} split'
-  verdict.write(out, stem, title, judged, truth)
+  judged = verdict.leave(out, stem, title, found, truth, of | origin)
   at = ', '.join(str(member.step) for member in members)
   print(f'{model}, {which} checkpoint (step {at}), tta {tta}, on {len(images)} {split} images')
   print('\n'.join([*verdict.lines(judged), f'written: {out / stem}.json, .npz and pictures']))

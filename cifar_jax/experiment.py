@@ -223,21 +223,11 @@ def train_step(parts: Experiment) -> step.TrainStep:
   )
 
 
-def eval_step(parts: Experiment) -> step.EvalStep:
+def eval_step(parts: Experiment, views_fn: augment.Views = views.single) -> step.EvalStep:
   """The jitted evaluation step of an experiment."""
   return step.make_eval_step(
     model=parts.model,
     loss_fn=parts.loss_fn,
-    normalize=parts.normalize,
-    batch_size=parts.plan.batch_size,
-    mesh=parts.mesh,
-  )
-
-
-def predict_step(parts: Experiment, views_fn: views.Views = views.single) -> step.PredictStep:
-  """The jitted prediction step of an experiment."""
-  return step.make_predict_step(
-    model=parts.model,
     normalize=parts.normalize,
     views_fn=views_fn,
     batch_size=parts.plan.batch_size,

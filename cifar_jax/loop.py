@@ -6,14 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cifar_jax import experiment, metrics, models, order, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError
-from cifar_jax.evaluate import evaluate
-from cifar_jax.placed import place
+from cifar_jax.placed import evaluate, place
 from cifar_jax.progress import Progress, logger
 from cifar_jax.records import Records
 from cifar_jax.signals import StopRequest
@@ -162,7 +162,7 @@ class Loop:
     """Evaluates on the validation split, and saves where that is due or the best so far."""
     accuracy = None
     if self.validation is not None:
-      values = evaluate(self.eval_step, state, self.validation)
+      values, _ = evaluate(self.eval_step, state, self.validation)
       accuracy = values['accuracy']
       self.records.write(step, self._in_epochs(step), 'validation', values)
       logger.info(
@@ -183,12 +183,16 @@ class Loop:
     self.checkpoints.save(step, state, run=told, accuracy=accuracy)
     self.progress.restart_clock()
 
-  def result(self, state: states.State) -> dict[str, Any]:
-    """Evaluates the last and the best checkpoint on the test split, once, at the end of the run."""
+  def result(self, state: states.State) -> tuple[dict[str, Any], np.ndarray]:
+    """Evaluates the last and the best checkpoint on the test split, once, at the end of the run.
+
+    Returns:
+      The result, and the logits of the last checkpoint, float32 `[n, classes]`.
+    """
     parts, step = self.parts, int(state.step)
     seconds = time.perf_counter() - self.began
     test = place(parts.dataset.test, self.batch_size, parts.mesh)
-    last = evaluate(self.eval_step, state, test)
+    last, logits = evaluate(self.eval_step, state, test)
     self.records.write(step, self._in_epochs(step), 'test', last)
     result: dict[str, Any] = {
       'num_params': models.count(state.params),
@@ -207,6 +211,6 @@ class Loop:
         'step': best,
         'epoch': round(self._in_epochs(best)),
         'validation_accuracy': self.checkpoints.validation_accuracy(best),
-        'test': evaluate(self.eval_step, best_state, test),
+        'test': evaluate(self.eval_step, best_state, test)[0],
       }
-    return result
+    return result, logits

@@ -1,4 +1,4 @@
-"""A split of a data set on the devices, to be gone through batch by batch."""
+"""A split of a data set on the devices, gone through batch by batch: each image counts once."""
 
 import dataclasses
 
@@ -6,7 +6,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from cifar_jax import data, sharding
+from cifar_jax import data, metrics, sharding
+from cifar_jax import state as states
+from cifar_jax import step as steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,3 +39,22 @@ def place(split: data.Split, batch_size: int, mesh: Mesh) -> PlacedSplit:
   arrays = (images, labels, np.int32(len(split)))
   images, labels, size = sharding.replicate(arrays, mesh)
   return PlacedSplit(images, labels, size, num_batches, mesh)
+
+
+def evaluate(
+  eval_step: steps.EvalStep, state: states.State, split: PlacedSplit
+) -> tuple[dict[str, float], np.ndarray]:
+  """Evaluates a state on all images of a split.
+
+  Returns:
+    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]); and the logits, float32
+    `[n, classes]`, on the host.
+  """
+  evaluation = steps.Evaluation.empty(split.mesh)
+  batches = []
+  for _ in range(split.num_batches):
+    evaluation, logits = eval_step(
+      evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
+    )
+    batches.append(logits)
+  return metrics.read(evaluation.means), np.concatenate(jax.device_get(batches))[: int(split.size)]

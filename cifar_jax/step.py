@@ -1,4 +1,4 @@
-"""One step of training, of evaluation, of prediction: pure functions, made and compiled once."""
+"""One training step and one evaluation step: pure functions, made once and compiled once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -106,7 +106,9 @@ class Evaluation:
     return sharding.replicate(cls(np.int32(0), metrics.Means.empty()), mesh)
 
 
-EvalStep = Callable[[Evaluation, Any, Any, jax.Array, jax.Array, jax.Array], Evaluation]
+EvalStep = Callable[
+  [Evaluation, Any, Any, jax.Array, jax.Array, jax.Array], tuple[Evaluation, jax.Array]
+]
 
 
 def make_eval_step(
@@ -114,6 +116,7 @@ def make_eval_step(
   model: nn.Module,
   loss_fn: losses.Loss,
   normalize: Normalize,
+  views_fn: augment.Views,
   batch_size: int,
   mesh: Mesh,
 ) -> EvalStep:
@@ -123,13 +126,14 @@ def make_eval_step(
     model: as in `make_train_step`.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32 ones.
+    views_fn: the views of normalised images whose probabilities are averaged.
     batch_size: images of a step, over all devices.
     mesh: the devices that the batch is split over.
 
   Returns:
-    `(evaluation, params, batch_stats, images, labels, size) -> evaluation`: counts the next batch
-    of a split whose arrays are padded to a multiple of the batch size, and of which the first
-    `size` (int32 scalar) examples count.
+    `(evaluation, params, batch_stats, images, labels, size) -> (evaluation, logits)`: counts the
+    next batch of a split whose arrays are padded to a multiple of the batch size, and of which the
+    first `size` (int32 scalar) examples count; its logits are float32 `[batch, classes]`.
   """
 
   def eval_step(
@@ -139,56 +143,16 @@ def make_eval_step(
     images: jax.Array,
     labels: jax.Array,
     size: jax.Array,
-  ) -> Evaluation:
-    indices = _batch_indices(evaluation.index, batch_size, mesh)
-    targets = labels[indices]
+  ) -> tuple[Evaluation, jax.Array]:
+    indices = evaluation.index * batch_size + jnp.arange(batch_size)
+    indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
+    batch, targets = normalize(images[indices]), labels[indices]
     variables = {'params': params, 'batch_stats': batch_stats}
-    logits = _logits(model, variables, normalize(images[indices])[None])
+    logits = _logits(model, variables, views_fn(batch))
     means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
-    return Evaluation(evaluation.index + 1, evaluation.means.merge(means))
+    return Evaluation(evaluation.index + 1, evaluation.means.merge(means)), logits
 
   return jax.jit(eval_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
-
-
-PredictStep = Callable[[jax.Array, Any, Any, jax.Array], tuple[jax.Array, jax.Array]]
-
-
-def make_predict_step(
-  *,
-  model: nn.Module,
-  normalize: Normalize,
-  views_fn: augment.Views,
-  batch_size: int,
-  mesh: Mesh,
-) -> PredictStep:
-  """The jitted prediction step; its arguments are those of `make_eval_step`, and `views_fn`.
-
-  Args:
-    model: takes float32 images and gives float32 logits.
-    normalize: uint8 images to float32 ones.
-    views_fn: the views of normalised images whose probabilities are averaged.
-    batch_size: images of a step, over all devices.
-    mesh: the devices that the batch is split over.
-
-  Returns:
-    `(index, params, batch_stats, images) -> (index + 1, logits)`, where `index` (int32 scalar,
-    donated) is the number of batches predicted, and the logits are float32 `[batch, classes]`.
-  """
-
-  def predict_step(
-    index: jax.Array, params: Any, batch_stats: Any, images: jax.Array
-  ) -> tuple[jax.Array, jax.Array]:
-    batch = normalize(images[_batch_indices(index, batch_size, mesh)])
-    variables = {'params': params, 'batch_stats': batch_stats}
-    return index + 1, _logits(model, variables, views_fn(batch))
-
-  return jax.jit(predict_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
-
-
-def _batch_indices(index: jax.Array, batch_size: int, mesh: Mesh) -> jax.Array:
-  """Where the images of batch `index` stand in their split: int32 `[batch]`, over the mesh."""
-  indices = index * batch_size + jnp.arange(batch_size)
-  return jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
 
 
 def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:

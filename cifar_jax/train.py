@@ -5,15 +5,17 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
-from cifar_jax import experiment, memory, models, provenance
+from cifar_jax import experiment, memory, models, provenance, verdict
 from cifar_jax import state as states
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import InputError, ShortageError, is_out_of_memory
 from cifar_jax.loop import Loop
 from cifar_jax.models import table
+from cifar_jax.predictions import Predictions, Truth
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
 from cifar_jax.report import page, plots, runs, summary
@@ -48,7 +50,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
     with workdirs.claimed(workdir, config), log_to(workdir), StopRequest() as stop:
-      result = _session(parts, workdir, stop, origin['commit'])
+      result = _session(parts, workdir, stop, config.model.name, origin['commit'])
       if result is None:
         return stop.exit_status
       result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
@@ -63,7 +65,11 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
 
 
 def _session(
-  parts: experiment.Experiment, workdir: pathlib.Path, stop: StopRequest, commit: str | None
+  parts: experiment.Experiment,
+  workdir: pathlib.Path,
+  stop: StopRequest,
+  model: str,
+  commit: str | None,
 ) -> dict[str, Any] | None:
   """Trains to the end, and gives the result; None after a signal, when all is saved."""
   with Checkpoints(workdir / workdirs.CHECKPOINTS, parts.checkpoints) as checkpoints:
@@ -80,7 +86,24 @@ def _session(
         logger.info('%s: saved at step %d', stop.received.name, int(state.step))
         logger.info('the same command goes on from there')
         return None
-      return loop.result(state) | {'commit': ', '.join(filter(None, told['commits'])) or None}
+      result, logits = loop.result(state)
+    _judge(workdir, parts, model, logits)
+    return result | {'commit': ', '.join(filter(None, told['commits'])) or None}
+
+
+def _judge(
+  workdir: pathlib.Path, parts: experiment.Experiment, model: str, logits: np.ndarray
+) -> None:
+  """Leaves what `python -m cifar_jax.evaluate` would find of the last checkpoint, for the page."""
+  test, names = parts.dataset.test, parts.dataset.class_names
+  verdict.leave(
+    workdir / verdict.FOLDER,
+    'test_last',
+    f'{model}, test split',
+    Predictions.of_logits(f'{workdir.resolve().name}_test_last', logits),
+    Truth(test.labels, names, test.images),
+    {'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
+  )
 
 
 def _report(workdir: pathlib.Path) -> int:

@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import metrics, scores, workdir
+from cifar_jax import metrics, predictions, scores, workdir
 from cifar_jax.errors import InputError
 from cifar_jax.predictions import Predictions, Truth
 from cifar_jax.report import evaluation, files, images
 
 Verdict = dict[str, Any]
 
+FOLDER = 'evaluation'  # of a run, for its verdicts
 MISTAKES = 20  # shown
 _ROWS = 20  # of classes printed; of more, those with the lowest F1
 
 
-def of(predictions: Predictions, truth: Truth) -> Verdict:
+def of(found: Predictions, truth: Truth) -> Verdict:
   """All measures of one model, ready for JSON; those that need probabilities only where there are.
 
   Args:
-    predictions: of a model.
+    found: the predictions of a model.
     truth: of the same images.
 
   Returns:
@@ -31,13 +32,13 @@ def of(predictions: Predictions, truth: Truth) -> Verdict:
     `top5_accuracy`, `loss` (mean cross-entropy in nats, of the labels as they are), `calibration`
     and `most_confident_mistakes`.
   """
-  labels, predicted = truth.labels, predictions.predicted
+  labels, predicted = truth.labels, found.predicted
   correct = predicted == labels
   num_images, num_correct = len(labels), int(correct.sum())
   confusion = scores.confusion_matrix(labels, predicted, len(truth.class_names))
   measures = scores.precision_recall_f1(confusion)
   verdict: Verdict = {
-    'name': predictions.name,
+    'name': found.name,
     'num_images': num_images,
     'num_correct': num_correct,
     'accuracy': num_correct / num_images,
@@ -50,9 +51,32 @@ def of(predictions: Predictions, truth: Truth) -> Verdict:
     ],
     'confusion_matrix': confusion.tolist(),
   }
-  if predictions.logits is not None:
-    verdict |= _of_probabilities(predictions.logits, truth, predicted)
+  if found.logits is not None:
+    verdict |= _of_probabilities(found.logits, truth, predicted)
   return verdict
+
+
+def leave(
+  out: pathlib.Path, stem: str, title: str, found: Predictions, truth: Truth, told: Verdict
+) -> Verdict:
+  """Judges one model's predictions, and leaves all files: those of `write`, and `STEM.npz`.
+
+  Args:
+    out: the directory, made if need be.
+    stem: what the names of all files begin with.
+    title: what stands above each picture.
+    found: the predictions.
+    truth: of the same images.
+    told: what else is to be in the JSON.
+
+  Raises:
+    InputError: the files cannot be written.
+  """
+  make_folder(out)
+  judged = of(found, truth) | told
+  predictions.write(out / f'{stem}.npz', truth, found)
+  write(out, stem, title, judged, truth)
+  return judged
 
 
 def _of_probabilities(logits: np.ndarray, truth: Truth, predicted: np.ndarray) -> Verdict:

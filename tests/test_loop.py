@@ -63,7 +63,7 @@ class Stop(signals.StopRequest):
 
 def session(parts, run, stop_after=10**6):
   run.mkdir(exist_ok=True)
-  return train._session(parts, run, Stop(stop_after), 'commit')
+  return train._session(parts, run, Stop(stop_after), 'linear', 'commit')
 
 
 def last_state(parts, run):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import config as configs
-from cifar_jax import evaluate, experiment, metrics, order, placed, sharding
+from cifar_jax import experiment, metrics, order, placed, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 
@@ -110,9 +110,9 @@ def test_eight_devices_give_the_metrics_of_one(tiny_cifar):
   # Normalising 16 images at a time does so too: seen are 1e-7 at the first step, 2e-4 at the last.
   np.testing.assert_allclose(one.run(20), eight.run(20), rtol=1e-3)
   split = placed.place(one.parts.dataset.validation, 16, one.parts.mesh)
-  values = evaluate.evaluate(experiment.eval_step(one.parts), one.state, split)
+  values, _ = placed.evaluate(experiment.eval_step(one.parts), one.state, split)
   split = placed.place(eight.parts.dataset.validation, 16, eight.parts.mesh)
-  spread = evaluate.evaluate(experiment.eval_step(eight.parts), eight.state, split)
+  spread, _ = placed.evaluate(experiment.eval_step(eight.parts), eight.state, split)
   np.testing.assert_allclose(values['loss'], spread['loss'], rtol=1e-3)
   for leaf in jax.tree.leaves(eight.state):
     assert leaf.sharding.is_fully_replicated
@@ -129,8 +129,8 @@ def test_the_loss_falls_statistics_move_and_nothing_compiles_twice(tiny_cifar):
   assert {leaf.dtype for leaf in jax.tree.leaves(trainer.state.params)} == {np.dtype('float32')}
   eval_step = experiment.eval_step(trainer.parts)
   split = placed.place(trainer.parts.dataset.test, 16, trainer.parts.mesh)
-  evaluate.evaluate(eval_step, trainer.state, split)
-  evaluate.evaluate(eval_step, trainer.state, split)
+  placed.evaluate(eval_step, trainer.state, split)
+  placed.evaluate(eval_step, trainer.state, split)
   assert eval_step._cache_size() == 1
 
 
@@ -139,11 +139,12 @@ def test_evaluation_counts_every_image_once(tiny_cifar, batch_size):
   parts = build(tiny_cifar, f'--config.train.batch_size={batch_size}')
   state = experiment.initial_state(parts)
   split = parts.dataset.test
-  values = evaluate.evaluate(
+  values, found = placed.evaluate(
     experiment.eval_step(parts), state, placed.place(split, batch_size, parts.mesh)
   )
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   logits = parts.model.apply(variables, parts.normalize(jnp.asarray(split.images)), train=False)
+  np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
   assert values['accuracy'] == pytest.approx(np.mean(np.argmax(logits, axis=1) == split.labels))
   losses = parts.loss_fn(logits, jnp.asarray(split.labels))
   assert values['loss'] == pytest.approx(float(jnp.mean(losses)), rel=1e-4)
