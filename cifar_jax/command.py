@@ -1,6 +1,7 @@
 """How every command treats the person who typed it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -13,6 +14,7 @@ BAD_INPUT = 2
 DIVERGED = 1
 SHORTAGE = 3
 INTERRUPTED = 130
+UNREAD = 141  # as a shell says of SIGPIPE
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +29,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   """Runs a command and exits: with what it returns, or with one line on what went wrong."""
   backend.prepare()
   try:
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+    sys.exit(status)
   except InputError as error:
     _leave(error, BAD_INPUT)
   except DivergedError as error:
@@ -36,6 +40,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     _leave(error, SHORTAGE)
   except KeyboardInterrupt:  # before there was anything to save
     _leave('interrupted', INTERRUPTED)
+  except BrokenPipeError:  # whoever read what is printed, such as `head`, has enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(UNREAD)
   except Exception as error:
     if not shortage(error):
       raise

@@ -180,3 +180,10 @@ def test_help_imports_neither_jax_nor_tensorflow(tmp_path):
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert '--config' in done.stdout
+
+
+def test_a_reader_who_has_enough_is_no_error():
+  words = [sys.executable, '-m', 'cifar_jax.study', '--list']
+  process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+  process.stdout.close()
+  assert (process.wait(), process.stderr.read()) == (141, b'')
