@@ -4,8 +4,9 @@ One run is a pure function of its configuration and seed. From the command to th
 
   main.py        the command line
   config.py      the base configuration; `configs/` has the papers' recipes
-  train.py       the loop
+  train.py       a run from its first session to its last
   experiment.py  a configuration, made into the parts of a run
+  loop.py        steps, records, evaluations and checkpoints, in their order
   step.py        one step of training, of evaluation, of prediction
   order.py       which images a step takes
   augment.py     what happens to them

@@ -1,14 +1,27 @@
-"""Checkpoints of a run, by Orbax: written in the background, whole or not at all."""
+"""Checkpoints of a run, by Orbax: written in the background, whole or not at all.
+
+Each carries the checksums of its files. A damaged one is never restored: the newest sound one takes
+its place, and where there is none the run stops.
+"""
 
 import dataclasses
+import logging
+import os
 import pathlib
+import shutil
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from cifar_jax.errors import InputError
+from cifar_jax import seal
+from cifar_jax.errors import InputError, ShortageError, shortage
 from cifar_jax.state import State
+
+logger = logging.getLogger(__name__)
+
+SET_ASIDE = '.damaged'  # the suffix of a damaged checkpoint's directory, out of the way of saves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +60,20 @@ class Checkpoints:
   """
 
   def __init__(self, directory: pathlib.Path, policy: Policy, *, read_only: bool = False) -> None:
-    """Opens a directory.
+    """Opens a directory, and says which of its checkpoints are damaged.
 
     Args:
       directory: of the checkpoints; made if need be.
       policy: which are kept.
-      read_only: whether nothing is written, made or tidied, so that a run may go on meanwhile.
+      read_only: whether nothing is written, made or tidied, so that a run may go on meanwhile;
+        otherwise damaged checkpoints are set aside.
+
+    Raises:
+      InputError: there are checkpoints, but none is sound; nothing was changed.
     """
+    self._damaged = _find_damaged(directory)
+    if not read_only:
+      _set_aside(directory, self._damaged)
     policies = [
       preservation_policy.LatestN(policy.keep_last),
       preservation_policy.BestN(
@@ -64,9 +84,8 @@ class Checkpoints:
       read_only=read_only,
       create=not read_only,
       cleanup_tmp_directories=not read_only,
-      # A step counts only once its marker is written, so a kill inside a save leaves nothing that
-      # looks like a checkpoint.
-      atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),
+      temporary_path_class=seal.SealedPath,
+      lightweight_initialize=read_only,  # what is damaged stays there, and is not looked into
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
       preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
       best_fn=_accuracy,
@@ -93,7 +112,11 @@ class Checkpoints:
       state: the state after them.
       run: what else is to be known when the run is resumed, ready for JSON.
       accuracy: on the validation split, where it was measured at this step.
+
+    Raises:
+      ShortageError: the disk has no room for it; nothing was written.
     """
+    _check_room(self._manager.directory, state)
     items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run)}
     metrics = None if accuracy is None else {'accuracy': accuracy}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
@@ -102,15 +125,17 @@ class Checkpoints:
   @property
   def latest(self) -> int | None:
     """The step of the newest checkpoint; None if there is none."""
-    step = self._manager.latest_step()
-    return None if step is None else int(step)
+    return max(self._steps(), default=None)
+
+  def _steps(self) -> list[int]:
+    return [int(step) for step in self._manager.all_steps() if step not in self._damaged]
 
   @property
   def best(self) -> int | None:
     """The step of the best checkpoint by validation accuracy; None without validation."""
     measured = [
       (accuracy, step)
-      for step in self._manager.all_steps()
+      for step in self._steps()
       if (accuracy := self.validation_accuracy(step)) is not None
     ]
     return int(max(measured)[1]) if measured else None
@@ -129,16 +154,68 @@ class Checkpoints:
 
     Returns:
       The state, and the `run` that was given to `save`.
+
+    Raises:
+      InputError: it is of another model or version; what is damaged has been left out before.
     """
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), run=ocp.args.JsonRestore()),
-    )
+    items = {'state': ocp.args.StandardRestore(abstract), 'run': ocp.args.JsonRestore()}
+    try:
+      restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+    except (KeyError, TypeError, ValueError) as error:
+      if shortage(error):
+        raise
+      raise InputError(
+        f'checkpoint {step} is whole, but not of this model as this version makes it '
+        f'({" ".join(str(error).split())[:200]}); go on with the version that wrote it'
+      ) from error
     return restored.state, restored.run
 
   def wait(self) -> None:
     """Waits until everything is written; raises what went wrong in the background."""
     self._manager.wait_until_finished()
+
+
+def _check_room(directory: os.PathLike[str], state: State) -> None:
+  """Raises ShortageError where a state would fill the disk, which leaves room for nothing else."""
+  needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+  free = shutil.disk_usage(directory).free
+  if needed > free:
+    raise ShortageError(
+      f'a checkpoint takes {needed / 2**20:.1f} MiB and the disk of {directory} has '
+      f'{free / 2**20:.1f} left: make room, then run the same command again'
+    )
+
+
+def _find_damaged(directory: pathlib.Path) -> dict[int, str]:
+  """What is wrong with which checkpoint; raises InputError where no sound one is left."""
+  steps = sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
+  damaged = {step: told for step in steps if (told := seal.damage(directory / str(step)))}
+  # A run that goes on meanwhile deletes its oldest.
+  damaged = {step: told for step, told in damaged.items() if (directory / str(step)).is_dir()}
+  for step, told in damaged.items():
+    logger.warning('checkpoint %d is damaged: %s', step, told)
+  sound = [step for step in steps if step not in damaged]
+  set_aside = list(directory.glob(f'*{SET_ASIDE}*'))
+  if not sound and (damaged or set_aside):
+    raise InputError(
+      f'no checkpoint in {directory} is sound; put one back from a copy, or begin again in another '
+      '--workdir'
+    )
+  if damaged:
+    logger.warning('checkpoint %d is the newest sound one', sound[-1])
+  for step in sound:
+    if seal.is_older(directory / str(step)):
+      logger.warning('checkpoint %d is of an earlier version, without checksums', step)
+  return damaged
+
+
+def _set_aside(directory: pathlib.Path, damaged: dict[int, str]) -> None:
+  """Renames damaged checkpoints, so that their steps can be saved again."""
+  for step in damaged:
+    taken = len(list(directory.glob(f'{step}{SET_ASIDE}*')))
+    target = directory / f'{step}{SET_ASIDE}{f"-{taken + 1}" if taken else ""}'
+    (directory / str(step)).rename(target)
+    logger.warning('it is kept as %s, which may be deleted', target)
 
 
 def _accuracy(metrics: Any) -> float:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from cifar_jax import backend
-from cifar_jax.errors import DivergedError, InputError
+from cifar_jax.errors import DivergedError, InputError, ShortageError, shortage
 
 # Exit statuses.
 BAD_INPUT = 2
 DIVERGED = 1
+SHORTAGE = 3
 INTERRUPTED = 130
 
 
@@ -27,9 +28,20 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   backend.prepare()
   try:
     sys.exit(main())
-  except (InputError, DivergedError) as error:
-    print(f'cifar_jax: {error}', file=sys.stderr)
-    sys.exit(BAD_INPUT if isinstance(error, InputError) else DIVERGED)
+  except InputError as error:
+    _leave(error, BAD_INPUT)
+  except DivergedError as error:
+    _leave(error, DIVERGED)
+  except ShortageError as error:
+    _leave(error, SHORTAGE)
   except KeyboardInterrupt:  # before there was anything to save
-    print('cifar_jax: interrupted', file=sys.stderr)
-    sys.exit(INTERRUPTED)
+    _leave('interrupted', INTERRUPTED)
+  except Exception as error:
+    if not shortage(error):
+      raise
+    _leave(f'{shortage(error)}, then run the same command again', SHORTAGE)
+
+
+def _leave(told: object, status: int) -> NoReturn:
+  print(f'cifar_jax: {told}', file=sys.stderr)
+  sys.exit(status)

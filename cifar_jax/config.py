@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 from cifar_jax.errors import InputError
 
 # What a run may be resumed with a different value of: results depend on none of it (on the number
-# of devices only to rounding, and that the data are the same is checked when they are read).
-MAY_CHANGE = ('data.data_dir', 'train.log_every_steps', 'checkpoint.', 'sharding.')
+# of devices only to rounding; that the data are the same is checked when they are read; without
+# `train.nonfinite` there would be no result).
+MAY_CHANGE = ('data.data_dir', 'train.log', 'train.nonfinite', 'checkpoint.', 'sharding.')
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -68,6 +69,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'num_epochs': 200,
       'batch_size': 128,
       'log_every_steps': 50,
+      'nonfinite': 'stop',
     }
   )
   config.checkpoint = ConfigDict(
@@ -131,12 +133,32 @@ def load(path_and_arguments: str) -> ConfigDict:
     config = get_config(text) if get_config else None
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
-  except Exception as error:  # a config is code: whatever it raises is its author's to mend
+  except (Exception, SystemExit) as error:  # a config is code, and its author's to mend
     told = ' '.join(str(error).split())
     raise InputError(f'{path}: {type(error).__name__}: {told}') from error
   if not isinstance(config, ConfigDict):
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
+  check(config, path)
   return config.unlock().lock()  # `lock` alone passes over sections when the whole is locked
+
+
+def check(config: ConfigDict, where: object) -> None:
+  """Raises InputError, beginning with `where`, for other sections, keys or types than `base` has.
+
+  A key may be missing, which an earlier version did not have: it has its function's default.
+  """
+  expected = base('')
+  known = flatten(expected)
+  if missing := [name for name in expected if name not in config]:
+    raise InputError(f'{where} lacks {missing[0]}; begin with config.base')
+  for path, value in flatten(config).items():
+    if path not in known and not path.startswith('model.'):
+      raise InputError(
+        f'{where} has {path}, which this version does not know{_nearest(path, known)}; take it out'
+      )
+    kind = type(known.get(path, value))
+    if type(value) is not kind and not (kind is float and type(value) is int):
+      raise InputError(f'{where}: {path} is {value!r}; it must be {kind.__name__}')
 
 
 def override(config: ConfigDict, assignments: Iterable[str]) -> None:

@@ -16,6 +16,9 @@ from cifar_jax import augment, checkpoint, data, losses, models, optimizer, shar
 from cifar_jax import state as states
 from cifar_jax.errors import InputError
 
+MOST_STEPS = 2**30 - 1  # so that twice a step is an int32
+NONFINITE = ('stop', 'skip')
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -25,17 +28,24 @@ class Plan:
     num_epochs: times that each training image is used.
     batch_size: images of a step over all devices, in training and evaluation.
     log_every_steps: steps between two records of the training metrics.
+    nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
+      back to the last good checkpoint and on without that batch.
   """
 
   num_epochs: int = 200
   batch_size: int = 128
   log_every_steps: int = 50
+  nonfinite: str = 'stop'
 
   def __post_init__(self) -> None:
-    """Raises InputError for a value below 1."""
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
-        raise InputError(f'train.{field.name} is {getattr(self, field.name)}; it is at least 1')
+    """Raises InputError for a value out of range."""
+    for name in ('num_epochs', 'batch_size', 'log_every_steps'):
+      if getattr(self, name) < 1:
+        raise InputError(f'train.{name} is {getattr(self, name)}; it is at least 1')
+    if self.nonfinite not in NONFINITE:
+      raise InputError(
+        f'train.nonfinite is {self.nonfinite!r}; it is one of {", ".join(NONFINITE)}'
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +114,11 @@ def build(config: ConfigDict) -> Experiment:
       f'train.batch_size is {plan.batch_size}, but there are only {num_images} training images'
     )
   num_steps = math.ceil(plan.num_epochs * num_images / plan.batch_size)
+  if num_steps > MOST_STEPS:
+    raise InputError(
+      f'train.num_epochs is {plan.num_epochs}, which makes {num_steps:,} steps; {MOST_STEPS:,} are '
+      'the most'
+    )
   schedule = optimizer.make_schedule(max(1, num_steps), plan.num_epochs, **config.schedule)
   return Experiment(
     plan=plan,
@@ -128,6 +143,12 @@ def _check_data(config: ConfigDict, dataset: data.Dataset) -> None:
       f'the images of {config.data.name} are {height}x{width}; the nets halve them twice, so set '
       'data.image_size to a multiple of 4'
     )
+  for name in ('pad', 'cutout'):
+    if config.augment[name] > min(height, width):
+      raise InputError(
+        f'augment.{name} is {config.augment[name]}, and the images are {height}x{width}: it is at '
+        'most that'
+      )
 
 
 def fingerprint(dataset: data.Dataset) -> dict[str, Any]:

@@ -208,3 +208,13 @@ def make(
 
 def _is_kernel(params: Any) -> Any:
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def skip(opt_state: Any) -> Any:
+  """The optimizer's state as if a step had passed that changed nothing but the schedule."""
+  counts = lambda node: isinstance(node, optax.ScaleByScheduleState)  # noqa: E731
+  return jax.tree.map(
+    lambda node: node._replace(count=node.count + 1) if counts(node) else node,
+    opt_state,
+    is_leaf=counts,
+  )

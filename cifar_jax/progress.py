@@ -17,8 +17,8 @@ logger = logging.getLogger('cifar_jax')
 
 
 def to_console() -> None:
-  """Sends the program's own lines to standard error, and of the libraries' only errors."""
-  logging.getLogger('absl').setLevel(logging.ERROR)
+  """Sends the program's own lines to standard error; what libraries fail at, they raise besides."""
+  logging.getLogger('absl').setLevel(logging.CRITICAL)
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(logging.Formatter('%(message)s'))
   logger.handlers[:] = [handler]
@@ -26,10 +26,18 @@ def to_console() -> None:
   logger.propagate = False
 
 
+class _LogFile(logging.FileHandler):
+  """A file that cannot be written, as on a full disk, is the caller's to hear of."""
+
+  def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+    """Raises what `emit` caught."""
+    raise
+
+
 @contextlib.contextmanager
 def log_to(workdir: pathlib.Path) -> Iterator[None]:
   """Appends what is logged to `log.txt` in `workdir` besides, plainly and with the time."""
-  handler = logging.FileHandler(workdir / 'log.txt')
+  handler = _LogFile(workdir / 'log.txt')
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
   logger.addHandler(handler)
   try:
@@ -81,6 +89,11 @@ class Progress:
     """Counts one step."""
     self._step += 1
     self._bar.update()
+
+  def go_back(self, step: int) -> None:
+    """Goes on counting from an earlier step."""
+    self._step = self._bar.n = step
+    self.restart_clock()
 
   def measure(self) -> float | None:
     """Images per second since the clock was restarted, and restarts it; None if too early to say.

@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import time
 from typing import Any
 
-import tensorboardX
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
 
 from cifar_jax.report import runs
 from cifar_jax.workdir import write
@@ -25,15 +27,30 @@ class Records:
       after_step: records of later steps, which a run that died left behind, are taken out again,
         and so are those of the test split, which belong to the end of a run.
     """
-    path = workdir / 'metrics.jsonl'
+    self._workdir = workdir
+    self._open(after_step)
+
+  def _open(self, after_step: int) -> None:
+    path = self._workdir / runs.METRICS
     kept = [
       record
-      for record in (runs.read_records(workdir) if path.exists() else ())
+      for record in (runs.read_records(self._workdir) if path.exists() else ())
       if record['step'] <= after_step and record['split'] != 'test'
     ]
     write(path, ''.join(json.dumps(record) + '\n' for record in kept))
     self._file = path.open('a')
-    self._events = tensorboardX.SummaryWriter(str(workdir), purge_step=after_step + 1)
+    # Not `SummaryWriter`, whose thread dies of a full disk and leaves the program waiting for it.
+    suffix = (
+      f'.{os.getpid()}.{after_step}'  # its name else has only the second that the clock shows
+    )
+    self._events = event_file_writer.EventsWriter(str(self._workdir / 'events'), suffix)
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._events.write_event(event_pb2.Event(step=after_step + 1, session_log=start))
+
+  def go_back(self, after_step: int) -> None:
+    """Goes on after an earlier step; the arguments are those of the beginning."""
+    self.__exit__()
+    self._open(after_step)
 
   def __enter__(self) -> 'Records':
     """Nothing more to do."""
@@ -41,8 +58,10 @@ class Records:
 
   def __exit__(self, *_: Any) -> None:
     """Closes the files."""
-    self._file.close()
-    self._events.close()
+    try:
+      self._file.close()
+    finally:
+      self._events.close()
 
   def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
     """Writes one record, which is on disk when this returns.
@@ -58,5 +77,9 @@ class Records:
     self._file.flush()
     os.fsync(self._file.fileno())
     for name, value in values.items():
-      self._events.add_scalar(f'{split}/{name}', value, step)
+      self._events.write_event(
+        event_pb2.Event(
+          step=step, wall_time=time.time(), summary=summary.scalar(f'{split}/{name}', value)
+        )
+      )
     self._events.flush()

@@ -27,8 +27,8 @@ class State:
     batch_stats: float32 tree of the running means and variances.
     opt_state: the optimizer's tree.
     means: of the training examples since the last record, so that a resumed run writes the same.
-    first_nonfinite: int32 scalar, the first step whose loss or gradient was not finite; `NEVER`
-      while there was none.
+    first_nonfinite: int32 scalar, twice the first step whose loss was not finite, one more where
+      only its gradient was not; `NEVER` while there was none.
   """
 
   step: jax.Array

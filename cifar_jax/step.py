@@ -11,8 +11,8 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cifar_jax import augment, keys, losses, metrics, order, sharding, views
-from cifar_jax.state import State
+from cifar_jax import augment, keys, losses, metrics, optimizer, order, sharding, views
+from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
 TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
@@ -74,16 +74,16 @@ def make_train_step(
       mean_loss, has_aux=True
     )(state.params)
     change, opt_state = tx.update(gradient, state.opt_state, state.params, value=loss)
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+    finite_loss = jnp.isfinite(loss)
+    finite = finite_loss & jnp.isfinite(optax.tree.norm(gradient))
+    nonfinite = jnp.where(finite, NEVER, 2 * state.step + finite_loss)
     return State(
       step=state.step + 1,
       params=optax.apply_updates(state.params, change),
       batch_stats=updates.get('batch_stats', {}),
       opt_state=opt_state,
       means=state.means.merge(metrics.of_batch(example_losses, logits, targets)),
-      first_nonfinite=jnp.where(
-        finite, state.first_nonfinite, jnp.minimum(state.first_nonfinite, state.step)
-      ),
+      first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite),
     )
 
   replicated = sharding.replicated(mesh)
@@ -210,3 +210,11 @@ def make_reset_means(mesh: Mesh) -> Callable[[State], State]:
   """The jitted function that empties the means of a state, which is donated, after a record."""
   reset = lambda state: state.replace(means=metrics.Means.empty())  # noqa: E731
   return jax.jit(reset, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def make_skip_step(mesh: Mesh) -> Callable[[State], State]:
+  """The jitted step that only counts: the schedule goes on, nothing is learnt from the batch."""
+  skip = lambda state: state.replace(  # noqa: E731
+    step=state.step + 1, opt_state=optimizer.skip(state.opt_state)
+  )
+  return jax.jit(skip, donate_argnums=0, out_shardings=sharding.replicated(mesh))

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax import config as configs
 from cifar_jax.errors import InputError
+from cifar_jax.report import runs
 
 CONFIG = 'config.json'
 CHECKPOINTS = 'checkpoints'
@@ -19,8 +20,9 @@ BEGUN = ('lock', CONFIG + UNFINISHED)  # all that a kill may leave of a run that
 
 def check(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Raises InputError, having touched nothing, where a run may not begin or go on in `workdir`."""
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(f'{workdir} is a file; --workdir names a directory')
+  for path in (workdir, *workdir.parents):
+    if path.exists() and not path.is_dir():
+      raise InputError(f'{path} is a file; --workdir names a directory')
   if (workdir / CONFIG).exists():
     changes = configs.differences(read_config(workdir), config)
     if changes:
@@ -28,6 +30,10 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'take that back, or give another --workdir'
       )
+    if (workdir / runs.METRICS).exists():
+      runs.read_records(workdir)
+    if (workdir / CHECKPOINTS).exists() and not (workdir / CHECKPOINTS).is_dir():
+      raise InputError(f'{workdir / CHECKPOINTS} is no directory; move it away')
   elif workdir.is_dir() and any(file.name not in BEGUN for file in workdir.iterdir()):
     raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
 
@@ -80,6 +86,8 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   if not path.is_file():
     raise InputError(f'{workdir} holds no run: there is no {path}')
   try:
-    return configs.from_json(path.read_text())
+    config = configs.from_json(path.read_text())
   except (OSError, ValueError) as error:
     raise InputError(f'{path} cannot be read ({error}); restore it from a copy') from error
+  configs.check(config, path)
+  return config

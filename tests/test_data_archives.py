@@ -21,7 +21,6 @@ from fake_cifar import (
 from cifar_jax.data import archives, batches, download
 from cifar_jax.data.dataset import Published
 from cifar_jax.data.official import OFFICIAL, Form
-from cifar_jax.errors import InputError
 
 BINARY, PYTHON = OFFICIAL['cifar10'].forms
 FORMS = [(name, form) for name, official in OFFICIAL.items() for form in official.forms]
@@ -169,10 +168,9 @@ def test_paths_that_are_nothing_of_the_kind(tmp_path: pathlib.Path) -> None:
 
 def test_no_files_and_no_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
   monkeypatch.setattr(download, 'unreachable', lambda url: 'ConnectionError')
-  with pytest.raises(InputError) as info:
-    load(tmp_path / 'nothing')
-  first, *ways = str(info.value).split('\n')
+  first, *ways = message(lambda: load(tmp_path / 'nothing')).split(' or ')
   assert 'has no cifar10' in first and 'cannot be reached (ConnectionError)' in first
-  said = ['put cifar-10-binary.tar.gz', 'torchvision', 'source=tfds', 'name=folder', 'name=shapes']
-  assert all(word in way for word, way in zip(said, ways, strict=True))
+  assert 'put cifar-10-binary.tar.gz' in first
+  for word in ('torchvision', 'source=tfds', 'name=folder', 'name=shapes'):
+    assert sum(word in way for way in ways) == 1
   assert not (tmp_path / 'nothing').exists()

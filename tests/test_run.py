@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,8 +99,7 @@ def wait_until(condition, process):
 
 
 def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
-  steps = [path for path in (run / 'checkpoints').glob('*') if path.name.isdigit()]
-  return any(not (step / 'commit_success.txt').exists() for step in steps)
+  return any((run / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
 
 
 def kill(process):
@@ -154,6 +154,24 @@ def assert_finishes_like(undisturbed: pathlib.Path, run: pathlib.Path, launcher)
   results = [json.loads((path / 'result.json').read_text()) for path in (run, undisturbed)]
   for name in ('test', 'best'):
     assert results[0][name] == results[1][name]
+
+
+def test_a_damaged_checkpoint_is_passed_over(launcher, undisturbed, tmp_path, capsys, caplog):
+  run = tmp_path / 'run'
+  shutil.copytree(undisturbed[0], run)
+  (run / 'result.json').unlink()
+  damaged = max((run / 'checkpoints' / str(NUM_STEPS)).glob('state/ocdbt.process_0/d/*'))
+  content = bytearray(damaged.read_bytes())
+  content[len(content) // 2] ^= 1
+  damaged.write_bytes(content)
+  evaluate.evaluate_runs([run], 'test', 'last', 'none', [], tmp_path)
+  assert 'last checkpoint (step 39)' in capsys.readouterr().out
+  assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
+
+  status, err = launcher.finish(run)
+  assert status == 0, err
+  assert f'checkpoint {NUM_STEPS} is damaged: state/' in err and 'at step 39 of 40' in err
+  assert_finishes_like(undisturbed[0], run, launcher)
 
 
 def test_a_second_process_in_the_same_workdir_is_refused(launcher, tmp_path):
@@ -238,5 +256,5 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(launcher, tm
   status, err = launcher.finish(run, '--config.schedule.learning_rate=1e30')
   assert status == 1
   last = err.strip().splitlines()[-1]
-  assert last.startswith('cifar_jax: the loss or the gradient of step ')
+  assert last.startswith('cifar_jax: the loss of step ')
   assert 'Traceback' not in err and not (run / 'result.json').exists()

@@ -1,5 +1,6 @@
 """The jitted step: deterministic, the same on any number of devices, compiled once."""
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -14,6 +15,7 @@ import pytest
 from cifar_jax import config as configs
 from cifar_jax import evaluate, experiment, metrics, order, placed, sharding
 from cifar_jax import state as states
+from cifar_jax import step as steps
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -153,4 +155,30 @@ def test_a_step_that_is_not_finite_is_remembered(tiny_cifar):
   head = trainer.state.params['head'] | {'bias': trainer.state.params['head']['bias'] * np.nan}
   trainer.state = trainer.state.replace(params=trainer.state.params | {'head': head})
   trainer.run(2)
-  assert int(trainer.state.first_nonfinite) == 2
+  assert int(trainer.state.first_nonfinite) == 2 * 2  # of step 2, the loss
+
+
+def test_a_gradient_that_is_not_finite_is_told_from_a_loss(tiny_cifar):
+  trainer = Trainer(build(tiny_cifar))
+  # A loss without a value's flaw and with a slope's: the root's at its minimum, times zero.
+  trainer.step = experiment.train_step(
+    dataclasses.replace(trainer.parts, loss_fn=lambda logits, _: jnp.sqrt(0.0 * logits[:, 0]))
+  )
+  trainer.run(1)
+  assert int(trainer.state.first_nonfinite) == 2 * 0 + 1
+
+
+def test_a_skipped_step_moves_only_the_counters(tiny_cifar):
+  trainer = Trainer(build(tiny_cifar))
+  trainer.run(1)
+  before = jax.device_get(trainer.state)
+  after = steps.make_skip_step(trainer.parts.mesh)(trainer.state)
+  assert int(after.step) == 2
+  changed = {
+    jax.tree_util.keystr(path)
+    for (path, old), new in zip(
+      jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
+    )
+    if not np.array_equal(old, new)
+  }
+  assert len(changed) == 2 and '.step' in changed and any('count' in name for name in changed)

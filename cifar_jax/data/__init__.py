@@ -13,6 +13,7 @@ from cifar_jax.errors import InputError
 __all__ = ['Dataset', 'Split', 'load']
 
 _SOURCES = ('archive', 'tfds')
+_LARGEST_IMAGE = 4096  # pixels a side; a set is held in memory
 
 
 def load(
@@ -85,6 +86,8 @@ def _check_sizes(**sizes: int) -> None:
   for argument, value in sizes.items():
     if value < 0:
       raise InputError(f'{argument}={value} is negative')
+  if sizes['image_size'] > _LARGEST_IMAGE:
+    raise InputError(f'image_size={sizes["image_size"]} is above {_LARGEST_IMAGE} pixels')
 
 
 def _read(name: str, source: str, data_dir: str, image_size: int, seed: int) -> Published:

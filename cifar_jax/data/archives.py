@@ -25,6 +25,7 @@ from cifar_jax.errors import InputError
 logger = logging.getLogger(__name__)
 
 _DEFAULT_DIR = '~/.cache/cifar_jax'
+_LARGEST_BYTES = 1 << 28  # the largest official file has 155,249,918
 _CACHE_DIR = 'cifar_jax_cache'
 
 
@@ -98,13 +99,11 @@ def _download(name: str, directory: pathlib.Path) -> _Source:
   form = official.forms[0]
   if reason := download.unreachable(official.url):
     raise InputError(
-      f'{directory} has no {name}, and {official.url} cannot be reached ({reason}). Any of these:\n'
-      f'- put {form.archive} from that address into {directory};\n'
-      f'- set data_dir to a directory that has it, or {official.forms[1].archive}, or either of '
-      "them unpacked, such as torchvision's root;\n"
-      f'- set source=tfds, if tensorflow-datasets has {name} prepared on this machine;\n'
-      '- set name=folder and data_dir, for images of your own;\n'
-      '- set name=shapes, which needs no files.'
+      f'{directory} has no {name}, and {official.url} cannot be reached ({reason}): put '
+      f'{form.archive} from that address there; or set data_dir to a directory that has it, or '
+      f'{official.forms[1].archive}, or either of them unpacked, such as that of torchvision; or '
+      f'set source=tfds, if tensorflow-datasets has {name} prepared on this machine; or '
+      'name=folder and data_dir, for images of your own; or name=shapes, which needs no files'
     )
   path = directory / form.archive
   download.fetch(official.url, path, official.archive_bytes, form.digest)
@@ -133,6 +132,9 @@ def _read(source: _Source, official: Official) -> Published:
 
 
 def _folder_contents(source: _Source) -> dict[str, bytes]:
+  for path in source.paths:
+    if path.exists() and path.stat().st_size > _LARGEST_BYTES:
+      raise InputError(f'{path} has {path.stat().st_size:,} bytes, which no CIFAR file has')
   return {path.name: path.read_bytes() for path in source.paths if path.exists()}
 
 
@@ -154,6 +156,8 @@ def _split(
 ) -> Split:
   parts = [form.read(file, contents[file]) for file in files]
   for file, part in zip(files, parts, strict=True):
+    if not len(part):
+      raise InputError(f'{file} has no images: fetch it again')
     check_labels(file, part.labels, num_classes)
   return Split(
     np.concatenate([part.images for part in parts]),

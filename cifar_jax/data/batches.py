@@ -88,7 +88,10 @@ def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, 
   Raises:
     InputError: as `read_pickle`.
   """
-  return tuple(_text(entry) for entry in _unpickle(name, content).get(names_key, ()))
+  names = _unpickle(name, content).get(names_key, [])
+  if not isinstance(names, list):
+    raise InputError(f'{name} has no list under {names_key!r}; fetch it again')
+  return tuple(_text(entry) for entry in names)
 
 
 def _images(pixels: np.ndarray) -> np.ndarray:

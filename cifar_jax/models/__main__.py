@@ -26,6 +26,8 @@ def main() -> None:
   for path in filter(None, (arguments.json, arguments.plot)):
     if pathlib.Path(path).is_dir() or not pathlib.Path(path).parent.is_dir():
       raise InputError(f'{path} is a directory, or in one that is not there: name a file')
+  if arguments.plot and not arguments.plot.endswith('.png'):
+    raise InputError(f'--plot {arguments.plot} is drawn as PNG: let its name end with .png')
 
   names = table.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
   known = [getattr(table.published(name), arguments.dataset, None) for name in names]

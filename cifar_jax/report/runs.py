@@ -13,6 +13,8 @@ from typing import Any
 
 from cifar_jax.errors import InputError
 
+METRICS = 'metrics.jsonl'
+
 Record = dict[str, Any]
 Curve = tuple[list[float], list[float]]  # epochs and values
 
@@ -26,7 +28,7 @@ def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
   Raises:
     InputError: the file is missing, or a line before the last is no record.
   """
-  path = pathlib.Path(workdir) / 'metrics.jsonl'
+  path = pathlib.Path(workdir) / METRICS
   text = _read_text(path, 'give the --workdir of a run that has begun to train')
   lines = text.rstrip().split('\n')
   records = [_parse_record(line) for line in lines]
@@ -58,6 +60,8 @@ def _read_text(path: pathlib.Path, remedy: str) -> str:
     return path.read_text(encoding='utf-8')
   except FileNotFoundError:
     raise InputError(f'there is no {path}: {remedy}') from None
+  except (OSError, UnicodeDecodeError) as error:
+    raise InputError(f'{path} cannot be read ({error}): restore it from a copy') from None
 
 
 def _read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+from typing import Any
 
+from cifar_jax.errors import InputError
 from cifar_jax.report.runs import read_result
 
 
@@ -17,6 +19,15 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
   """
   workdir = pathlib.Path(workdir)
   result = read_result(workdir)
+  try:
+    return [*_lines(result), f'{workdir / "result.json"} and {workdir / "plots"}']
+  except (KeyError, TypeError) as error:
+    raise InputError(
+      f'{workdir / "result.json"} is not what a run writes ({error!r}): delete it and run again'
+    ) from error
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
   outcome = (
     f'{result["model"]} on {result["data"]}: '
     f'test accuracy {100 * result["test"]["accuracy"]:.2f} % at the last epoch'
@@ -30,7 +41,7 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
     f'{result["num_epochs"]} epochs in {duration(result["seconds"])} on {result["device"]}, '
     f'{result["images_per_second"]:,.0f} images/s with all that belongs to it'
   )
-  return [outcome, effort, f'{workdir / "result.json"} and {workdir / "plots"}']
+  return [outcome, effort]
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,212 @@
+"""The loop: the order of a run's operations, and nothing else."""
+
+import math
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cifar_jax import experiment, metrics, models, order, sharding
+from cifar_jax import state as states
+from cifar_jax import step as steps
+from cifar_jax.checkpoint import Checkpoints
+from cifar_jax.errors import DivergedError
+from cifar_jax.evaluate import evaluate
+from cifar_jax.placed import place
+from cifar_jax.progress import Progress, logger
+from cifar_jax.records import Records
+from cifar_jax.signals import StopRequest
+
+MOST_SKIPPED = 10  # batches of a run: more are no accident of the data
+
+
+class Loop:
+  """Steps, records, evaluations and checkpoints, in their order."""
+
+  def __init__(
+    self,
+    parts: experiment.Experiment,
+    checkpoints: Checkpoints,
+    records: Records,
+    progress: Progress,
+    stop: StopRequest,
+    told: dict[str, Any],
+  ) -> None:
+    """Copies the data to the devices; the first step compiles.
+
+    Args:
+      parts: of the experiment.
+      checkpoints: of the workdir.
+      records: of the workdir.
+      progress: of this session.
+      stop: is asked after each step.
+      told: goes into each checkpoint; its `seconds` are the run's before this session, and its
+        `skipped` the steps that are not to be taken.
+    """
+    self.parts, self.checkpoints, self.records = parts, checkpoints, records
+    self.progress, self.stop = progress, stop
+    self.told = {'skipped': []} | told  # which an earlier version did not tell
+    self.began = time.perf_counter() - told['seconds']
+    self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
+    self.train_step = experiment.train_step(parts)
+    self.eval_step = experiment.eval_step(parts)
+    self.skip_step = steps.make_skip_step(parts.mesh)
+    self.reset_means = steps.make_reset_means(parts.mesh)
+    train, validation = parts.dataset.train, parts.dataset.validation
+    self.images, self.labels = sharding.replicate((train.images, train.labels), parts.mesh)
+    self.key = jax.device_put(parts.key, sharding.replicated(parts.mesh))
+    self.validation = place(validation, self.batch_size, parts.mesh) if len(validation) else None
+    best = checkpoints.best
+    accuracy = None if best is None else checkpoints.validation_accuracy(best)
+    self.best_accuracy = -1.0 if accuracy is None else accuracy
+
+  def train(self, state: states.State) -> states.State:
+    """Trains to the last step, or until a signal asks to stop; the state returned is saved."""
+    while True:
+      try:
+        state = self._train(state)
+        self.checkpoints.wait()
+        self.stop.unsaved = False
+        return state
+      except DivergedError as error:
+        if self.parts.plan.nonfinite != 'skip':
+          raise
+        state = self._go_back(error)
+
+  def _train(self, state: states.State) -> states.State:
+    step = int(state.step)
+    while step < self.parts.num_steps and not self.stop.received:
+      epoch = order.epoch_of(step, self.batch_size, self.num_images)
+      end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
+      state = self._steps(state, epoch, step, end)
+      step = int(state.step)
+      if step == end:
+        self._end_of_epoch(state, step, epoch)
+    if step != self.checkpoints.latest:
+      self._save(state, step)
+    return state
+
+  def _go_back(self, error: DivergedError) -> states.State:
+    """The state of the last good checkpoint, after which the step of an error will be skipped."""
+    self.checkpoints.wait()
+    good = self.checkpoints.latest or 0
+    if len(self.told['skipped']) >= MOST_SKIPPED:
+      raise error
+    if good:
+      state, _ = self.checkpoints.restore(good, experiment.abstract_state(self.parts))
+    else:
+      state = experiment.initial_state(self.parts)
+    self.told['skipped'] = [*self.told['skipped'], error.step]
+    self.records.go_back(good)
+    self.progress.go_back(good)
+    logger.warning(
+      'the %s of step %d is not finite: back to step %d, and on without the batch of step %d',
+      *(error.metric, error.step, good, error.step),
+    )
+    return state
+
+  def _steps(self, state: states.State, epoch: int, step: int, end: int) -> states.State:
+    """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
+    epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
+    while step < end and not self.stop.received:
+      with jax.transfer_guard_host_to_device('disallow'):
+        if step in self.told['skipped']:
+          state = self.skip_step(state)
+        else:
+          state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
+      step += 1
+      self.stop.unsaved = True
+      self.progress.advance()
+      if not self.progress.clock_runs:
+        jax.block_until_ready(state.step)  # the first step compiles, which is not to be timed
+        self.progress.restart_clock()
+      if step % self.parts.plan.log_every_steps == 0 or step == end:
+        state = self._record(state, step)
+      if step < end and self.parts.checkpoints.due_after_step(step):
+        self._save(state, step)
+    return state
+
+  def _record(self, state: states.State, step: int) -> states.State:
+    """Writes the means since the last record, and begins new ones."""
+    values = metrics.read(state.means)
+    self._check_finite(state)
+    if math.isnan(values['loss']):  # all were skipped: a mean of nothing
+      return state
+    schedule = self.parts.schedule
+    values['learning_rate'] = float(schedule.learning_rate(step - 1, state.opt_state))
+    speed = self.progress.measure()
+    if speed is not None:
+      values['images_per_second'] = speed
+    self.records.write(step, self._in_epochs(step), 'train', values)
+    self.progress.train_line(self._in_epochs(step), values)
+    return self.reset_means(state)
+
+  def _in_epochs(self, step: int) -> float:
+    return step * self.batch_size / self.num_images
+
+  def _check_finite(self, state: states.State) -> None:
+    first = int(state.first_nonfinite)
+    if first != states.NEVER:
+      step, only_gradient = divmod(first, 2)
+      good = self.checkpoints.latest
+      raise DivergedError(
+        step,
+        'gradient' if only_gradient else 'loss',
+        f'the last good checkpoint is {"none" if good is None else f"step {good}"}; try '
+        'train.nonfinite=skip here, or a lower schedule.learning_rate, a warm-up, or '
+        'optimizer.clip_norm in another --workdir',
+      )
+
+  def _end_of_epoch(self, state: states.State, step: int, epoch: int) -> None:
+    """Evaluates on the validation split, and saves where that is due or the best so far."""
+    accuracy = None
+    if self.validation is not None:
+      values = evaluate(self.eval_step, state, self.validation)
+      accuracy = values['accuracy']
+      self.records.write(step, self._in_epochs(step), 'validation', values)
+      logger.info(
+        'epoch %d of %d  validation loss %.3f  accuracy %.2f %%',
+        *(epoch + 1, self.parts.plan.num_epochs, values['loss'], 100 * accuracy),
+      )
+    policy = self.parts.checkpoints
+    # Whichever epochs are due, the best is always among the saved.
+    best = accuracy is not None and accuracy >= self.best_accuracy
+    if best or policy.due_after_epoch(epoch) or policy.due_after_step(step):
+      self._save(state, step, accuracy)
+    self.best_accuracy = max(self.best_accuracy, accuracy or 0.0)
+    self.progress.restart_clock()
+
+  def _save(self, state: states.State, step: int, accuracy: float | None = None) -> None:
+    self._check_finite(state)
+    told = self.told | {'seconds': time.perf_counter() - self.began}
+    self.checkpoints.save(step, state, run=told, accuracy=accuracy)
+    self.progress.restart_clock()
+
+  def result(self, state: states.State) -> dict[str, Any]:
+    """Evaluates the last and the best checkpoint on the test split, once, at the end of the run."""
+    parts, step = self.parts, int(state.step)
+    seconds = time.perf_counter() - self.began
+    test = place(parts.dataset.test, self.batch_size, parts.mesh)
+    last = evaluate(self.eval_step, state, test)
+    self.records.write(step, self._in_epochs(step), 'test', last)
+    result: dict[str, Any] = {
+      'num_params': models.count(state.params),
+      'num_epochs': parts.plan.num_epochs,
+      'num_steps': step,
+      'seconds': round(seconds, 1),
+      'images_per_second': round(step * self.batch_size / seconds, 1),
+      'test': last,
+    }
+    if self.told['skipped']:
+      result['skipped_steps'] = self.told['skipped']
+    best = self.checkpoints.best
+    if best is not None:
+      best_state, _ = self.checkpoints.restore(best, experiment.abstract_state(parts))
+      result['best'] = {
+        'step': best,
+        'epoch': round(self._in_epochs(best)),
+        'validation_accuracy': self.checkpoints.validation_accuracy(best),
+        'test': evaluate(self.eval_step, best_state, test),
+      }
+    return result

@@ -1,0 +1,64 @@
+"""Bad input to the commands beside `main`, as in `bad_input.py`."""
+
+from bad_input import Case
+
+EVALUATE: dict[str, Case] = {
+  'nothing typed': ([], ['--workdir']),
+  'no such workdir': (['--workdir', 'nowhere'], ['nowhere', 'no run']),
+  'a file': (['--workdir', 'FILE'], ['FILE']),
+  'no checkpoint': (['--workdir', 'RUN'], ['RUN', 'no checkpoint']),
+  'only empty checkpoints': (['--workdir', 'CVOID'], ['sound']),
+  'checkpoints are a file': (['--workdir', 'CFILE'], ['checkpoint']),
+  'unknown split': (['--workdir', 'RUN', '--split', 'val'], ['val', 'validation']),
+  'unknown checkpoint': (['--workdir', 'RUN', '--checkpoint', 'first'], ['first', 'best']),
+  'unknown flag': (['--workdir', 'RUN', '--splt=test'], ['--splt']),
+  'misspelt section': (['--workdir', 'RUN', '--config.modl.name=x'], ['modl', 'model']),
+  'another seed': (['--workdir', 'RUN', '--config.data.seed=3'], ['data.seed was 0']),
+  'torn config': (['--workdir', 'TORN'], ['config.json']),
+  'empty config': (['--workdir', 'VOID'], ['config.json']),
+  'a list for a config': (['--workdir', 'LIST'], ['config.json']),
+  'a config of a version with more keys': (['--workdir', 'NEWER'], ['lookahead']),
+  'a config of a version with fewer sections': (['--workdir', 'FEWER'], ['config.json']),
+  'a config with wrong types': (['--workdir', 'WTYPES'], ['config.json']),
+}
+
+MODELS: dict[str, Case] = {
+  'unknown family': (['--family', 'resnt'], ['resnt', 'resnet']),
+  'unknown sort': (['--sort', 'size'], ['size']),
+  'unknown data set': (['--dataset', 'mnist'], ['mnist']),
+  'unknown flag': (['--familiy=resnet'], ['--familiy']),
+  'a stray word': (['resnet20'], ['resnet20']),
+  'json without a name': (['--json'], ['--json']),
+  'json into nowhere': (['--family', 'alexnet', '--json', 'nowhere/table.json'], ['nowhere']),
+  'json into a directory': (['--family', 'alexnet', '--json', 'OTHER'], ['OTHER']),
+  'json below a file': (['--family', 'alexnet', '--json', 'FILE/table.json'], ['FILE']),
+  'plot into nowhere': (['--family', 'resnet', '--plot', 'nowhere/table.png'], ['nowhere']),
+  'plot in no format': (['--family', 'resnet', '--plot', 'table.jpgg'], ['table.jpgg']),
+}
+
+
+def weights(file: str, *more: str) -> list[str]:
+  """The command line of `convert` for a file."""
+  return [file, '--model', 'resnet20', '--out', 'o', *more]
+
+
+CONVERT: dict[str, Case] = {
+  'nothing typed': ([], ['file']),
+  'no model': (['A.safetensors', '--out', 'o'], ['--model']),
+  'no out': (['A.safetensors', '--model', 'resnet20'], ['--out']),
+  'no such file': (weights('no.safetensors'), ['no.safetensors']),
+  'a directory': (weights('OTHER'), ['OTHER']),
+  'an empty file': (weights('E.safetensors'), ['E.safetensors']),
+  'a cut file': (weights('C.safetensors'), ['C.safetensors']),
+  'a huge header': (weights('H.safetensors'), ['H.safetensors']),
+  'a pickle': (weights('P.safetensors'), ['P.safetensors']),
+  'other arrays': (weights('A.safetensors'), ['not of this model']),
+  'unknown model': (['A.safetensors', '--model', 'resnt20', '--out', 'o'], ['resnt20']),
+  'unknown field': (weights('A.safetensors', '--fields', 'depht=3'), ['depht']),
+  'mistyped field': (weights('A.safetensors', '--fields', 'num_classes=ten'), ['ten']),
+  'no classes': (weights('A.safetensors', '--fields', 'num_classes=0'), ['0']),
+  'unknown rules': (weights('A.safetensors', '--rules', 'timm'), ['timm']),
+  'rules of other models': (
+    ['A.safetensors', '--model', 'vgg16', '--rules', 'nobody', '--out', 'o'], ['nobody'],
+  ),
+}  # fmt: skip
