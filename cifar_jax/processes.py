@@ -6,10 +6,13 @@ function here then returns at once.
 """
 
 import contextlib
+import faulthandler
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +27,7 @@ from cifar_jax.progress import logger
 AUTO = 'auto'  # for a coordinator that JAX finds by itself
 # Where the environment tells of several processes, and how many. Cloud TPU slices and Kubernetes
 # tell only those who ask over the network, which nobody should wait for who runs alone.
-_COUNTS = {
+_COUNTS: dict[str, Callable[[str], int]] = {
   'SLURM_STEP_NUM_TASKS': int,
   'OMPI_COMM_WORLD_SIZE': int,
   'TPU_WORKER_HOSTNAMES': lambda names: len(names.split(',')),  # of Google Kubernetes Engine
@@ -32,6 +35,10 @@ _COUNTS = {
 JOIN_SECONDS = 300  # for the slowest machine of a job to be there
 LOST_SECONDS = 30  # without a sign of life from a process, after which the others end
 WAIT_SECONDS = 24 * 3600  # for the first process to download and prepare the data
+LOST = (
+  'another process of this run was lost; the last checkpoint is sound, and the same command in all '
+  'processes, or in fewer, goes on from there'
+)
 AGREE_EVERY = 8  # steps; see `Agreement`
 
 _count = itertools.count()  # barriers and messages need names of their own, the same everywhere
@@ -82,10 +89,23 @@ def start(coordinator: str, count: int, index: int) -> None:
     ) from error
   if not is_first():
     logger.setLevel(logging.WARNING)
+  _say_when_aborted()
 
 
 def _environment_has_several() -> bool:
   return any(name in os.environ and count(os.environ[name]) > 1 for name, count in _COUNTS.items())
+
+
+def _say_when_aborted() -> None:
+  """JAX aborts a process that lost another, in a thread of its own and in many lines; adds one."""
+  say = (
+    f'told=$(cat); case $told in "") ;; *Aborted*) echo "cifar_jax: {LOST}" ;; *) echo "$told" ;;'
+  )
+  watcher = subprocess.Popen(
+    ['sh', '-c', f'{say} esac >&2'], stdin=subprocess.PIPE, start_new_session=True
+  )
+  assert watcher.stdin
+  faulthandler.enable(watcher.stdin)  # which writes to its file from the handler of SIGABRT
 
 
 def is_first() -> bool:
@@ -117,7 +137,11 @@ def first_before_others() -> Iterator[None]:
 
 def _wait(name: str) -> None:
   if are_several():
-    distributed.global_state.client.wait_at_barrier(name, 1000 * WAIT_SECONDS)
+    _client().wait_at_barrier(name, 1000 * WAIT_SECONDS)
+
+
+def _client() -> Any:
+  return distributed.global_state.client
 
 
 def told_by_first(text: str) -> str:
@@ -125,11 +149,10 @@ def told_by_first(text: str) -> str:
   if not are_several():
     return text
   name = f'text {next(_count)}'
-  client = distributed.global_state.client
   if is_first():
-    client.key_value_set(name, text)
+    _client().key_value_set(name, text)
     return text
-  return client.blocking_key_value_get(name, 1000 * WAIT_SECONDS)
+  return _client().blocking_key_value_get(name, 1000 * WAIT_SECONDS)
 
 
 class Agreement:

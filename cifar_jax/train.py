@@ -12,7 +12,7 @@ from cifar_jax import experiment, memory, models, processes, provenance
 from cifar_jax import state as states
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
-from cifar_jax.errors import InputError, ShortageError, is_out_of_memory
+from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.loop import Loop
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
@@ -36,6 +36,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     InputError: the config, the data or the workdir cannot be used; nothing was changed.
     DivergedError: the loss or gradient was not finite; the last good checkpoint is kept.
     ShortageError: there is no memory for the batch; what was saved is intact.
+    LostError: another process of this run was lost.
   """
   with processes.first_before_others():
     workdirs.check(workdir, config)
@@ -59,9 +60,12 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
         workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
       return _report(workdir)
   except Exception as error:
-    if not is_out_of_memory(error):
-      raise
-    raise ShortageError(memory.advice(parts)) from error
+    if is_out_of_memory(error):
+      raise ShortageError(memory.advice(parts)) from error
+    if processes.are_several() and isinstance(error, jax.errors.JaxRuntimeError):
+      told = ' '.join(str(error).split())[:200]
+      raise LostError(f'{processes.LOST} ({told})') from error
+    raise
 
 
 def _session(
