@@ -11,6 +11,9 @@ from cifar_jax.errors import InputError
 if TYPE_CHECKING:  # loaded where a picture is read
   from PIL.Image import Image
 
+# Not all that Pillow knows: EPS, for one, is a program, which it gives to Ghostscript.
+FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
+
 
 def read(path: pathlib.Path) -> 'Image':
   """The first frame of an image file that Pillow reads, in mode RGB.
@@ -29,7 +32,7 @@ def read(path: pathlib.Path) -> 'Image':
     with warnings.catch_warnings():
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
       warnings.simplefilter('ignore', UserWarning)  # on metadata that is not used
-      with PIL.Image.open(path) as image:
+      with PIL.Image.open(path, formats=FORMATS) as image:
         image.load()
         return _rgb(PIL.ImageOps.exif_transpose(image))
   except (PIL.Image.DecompressionBombWarning, PIL.Image.DecompressionBombError) as error:
