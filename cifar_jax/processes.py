@@ -36,8 +36,8 @@ JOIN_SECONDS = 300  # for the slowest machine of a job to be there
 LOST_SECONDS = 30  # without a sign of life from a process, after which the others end
 WAIT_SECONDS = 24 * 3600  # for the first process to download and prepare the data
 LOST = (
-  'another process of this run was lost; the last checkpoint is sound, and the same command in all '
-  'processes, or in fewer, goes on from there'
+  'another process of this run was lost, or did not come; what was saved is sound, and the same '
+  'command in all processes, or in fewer, goes on from there'
 )
 AGREE_EVERY = 8  # steps; see `Agreement`
 
@@ -70,6 +70,7 @@ def start(coordinator: str, count: int, index: int) -> None:
     return
   if explicit:
     logger.info('joining %s as process %d of %d', coordinator, index, count)
+  _say_when_aborted()
   # Stopping is agreed upon here, and for every signal; that service would take SIGTERM for itself.
   jax.config.update('jax_enable_preemption_service', False)
   try:
@@ -89,7 +90,6 @@ def start(coordinator: str, count: int, index: int) -> None:
     ) from error
   if not is_first():
     logger.setLevel(logging.WARNING)
-  _say_when_aborted()
 
 
 def _environment_has_several() -> bool:
