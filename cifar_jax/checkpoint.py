@@ -15,7 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from cifar_jax import seal
+from cifar_jax import processes, seal
 from cifar_jax.errors import InputError, ShortageError, shortage
 from cifar_jax.state import State
 
@@ -71,9 +71,11 @@ class Checkpoints:
     Raises:
       InputError: there are checkpoints, but none is sound; nothing was changed.
     """
-    self._damaged = _find_damaged(directory)
+    with processes.first_before_others():
+      self._damaged = _find_damaged(directory)
+      if not read_only and processes.is_first():
+        _set_aside(directory, self._damaged)
     if not read_only:
-      _set_aside(directory, self._damaged)
       self._damaged = {}  # their steps may be saved again
     policies = [
       preservation_policy.LatestN(policy.keep_last),

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from cifar_jax import backend
-from cifar_jax.errors import DivergedError, InputError, ShortageError, shortage
+from cifar_jax.errors import DivergedError, InputError, LostError, ShortageError, shortage
 
 # Exit statuses.
 BAD_INPUT = 2
 DIVERGED = 1
 SHORTAGE = 3
+LOST = 4
 INTERRUPTED = 130
 UNREAD = 141  # as a shell says of SIGPIPE
 
@@ -38,6 +39,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     _leave(error, DIVERGED)
   except ShortageError as error:
     _leave(error, SHORTAGE)
+  except LostError as error:
+    print(f'cifar_jax: {error}', file=sys.stderr, flush=True)
+    os._exit(LOST)  # Python's own way out waits for the lost
   except KeyboardInterrupt:  # before there was anything to save
     _leave('interrupted', INTERRUPTED)
   except BrokenPipeError:  # whoever read what is printed, such as `head`, has enough

@@ -34,6 +34,14 @@ class ShortageError(RuntimeError):
   """
 
 
+class LostError(RuntimeError):
+  """Another process of this run was lost, and nothing can be computed without it.
+
+  Commands exit with status 4, at once: the same command, in all processes, goes on from the last
+  checkpoint.
+  """
+
+
 _NO_SPACE = 'the disk is full: make room'
 _NO_MEMORY = 'out of memory'
 _NO_HANDLES = 'too few file handles: raise ulimit -n above {}'

@@ -1,6 +1,7 @@
 """The loop: the order of a run's operations, and nothing else."""
 
 import math
+import signal
 import time
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import experiment, metrics, models, order, sharding
+from cifar_jax import experiment, metrics, models, order, processes, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 from cifar_jax.checkpoint import Checkpoints
@@ -46,6 +47,7 @@ class Loop:
     """
     self.parts, self.checkpoints, self.records = parts, checkpoints, records
     self.progress, self.stop = progress, stop
+    self.agreement = processes.Agreement(parts.mesh)
     self.told = {'skipped': []} | told  # which an earlier version did not tell
     self.began = time.perf_counter() - told['seconds']
     self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
@@ -55,7 +57,7 @@ class Loop:
     self.reset_means = steps.make_reset_means(parts.mesh)
     train, validation = parts.dataset.train, parts.dataset.validation
     self.images, self.labels = sharding.replicate((train.images, train.labels), parts.mesh)
-    self.key = jax.device_put(parts.key, sharding.replicated(parts.mesh))
+    self.key = sharding.replicate_key(parts.key, parts.mesh)
     self.validation = place(validation, self.batch_size, parts.mesh) if len(validation) else None
     best = checkpoints.best
     accuracy = None if best is None else checkpoints.validation_accuracy(best)
@@ -76,7 +78,7 @@ class Loop:
 
   def _train(self, state: states.State) -> states.State:
     step = int(state.step)
-    while step < self.parts.num_steps and not self.stop.received:
+    while step < self.parts.num_steps and not self.stop.agreed:
       epoch = order.epoch_of(step, self.batch_size, self.num_images)
       end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
       state = self._steps(state, epoch, step, end)
@@ -109,7 +111,7 @@ class Loop:
   def _steps(self, state: states.State, epoch: int, step: int, end: int) -> states.State:
     """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
     epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
-    while step < end and not self.stop.received:
+    while step < end and not self.stop.agreed:
       with jax.transfer_guard_host_to_device('disallow'):
         if step in self.told['skipped']:
           state = self.skip_step(state)
@@ -117,6 +119,8 @@ class Loop:
           state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
       step += 1
       self.stop.unsaved = True
+      if number := self.agreement.largest(self.stop.received or 0):
+        self.stop.agreed = signal.Signals(number)
       self.progress.advance()
       if not self.progress.clock_runs:
         jax.block_until_ready(state.step)  # the first step compiles, which is not to be timed

@@ -16,6 +16,10 @@ def main() -> int:
     '--config', required=True, help='configs/NAME.py or configs/NAME.py:ARGUMENTS'
   )
   parser.add_argument('--workdir', type=pathlib.Path, help='of the run; by default runs/NAME')
+  several = parser.add_argument_group('several processes', 'Slurm, Open MPI and GKE need none.')
+  several.add_argument('--coordinator', default='', metavar='HOST:PORT', help='or auto')
+  several.add_argument('--num_processes', type=int, default=0, metavar='N')
+  several.add_argument('--process_id', type=int, default=-1, metavar='I', help='from 0')
   arguments, overrides = parser.parse_known_args()
 
   from cifar_jax import config as configs
@@ -24,9 +28,10 @@ def main() -> int:
   configs.override(config, overrides)
   workdir = arguments.workdir or pathlib.Path('runs', config.model.name)
 
-  from cifar_jax import progress, train
+  from cifar_jax import processes, progress, train
 
   progress.to_console()
+  processes.start(arguments.coordinator, arguments.num_processes, arguments.process_id)
   return train.run(config, workdir)
 
 

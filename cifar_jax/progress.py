@@ -59,9 +59,8 @@ class Progress:
     self.batch_size = batch_size
     self._step = self._marked_step = step
     self._marked_time: float | None = None
-    self._bar = tqdm(
-      total=num_steps, initial=step, unit='step', disable=not sys.stderr.isatty(), leave=False
-    )
+    shown = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
+    self._bar = tqdm(total=num_steps, initial=step, unit='step', disable=not shown, leave=False)
     self._redirect = logging_redirect_tqdm(loggers=[logger], tqdm_class=tqdm)
 
   def __enter__(self) -> 'Progress':

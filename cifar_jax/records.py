@@ -19,18 +19,21 @@ class Records:
   To be used in a `with` block.
   """
 
-  def __init__(self, workdir: pathlib.Path, after_step: int) -> None:
+  def __init__(self, workdir: pathlib.Path, after_step: int, *, silent: bool = False) -> None:
     """Opens the files to go on after a step.
 
     Args:
       workdir: must exist.
       after_step: records of later steps, which a run that died left behind, are taken out again,
         and so are those of the test split, which belong to the end of a run.
+      silent: whether nothing is written, as another process writes the same.
     """
-    self._workdir = workdir
+    self._workdir, self._silent = workdir, silent
     self._open(after_step)
 
   def _open(self, after_step: int) -> None:
+    if self._silent:
+      return
     path = self._workdir / runs.METRICS
     kept = [
       record
@@ -58,6 +61,8 @@ class Records:
 
   def __exit__(self, *_: Any) -> None:
     """Closes the files."""
+    if self._silent:
+      return
     try:
       self._file.close()
     finally:
@@ -72,6 +77,8 @@ class Records:
       split: which images the values are of.
       values: name to value.
     """
+    if self._silent:
+      return
     record = {'step': step, 'epoch': round(epoch, 6), 'split': split, **values}
     self._file.write(json.dumps(record) + '\n')
     self._file.flush()

@@ -18,7 +18,7 @@ def make_mesh(*, num_devices: int = 0) -> Mesh:
     num_devices: how many of them; 0 for all.
 
   Raises:
-    InputError: there are fewer.
+    InputError: there are fewer, or they are not of all processes.
   """
   devices = jax.devices()
   if not 0 <= num_devices <= len(devices):
@@ -26,8 +26,14 @@ def make_mesh(*, num_devices: int = 0) -> Mesh:
       f'sharding.num_devices is {num_devices}, but there are {len(devices)} '
       f'({devices[0].device_kind}); give at most that, or 0 for all'
     )
+  used = devices[: num_devices or None]
+  if len({device.process_index for device in used}) < jax.process_count():
+    raise InputError(
+      f'sharding.num_devices is {num_devices}, which leaves some of the {jax.process_count()} '
+      'processes without work; start fewer of them'
+    )
   # `Mesh` keeps the automatic axis type, where `jax.make_mesh` defaults to the explicit one.
-  return Mesh(np.array(devices[: num_devices or None]), (DATA_AXIS,))
+  return Mesh(np.array(used), (DATA_AXIS,))
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
@@ -57,3 +63,9 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.make_array_from_callback(leaf.shape, replicated(mesh), lambda index: leaf[index])
 
   return jax.tree.map(place, tree)
+
+
+def replicate_key(key: jax.Array, mesh: Mesh) -> jax.Array:
+  """Copies a typed key, the same in every process, to all devices of the mesh."""
+  # `device_put` copies only to devices of its own process, and a key has no numpy form.
+  return jax.jit(lambda own: own, out_shardings=replicated(mesh))(key)

@@ -22,12 +22,15 @@ class StopRequest:
 
   Attributes:
     received: the signal that came; None while there was none.
+    agreed: the signal that stops the run, in all its processes after the same step; to be set by
+      who takes the steps.
     unsaved: whether leaving at once would lose work; to be kept up to date by who does the work.
   """
 
   def __init__(self) -> None:
     """No signal yet, nothing to lose."""
     self.received: signal.Signals | None = None
+    self.agreed: signal.Signals | None = None
     self.unsaved = False
     self._previous: dict[signal.Signals, Any] = {}
 
@@ -66,4 +69,4 @@ class StopRequest:
   @property
   def exit_status(self) -> int:
     """The shell's convention, 128 + the signal's number; 0 without a signal."""
-    return 128 + self.received if self.received else 0
+    return 128 + self.agreed if self.agreed else 0

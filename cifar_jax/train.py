@@ -1,5 +1,6 @@
 """A run from its first session to its last: begun, gone on with, ended, reported."""
 
+import contextlib
 import json
 import pathlib
 from typing import Any
@@ -8,11 +9,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cifar_jax import experiment, memory, models, provenance, verdict
+from cifar_jax import experiment, memory, models, processes, provenance, verdict
 from cifar_jax import state as states
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
-from cifar_jax.errors import InputError, ShortageError, is_out_of_memory
+from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.loop import Loop
 from cifar_jax.models import table
 from cifar_jax.predictions import Predictions, Truth
@@ -38,30 +39,37 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     InputError: the config, the data or the workdir cannot be used; nothing was changed.
     DivergedError: the loss or gradient was not finite; the last good checkpoint is kept.
     ShortageError: there is no memory for the batch; what was saved is intact.
+    LostError: another process of this run was lost.
   """
-  workdirs.check(workdir, config)
+  with processes.first_before_others():
+    workdirs.check(workdir, config)
   if (workdir / RESULT).exists():
     summary.lines(workdir)  # raises where it cannot be read
     logger.info('this run is finished; its result:')
     return _report(workdir)
   origin = provenance.describe(config.sharding.num_devices)
-  parts = experiment.build(config)
+  with processes.first_before_others():  # so that one downloads and prepares the data for all
+    parts = experiment.build(config)
   if not len(parts.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
-    with workdirs.claimed(workdir, config), log_to(workdir), StopRequest() as stop:
+    with workdirs.claimed(workdir, config), _log(workdir), StopRequest() as stop:
       result = _session(parts, workdir, stop, config.model.name, origin['commit'])
       if result is None:
         return stop.exit_status
       result |= {'model': config.model.name, 'data': config.data.name, 'seed': config.seed}
       result['published'] = table.published_error(config.model.name, config.data.name)
       result |= origin | {'commit': result['commit']}
-      workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
+      if processes.is_first():
+        workdirs.write(workdir / RESULT, json.dumps(result, indent=2) + '\n')
       return _report(workdir)
   except Exception as error:
-    if not is_out_of_memory(error):
-      raise
-    raise ShortageError(memory.advice(parts)) from error
+    if is_out_of_memory(error):
+      raise ShortageError(memory.advice(parts)) from error
+    if processes.are_several() and isinstance(error, jax.errors.JaxRuntimeError):
+      told = ' '.join(str(error).split())[:200]
+      raise LostError(f'{processes.LOST} ({told})') from error
+    raise
 
 
 def _session(
@@ -77,17 +85,18 @@ def _session(
     told['commits'] = list(dict.fromkeys([*told['commits'], commit]))
     step = int(state.step)
     with (
-      Records(workdir, after_step=step) as records,
+      Records(workdir, after_step=step, silent=not processes.is_first()) as records,
       Progress(step, parts.num_steps, parts.plan.batch_size) as progress,
     ):
       loop = Loop(parts, checkpoints, records, progress, stop, told)
       state = loop.train(state)
-      if stop.received and int(state.step) < parts.num_steps:
-        logger.info('%s: saved at step %d', stop.received.name, int(state.step))
+      if stop.agreed and int(state.step) < parts.num_steps:
+        logger.info('%s: saved at step %d', stop.agreed.name, int(state.step))
         logger.info('the same command goes on from there')
         return None
       result, logits = loop.result(state)
-    _judge(workdir, parts, model, logits)
+    if processes.is_first():
+      _judge(workdir, parts, model, logits)
     return result | {'commit': ', '.join(filter(None, told['commits'])) or None}
 
 
@@ -106,8 +115,14 @@ def _judge(
   )
 
 
+def _log(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+  return log_to(workdir) if processes.is_first() else contextlib.nullcontext()
+
+
 def _report(workdir: pathlib.Path) -> int:
   """Draws the learning curves, writes the page and says the result."""
+  if not processes.is_first():
+    return 0
   plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
   page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):

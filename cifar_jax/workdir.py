@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ml_collections import ConfigDict
 
 from cifar_jax import config as configs
+from cifar_jax import processes
 from cifar_jax.errors import InputError
 from cifar_jax.report import runs
 
@@ -40,11 +41,28 @@ def check(workdir: pathlib.Path, config: ConfigDict) -> None:
 
 @contextlib.contextmanager
 def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
-  """Makes the directory, writes the configuration into it, and holds it for this process alone.
+  """Makes the directory, writes the configuration into it, and holds it for this run alone.
+
+  Of several processes the first does so, for all.
 
   Raises:
-    InputError: the directory cannot be written, or another process is running in it.
+    InputError: the directory cannot be written, or another run is going on in it.
   """
+  with contextlib.ExitStack() as stack:
+    problem = ''
+    if processes.is_first():
+      try:
+        stack.enter_context(_locked(workdir))
+        _write_config(workdir, config)
+      except InputError as error:
+        problem = str(error)
+    if problem := processes.told_by_first(problem):
+      raise InputError(problem)
+    yield
+
+
+@contextlib.contextmanager
+def _locked(workdir: pathlib.Path) -> Iterator[None]:
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     lock = (workdir / 'lock').open('a')
@@ -55,7 +73,6 @@ def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
       raise InputError(f'another process is running in {workdir}; wait for it to end') from error
-    _write_config(workdir, config)
     yield
 
 

@@ -53,7 +53,7 @@ class Stop(signals.StopRequest):
   """A request that comes when it has been asked for so often."""
 
   def __init__(self, after):
-    self.after, self.unsaved = after, False
+    self.after, self.unsaved, self.agreed = after, False, None
 
   @property
   def received(self):

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A run in a container, with Docker: on this machine's GPUs, or of an image for a cluster.
+#
+#   launch/container.sh [--dry-run] --image NAME [--extra cuda] [--runs DIR] [--gpus all]
+#     (--build-only | -- ARGUMENTS)
+#
+# ARGUMENTS are those of `python -m cifar_jax.main`. DIR (by default runs/) is /runs in the
+# container: --workdir and --config.data.data_dir belong there, to outlast it. With --gpus none it
+# runs on the CPU.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dry_run='' image='' extra=cuda runs=runs gpus=all build_only=''
+while (($#)); do
+  case $1 in
+    --dry-run) dry_run=yes; shift ;;
+    --build-only) build_only=yes; shift ;;
+    --image | --extra | --runs | --gpus) printf -v "${1#--}" %s "${2:?}"; shift 2 ;;
+    --) shift; break ;;
+    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+  esac
+done
+[[ $image ]] || { echo "$0: --image is missing" >&2; exit 2; }
+[[ $build_only ]] || (($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+
+run() {
+  printf '%q ' "$@" && echo
+  [[ $dry_run ]] || "$@"
+}
+
+run docker build --file launch/Containerfile --build-arg "EXTRA=$extra" --tag "$image" .
+[[ $build_only ]] && exit
+run mkdir -p "$runs"
+devices=()
+[[ $gpus == none ]] || devices=(--gpus "$gpus")
+# Docker cannot tell statuses apart: ten tries, and 90 s to save when it is stopped.
+run docker run --detach --name cifar_jax --restart on-failure:10 --stop-timeout 90 \
+  "${devices[@]}" --volume "$(realpath -m "$runs"):/runs" "$image" "$@"
+echo '# to follow it: docker logs --follow cifar_jax'

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# A run on one machine with NVIDIA GPUs that ssh reaches, of any cloud or under a desk.
+#
+#   launch/gpu_vm.sh [--dry-run] [--python python3.11] HOST -- ARGUMENTS
+#
+# HOST is as ssh takes it; it needs the NVIDIA driver, Python and systemd. ARGUMENTS are those of
+# `python -m cifar_jax.main`. The last commit is copied to ~/cifar_jax there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dry_run='' python=python3.11 host=''
+while (($#)); do
+  case $1 in
+    --dry-run) dry_run=yes; shift ;;
+    --python) python=${2:?}; shift 2 ;;
+    --) shift; break ;;
+    -*) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    *) host=$1; shift ;;
+  esac
+done
+[[ $host ]] && (($#)) || { echo "$0: give HOST -- ARGUMENTS" >&2; exit 2; }
+
+copy='mkdir -p cifar_jax && tar -x -C cifar_jax'
+start="cifar_jax/launch/service.sh --extra cuda --python $python -- $(printf '%q ' "$@")"
+printf 'git archive HEAD | ssh %q %q\n' "$host" "$copy"
+printf 'ssh %q %q\n' "$host" "$start"
+[[ $dry_run ]] && exit
+git archive HEAD | ssh "$host" "$copy"
+# shellcheck disable=SC2029 # the words are for the host
+ssh "$host" "$start"

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Runs a training as a service of this host, under systemd: it is started again when it fails, and
+# when the host comes back. To be called on the host, in any directory; the other scripts do.
+#
+#   launch/service.sh [--dry-run] [--extra cuda] [--python python3.11] -- ARGUMENTS
+#
+# ARGUMENTS are those of `python -m cifar_jax.main`. Without --extra, JAX runs on the CPU.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+dry_run='' extra='' python=python3.11
+while (($#)); do
+  case $1 in
+    --dry-run) dry_run=yes; shift ;;
+    --extra) extra=${2:?}; shift 2 ;;
+    --python) python=${2:?}; shift 2 ;;
+    --) shift; break ;;
+    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+  esac
+done
+(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+
+run() {
+  printf '%q ' "$@" && echo
+  [[ $dry_run ]] || "$@"
+}
+
+# As systemd reads a word: in quotes, without its own specifiers and variables.
+quoted() {
+  local word
+  for word; do
+    word=${word//\\/\\\\} word=${word//\"/\\\"} word=${word//%/%%} word=${word//\$/\$\$}
+    printf ' "%s"' "$word"
+  done
+}
+
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}  # a command of ssh may lack it
+unit=$HOME/.config/systemd/user/cifar_jax.service
+# 1, 2 and 3 are answers to a person (README.md); anything else, the loss of a peer too, may pass.
+content="[Unit]
+Description=cifar_jax
+StartLimitIntervalSec=0
+
+[Service]
+WorkingDirectory=$root
+ExecStart=$(quoted "$root/.venv/bin/python" -m cifar_jax.main "$@" | cut -c2-)
+Restart=on-failure
+RestartSec=10
+RestartPreventExitStatus=1 2 3
+TimeoutStopSec=90
+
+[Install]
+WantedBy=default.target"
+
+version=${python#python}
+run "$python" -m venv "$root/.venv"
+run "$root/.venv/bin/python" -m pip install --quiet --editable "$root${extra:+[$extra]}" \
+  --constraint "$root/constraints/py$version.txt"
+run mkdir -p "${unit%/*}"
+printf 'cat > %q <<END\n%s\nEND\n' "$unit" "$content"
+[[ $dry_run ]] || printf '%s\n' "$content" > "$unit"
+run loginctl enable-linger
+run systemctl --user daemon-reload
+run systemctl --user enable cifar_jax
+run systemctl --user restart cifar_jax
+echo '# to follow it: journalctl --user --unit cifar_jax --follow'

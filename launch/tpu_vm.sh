@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# A run on a Cloud TPU VM, made if it is not there.
+#
+#   launch/tpu_vm.sh [--dry-run] --project P --zone Z --name N --type T --version V
+#     [--spot] [--python python3.11] -- ARGUMENTS
+#
+# T is an accelerator type of one host, such as v5litepod-8; V its software version, such as
+# v2-alpha-tpuv5-lite. ARGUMENTS are those of `python -m cifar_jax.main`. The last commit is copied
+# to ~/cifar_jax there. Run again, for example after a preemption, it goes on.
+#
+# launch/tpu_pod.sh adds --hosts all and --nfs SERVER:/EXPORT, which is mounted at ~/shared.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dry_run='' project='' zone='' name='' type='' version='' python=python3.11 hosts=0 nfs='' spot=()
+while (($#)); do
+  case $1 in
+    --dry-run) dry_run=yes; shift ;;
+    --spot) spot=(--spot); shift ;;
+    --project | --zone | --name | --type | --version | --python | --hosts | --nfs)
+      printf -v "${1#--}" %s "${2:?}"; shift 2 ;;
+    --) shift; break ;;
+    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+  esac
+done
+for needed in project zone name type version; do
+  [[ ${!needed} ]] || { echo "$0: --$needed is missing" >&2; exit 2; }
+done
+(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+
+show() { printf '%q ' "$@" && echo; }
+run() {
+  show "$@"
+  [[ $dry_run ]] || "$@"
+}
+
+place=(--project "$project" --zone "$zone")
+tpu=(gcloud compute tpus tpu-vm)
+show "${tpu[@]}" describe "$name" "${place[@]}"
+state=absent
+if [[ ! $dry_run ]]; then
+  state=$("${tpu[@]}" describe "$name" "${place[@]}" --format 'value(state)') || state=absent
+fi
+if [[ $state == PREEMPTED ]]; then
+  run "${tpu[@]}" delete "$name" "${place[@]}" --quiet
+  state=absent
+fi
+if [[ $state == absent ]]; then
+  run "${tpu[@]}" create "$name" "${place[@]}" --accelerator-type "$type" --version "$version" \
+    "${spot[@]}"
+fi
+
+archive=$(mktemp --suffix .tar)
+trap 'rm -f "$archive"' EXIT
+show git archive HEAD --output cifar_jax.tar
+git archive HEAD --output "$archive"
+show "${tpu[@]}" scp cifar_jax.tar "$name:cifar_jax.tar" "${place[@]}" --worker "$hosts"
+[[ $dry_run ]] ||
+  "${tpu[@]}" scp "$archive" "$name:cifar_jax.tar" "${place[@]}" --worker "$hosts"
+
+# The images of TPU VMs come with an older Python.
+start="set -e
+command -v $python || sudo apt-get install -y $python-venv"
+[[ $nfs ]] && start+="
+command -v mount.nfs || sudo apt-get install -y nfs-common
+mkdir -p shared && { mountpoint -q shared || sudo mount -t nfs $nfs shared; }
+sudo chown \$USER shared"
+start+="
+mkdir -p cifar_jax && tar -x -C cifar_jax -f cifar_jax.tar
+cifar_jax/launch/service.sh --extra tpu --python $python -- $(printf '%q ' "$@")"
+run "${tpu[@]}" ssh "$name" "${place[@]}" --worker "$hosts" --command "$start"
