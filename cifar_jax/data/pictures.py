@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # loaded where a picture is read
   from PIL.Image import Image
 
 
-
 def read(path: pathlib.Path) -> 'Image':
   """The first frame of an image file that Pillow reads, in mode RGB.
 
