@@ -51,9 +51,9 @@ MOMENTS = ('start', 'data', 'compilation', 'step', 'evaluation', 'checkpoint')
 class Session:
   """One process of the command, and what can be seen of it from outside."""
 
-  def __init__(self, run: pathlib.Path, data: pathlib.Path) -> None:
-    """Starts it."""
-    self.run, self.data = run, data
+  def __init__(self, run: pathlib.Path, data: pathlib.Path, ahead: int = 0) -> None:
+    """Starts it; the moment of a step comes after `ahead` records more."""
+    self.run, self.data, self.ahead = run, data, ahead
     self.told = run.parent / f'{run.name}.stderr'
     self.records = self._num_records()
     self.pid = os.fork()
@@ -85,7 +85,7 @@ class Session:
     if moment == 'compilation':
       return any(word in self.told.read_text() for word in (' parameters; ', 'resuming at step'))
     if moment == 'step':
-      return self._num_records() > self.records
+      return self._num_records() > self.records + self.ahead
     if moment == 'evaluation':
       latest = (runs.read_records(self.run) or [{}])[-1] if self._num_records() else {}
       return latest.get('split') == 'train' and latest['step'] % 10 == 0
@@ -121,7 +121,7 @@ def harass(
     moment = MOMENTS[counts.total() % len(MOMENTS)]
     if moment == 'data':
       shutil.rmtree(data / 'cifar_jax_cache', ignore_errors=True)
-    session = Session(run, data)
+    session = Session(run, data, draw.randrange(6))
     status = session.wait(lambda: session.reached(moment))  # noqa: B023 called at once
     if status is None:
       end = time.monotonic() + draw.uniform(0.0, pauses.get(moment, 0.02))

@@ -106,6 +106,7 @@ def test_the_newest_sound_checkpoint_takes_its_place(written, tmp_path, caplog, 
     assert checkpoints.latest == 20
     checkpoints.save(30, make_state(31), run={})  # not stopped by the damaged one
     checkpoints.wait()
+    assert checkpoints.latest == 30
     state, _ = checkpoints.restore(30, ABSTRACT)
     assert float(state.params['bias'][0]) == 31.0
   assert (directory / '30.damaged').is_dir() and seal.damage(directory / '30') == ''

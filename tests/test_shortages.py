@@ -68,13 +68,14 @@ def test_no_room_for_a_checkpoint_leaves_the_earlier_ones(tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(not pathlib.Path('/dev/full').exists(), reason='no device that is full')
-def test_a_log_that_cannot_be_written_is_heard_of(tmp_path, monkeypatch):
+def test_a_log_that_cannot_be_written_is_heard_of(tmp_path, monkeypatch, capsys):
   (tmp_path / 'log.txt').symlink_to('/dev/full')
   monkeypatch.setattr(progress.logger, 'handlers', [])
   progress.logger.setLevel(logging.INFO)
   with pytest.raises(OSError) as info, progress.log_to(tmp_path):
     progress.logger.info('a line')
   assert 'disk is full' in errors.shortage(info.value)
+  assert capsys.readouterr().err == ''  # of logging's own account of it
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount')
