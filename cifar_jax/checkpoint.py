@@ -71,12 +71,11 @@ class Checkpoints:
     Raises:
       InputError: there are checkpoints, but none is sound; nothing was changed.
     """
-    with processes.first_before_others():
+    with processes.first_before_others():  # who then find only sound ones
       self._damaged = _find_damaged(directory)
-      if not read_only and processes.is_first():
+      if not read_only:
         _set_aside(directory, self._damaged)
-    if not read_only:
-      self._damaged = {}  # their steps may be saved again
+        self._damaged = {}  # their steps may be saved again
     policies = [
       preservation_policy.LatestN(policy.keep_last),
       preservation_policy.BestN(
