@@ -41,7 +41,7 @@ def parts_on(data_dir, devices):
 def assert_same_metrics(run, expected):
   for one, other in zip(runs.read_records(run), runs.read_records(expected), strict=True):
     assert (one['step'], one['split']) == (other['step'], other['split'])
-    np.testing.assert_allclose(one['loss'], other['loss'], rtol=1e-5)  # seen are @SEEN@
+    np.testing.assert_allclose(one['loss'], other['loss'], rtol=1e-5)
     assert one['accuracy'] == pytest.approx(other['accuracy'], abs=1e-6)
 
 
