@@ -66,6 +66,7 @@ def test_any_number_of_devices_gives_the_metrics_of_one(tiny_cifar, on_one, tmp_
   assert_same_metrics(tmp_path / 'run', on_one)
 
 
+@pytest.mark.slow
 def test_a_run_goes_from_eight_devices_to_fewer_and_back(tiny_cifar, on_one, tmp_path):
   run = tmp_path / 'run'
   for devices in (8, 1, 2, 3):
