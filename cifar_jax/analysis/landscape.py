@@ -69,7 +69,7 @@ class Surface:
         mutable=['batch_stats', 'auxiliary_logits'],
         rngs={'params': jax.random.key(0)},  # stands in for every stream
       )
-      return updates['batch_stats']
+      return updates.get('batch_stats', {})
 
     self._totals, self._updated = jax.jit(totals), jax.jit(updated)
 

@@ -4,7 +4,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from cifar_jax.errors import InputError
+import cifar_jax.report.files as files
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that draw do it themselves
   from matplotlib.figure import Figure
@@ -29,14 +29,8 @@ def plot(rows: list[Row], title: str, path: str | os.PathLike[str]) -> pathlib.P
   """
   picture = figure(rows, title)
   path = pathlib.Path(path)
-  unfinished = path.with_name(f'{path.name}.{os.getpid()}.tmp')  # renamed when whole
-  try:
+  with files.replacing(path) as unfinished:
     picture.savefig(unfinished, format='png', dpi=150)
-    unfinished.replace(path)
-  except OSError as error:
-    raise InputError(f'cannot write {path}: {error.strerror}') from error
-  finally:
-    unfinished.unlink(missing_ok=True)
   return path
 
 

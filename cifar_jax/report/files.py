@@ -1,7 +1,9 @@
-"""Pictures on disk."""
+"""Pictures and pages on disk, whole or not at all."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cifar_jax.errors import InputError
@@ -10,6 +12,23 @@ if TYPE_CHECKING:  # matplotlib takes a second to import: the functions that dra
   from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Gives the path of a file to be written, which replaces `path` once it is whole.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
+  unfinished = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+  try:
+    yield unfinished
+    unfinished.replace(path)
+  except OSError as error:
+    raise InputError(f'cannot write {path}: {error.strerror}') from error
+  finally:
+    unfinished.unlink(missing_ok=True)
 
 
 def save(figure: 'Figure', path: pathlib.Path) -> None:
@@ -22,11 +41,5 @@ def save(figure: 'Figure', path: pathlib.Path) -> None:
   Raises:
     InputError: the file cannot be written.
   """
-  unfinished = path.with_name(f'{path.name}.{os.getpid()}.tmp')  # renamed when whole
-  try:
+  with replacing(path) as unfinished:
     figure.savefig(unfinished, format='png', dpi=DOTS_PER_INCH)
-    unfinished.replace(path)
-  except OSError as error:
-    raise InputError(f'cannot write {path}: {error.strerror}') from error
-  finally:
-    unfinished.unlink(missing_ok=True)

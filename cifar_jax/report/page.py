@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import cifar_jax.report.evidence as evidence
+import cifar_jax.report.files as files
 import cifar_jax.report.markup as markup
 import cifar_jax.report.plots as plots
-from cifar_jax.errors import InputError
 from cifar_jax.report.evidence import Run
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.style import CSS
@@ -40,14 +40,8 @@ def write(workdirs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[st
   """
   text = html([evidence.read(workdir) for workdir in workdirs])
   path = pathlib.Path(path)
-  unfinished = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-  try:
+  with files.replacing(path) as unfinished:
     unfinished.write_text(text, encoding='utf-8')
-    unfinished.replace(path)
-  except OSError as error:
-    raise InputError(f'cannot write {path}: {error.strerror}') from error
-  finally:
-    unfinished.unlink(missing_ok=True)
   return path
 
 
