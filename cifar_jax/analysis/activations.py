@@ -19,12 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax import experiment
-from cifar_jax.analysis import command
+from cifar_jax.analysis import command, recording
+from cifar_jax.analysis.recording import Path
 from cifar_jax.analysis.sample import Sample
 from cifar_jax.errors import InputError
 from cifar_jax.report import activations as report
-
-Path = tuple[str, ...]
 
 
 def convolutions(net: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> list[Path]:
@@ -70,19 +69,9 @@ def signals(net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax
   Returns:
     For each path: the mean and the mean square, scalars, and each channel's largest value.
   """
-  _, recorded = net.apply(
-    variables,
-    images,
-    train=False,
-    capture_intermediates=lambda module, method: method == '__call__' and module.path in paths,
-    mutable=['intermediates'],
-  )
-  found = []
-  for path in paths:
-    (value,) = functools.reduce(dict.__getitem__, path, recorded['intermediates'])['__call__']
-    value = value.astype(jnp.float32)
-    found.append((jnp.mean(value), jnp.mean(value**2), jnp.max(value, axis=(0, 1, 2))))
-  return found
+  recorded = recording.results(net, paths, variables, images)
+  values = [recorded[path] for path in paths]
+  return [(jnp.mean(x), jnp.mean(x**2), jnp.max(x, axis=(0, 1, 2))) for x in values]
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax.analysis import command
+from cifar_jax.analysis import command, recording
+from cifar_jax.analysis.recording import Path
 from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from cifar_jax.report import branch_correlation as report
 
-Path = tuple[str, ...]
 # The result of a branch, under the name of no layer.
 WHOLE = 'branch'
 
@@ -64,20 +64,9 @@ def moments(
   Returns:
     For each pair the sums of x, y, x², y² and xy, float32 `[5, height, width, channels]`.
   """
-  wanted = {path for pair in paths for path in pair}
-  _, recorded = net.apply(
-    variables,
-    images,
-    train=False,
-    capture_intermediates=lambda module, method: method == '__call__' and module.path in wanted,
-    mutable=['intermediates'],
-  )
-
-  def given(path: Path) -> jax.Array:
-    (value,) = functools.reduce(dict.__getitem__, path, recorded['intermediates'])['__call__']
-    return jnp.where(counts[:, None, None, None], value.astype(jnp.float32), 0.0)
-
-  pairs = [(given(first), given(second)) for first, second in paths]
+  recorded = recording.results(net, {path for pair in paths for path in pair}, variables, images)
+  given = {p: jnp.where(counts[:, None, None, None], x, 0.0) for p, x in recorded.items()}
+  pairs = [(given[first], given[second]) for first, second in paths]
   return [
     jnp.stack([jnp.sum(value, axis=0) for value in (x, y, x * x, y * y, x * y)]) for x, y in pairs
   ]

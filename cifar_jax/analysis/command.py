@@ -8,13 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
-import jax
-import numpy as np
 
-from cifar_jax import experiment, provenance, restore
+from cifar_jax import evaluate, experiment, provenance, restore, verdict
 from cifar_jax.analysis import sample as samples
 from cifar_jax.command import Parser, run
-from cifar_jax.errors import InputError
 from cifar_jax.report import files
 
 if TYPE_CHECKING:
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ['Opened', 'Parser', 'analyse', 'positive', 'run']
 
-SPLITS = ('train', 'validation', 'test')
 FOLDER = 'analysis'
 
 
@@ -79,7 +75,7 @@ def analyse(
   """
   parser.add_argument('--workdir', type=pathlib.Path, nargs='+', required=True, help='of the runs')
   parser.add_argument('--checkpoint', choices=restore.CHECKPOINTS, default='last')
-  parser.add_argument('--split', choices=SPLITS, default='test')
+  parser.add_argument('--split', choices=evaluate.SPLITS, default='test')
   parser.add_argument('--num-images', type=positive, default=2000, help='the first of the split')
   parser.add_argument('--picture', type=pathlib.Path, help='of all runs together, a PNG')
   arguments, overrides = parser.parse_known_args()
@@ -87,6 +83,9 @@ def analyse(
   found = []
   for workdir in arguments.workdir:
     opened = open_run(workdir, arguments, overrides)
+    folder = opened.workdir / FOLDER
+    verdict.make_folder(folder)
+    origin = provenance.describe(opened.parts.mesh.size, f'cifar_jax.analysis.{name}')
     told = {
       'analysis': name,
       'model': opened.name,
@@ -95,11 +94,10 @@ def analyse(
       'split': arguments.split,
       'num_images': opened.sample.size,
       **measure(opened, arguments),
-      'provenance': provenance.describe(opened.parts.mesh.size, f'cifar_jax.analysis.{name}'),
+      'provenance': origin,
     }
-    folder = opened.workdir / FOLDER
-    folder.mkdir(exist_ok=True)
-    (folder / f'{name}.json').write_text(json.dumps(told, indent=1) + '\n')
+    with files.replacing(folder / f'{name}.json') as unfinished:
+      unfinished.write_text(json.dumps(told, indent=1) + '\n')
     files.save(figure([told]), folder / f'{name}.png')
     print(f'{opened.workdir} ({opened.name}), {opened.sample.size} {arguments.split} images')
     print(text(told))
@@ -114,9 +112,7 @@ def open_run(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: li
   """A run as the options of every analysis say; raises InputError as `analyse` does."""
   restored = restore.restore(workdir, arguments.checkpoint, overrides)
   parts, state = restored.parts, restored.state
-  split = getattr(parts.dataset, arguments.split)
-  if not len(split):
-    raise InputError(f'the run in {workdir} has no {arguments.split} images')
+  split = evaluate.split_of(parts.dataset, arguments.split)
   sample = samples.take(
     split, arguments.num_images, parts.plan.batch_size, parts.normalize, parts.mesh
   )
@@ -124,8 +120,3 @@ def open_run(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: li
   return Opened(
     restored.settings.model.name, parts.model, variables, sample, parts, restored.workdir
   )
-
-
-def quartiles(values: Any) -> list[float]:
-  """The lower quartile, the median and the upper quartile of some numbers."""
-  return [float(q) for q in np.percentile(np.asarray(jax.device_get(values)), (25, 50, 75))]
