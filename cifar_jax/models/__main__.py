@@ -34,7 +34,7 @@ def main() -> None:
   if arguments.plot and known.count(None) == len(known):
     raise InputError(f'none of these models has a published error on {arguments.dataset}')
 
-  table.on_cpu()
+  table.only_traces()
   rows = table.rows(names)
   if arguments.plot:
     model_table.plot(rows, arguments.dataset, arguments.plot)

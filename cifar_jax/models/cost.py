@@ -17,6 +17,8 @@ A loop counts each of its steps (a `while`, whose steps nobody knows before it r
 conditional is as costly as its costliest branch.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -26,7 +28,10 @@ import jax.numpy as jnp
 import cifar_jax.models as models
 import cifar_jax.models.convolution as convolution
 import cifar_jax.models.initializers as initializers
+import cifar_jax.models.repeated as repeated
 import cifar_jax.models.walk as walks
+
+_share_traces = repeated.interceptor()
 
 
 class Cost(NamedTuple):
@@ -68,7 +73,7 @@ def measure(model: nn.Module) -> Cost:
     variables.update(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made))
     return logits
 
-  with convolution.plain(), initializers.shapes_only():
+  with _counting():
     evaluated = jax.make_jaxpr(evaluate)(images).jaxpr
   evaluation = walks.walk(evaluated, [0])
   params = variables.pop('params')
@@ -80,6 +85,13 @@ def measure(model: nn.Module) -> Cost:
     training_bytes=_kept_bytes(model, params, variables, images),
     depth=depth or 0,
   )
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[None]:
+  """Within it nets are traced for their operations and shapes alone."""
+  with convolution.plain(), initializers.shapes_only(), nn.intercept_methods(_share_traces):
+    yield
 
 
 def _kept_bytes(
@@ -101,7 +113,7 @@ def _kept_bytes(
     return jax.vjp(train, params)[1]  # a tree, whose leaves are what it needs
 
   key = jax.eval_shape(lambda: jax.random.key(0))
-  with convolution.plain(), initializers.shapes_only():
+  with _counting():
     jaxpr = jax.make_jaxpr(kept)(params, statistics, images, key).jaxpr
   weights = len(jax.tree.leaves((params, statistics)))
   depths = walks.walk(jaxpr, [None] * weights + [0, 0]).depths

@@ -105,7 +105,6 @@ def draw_gates(key: jax.Array, survival: np.ndarray, batch_size: int) -> layers.
 class Block(NamedTuple):
   """What an MBConv block is made with."""
 
-  name: str
   expansion: int
   size: int
   stride: int
@@ -182,9 +181,9 @@ class EfficientNet(nn.Module):
     stochastic_depth.check(self.survival_probability, 'linear')
     super().__post_init__()
 
-  def blocks(self) -> list[Block]:
-    """The MBConv blocks, in order."""
-    blocks: list[Block] = []
+  def blocks(self) -> dict[str, Block]:
+    """The MBConv blocks by their names, in order."""
+    blocks: dict[str, Block] = {}
     before = scaled_width(32, self.width)
     for index, (expansion, size, stride, width, depth) in enumerate(STAGES, start=1):
       width = scaled_width(width, self.width)
@@ -193,18 +192,18 @@ class EfficientNet(nn.Module):
       for block in range(1, math.ceil(depth * self.depth) + 1):
         has_shortcut = stride == 1 and before == width
         name = f'stage{index}_block{block}'
-        blocks.append(Block(name, expansion, size, stride, width, has_shortcut))
+        blocks[name] = Block(expansion, size, stride, width, has_shortcut)
         before, stride = width, 1
     return blocks
 
   @property
   def num_blocks(self) -> int:
     """Number of blocks with a shortcut, the leading axis of `gates`; others cannot be dropped."""
-    return sum(block.has_shortcut for block in self.blocks())
+    return sum(block.has_shortcut for block in self.blocks().values())
 
   def survival(self) -> np.ndarray:
     """The survival probability of each block with a shortcut, float32 `[blocks]`."""
-    blocks = self.blocks()
+    blocks = self.blocks().values()
     decay = (1.0 - self.survival_probability) / len(blocks)
     kept = [1.0 - decay * i for i, block in enumerate(blocks) if block.has_shortcut]
     return np.array(kept, np.float32)
@@ -231,16 +230,16 @@ class EfficientNet(nn.Module):
     """
     if gates is None:
       gates = self.draw_gates(len(images), train)
-    norm = functools.partial(layers.batch_norm(train, self.dtype), momentum=0.99, epsilon=1e-3)
+    norm = layers.batch_norm(train, self.dtype, momentum=0.99, epsilon=1e-3)
     conv = functools.partial(layers.conv, padding='SAME', dtype=self.dtype)
 
     stride = 2 if self.imagenet else 1
     x = conv(scaled_width(32, self.width), 3, stride, name='stem_conv')(images)
     x = nn.swish(norm(name='stem_norm')(x))
     index = 0
-    for block in self.blocks():
+    for name, block in self.blocks().items():
       own = gates.of_block(index) if gates and block.has_shortcut else None
-      x = MBConv(block, norm, self.dtype, name=block.name)(x, own)
+      x = MBConv(block, norm, self.dtype, name=name)(x, own)
       index += block.has_shortcut
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
     x = nn.swish(norm(name='head_norm')(x))

@@ -146,7 +146,8 @@ def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
   return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
 
 
-def batch_norm(train: bool, dtype: Dtype) -> Norm:
+@functools.cache  # so that modules that are made with it are seen to be equal
+def batch_norm(train: bool, dtype: Dtype, momentum: float = 0.9, epsilon: float = 1e-5) -> Norm:
   """Batch normalisation as the papers' code (Torch) sets it, ready to be named and placed.
 
   Momentum is the fraction kept: Flax's 0.9 is Torch's 0.1. Statistics are taken over the global
@@ -154,7 +155,7 @@ def batch_norm(train: bool, dtype: Dtype) -> Norm:
   unbiased; at 128 images of 8x8 or more the two differ by at most 1.3e-4 of it).
   """
   return functools.partial(
-    BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype
+    BatchNorm, use_running_average=not train, momentum=momentum, epsilon=epsilon, dtype=dtype
   )
 
 

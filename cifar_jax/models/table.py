@@ -1,6 +1,7 @@
 """The table of models: what each costs, and the error that its paper prints."""
 
 import concurrent.futures
+import gc
 import math
 import multiprocessing
 import os
@@ -86,12 +87,11 @@ def rows(names: Sequence[str]) -> list[Row]:
   """The rows of registered models, in their order; many are counted by several processes."""
   if len(names) <= _FEW:
     return [row(name) for name in names]
-  # The deepest take longest, so they begin.
-  order = sorted(names, key=lambda name: getattr(models.create(name), 'depth', 0), reverse=True)
+  order = sorted(names, key=_size, reverse=True)  # the largest take longest, so they begin
   pool = concurrent.futures.ProcessPoolExecutor(
     min(os.cpu_count() or 1, len(names) // _FEW),
     mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
-    initializer=on_cpu,
+    initializer=only_traces,
   )
   with pool:
     counted = tqdm.tqdm(pool.map(row, order), total=len(order), unit=' models', disable=None)
@@ -99,9 +99,16 @@ def rows(names: Sequence[str]) -> list[Row]:
   return [done[name] for name in names]
 
 
-def on_cpu() -> None:
-  """Keeps a process that only traces from taking hold of an accelerator."""
+def _size(name: str) -> float:
+  """About how long a model takes to trace."""
+  model = models.create(name)
+  return max(getattr(model, 'depth', 0), 2 * getattr(model, 'num_blocks', 0))
+
+
+def only_traces() -> None:
+  """Prepares a process that computes nothing: it takes hold of no accelerator, and is faster."""
   jax.config.update('jax_platforms', 'cpu')
+  gc.disable()  # traces are large and stay: going through them again and again takes a fifth
 
 
 def error(row: Row, dataset: str) -> float | None:

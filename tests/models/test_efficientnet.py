@@ -35,7 +35,7 @@ def derived(model, classes):
   """Parameters layer by layer, from the rows of table 1 as the model scales them."""
   width = efficientnet.scaled_width(32, model.width)
   total = 9 * 3 * width + 2 * width
-  for block in model.blocks():
+  for block in model.blocks().values():
     inner = width * block.expansion
     total += (width * inner + 2 * inner) * (block.expansion > 1)
     total += block.size**2 * inner + 2 * inner
@@ -131,9 +131,9 @@ def test_a_closed_gate_leaves_the_input_and_open_gates_change_nothing(tiny):
   _, state = run(0.0)
   del state['intermediates']['__call__']  # the net's own
   seen = {name: tree['__call__'][0] for name, tree in state['intermediates'].items()}
-  names = [block.name for block in model.blocks()]
+  names = list(model.blocks())
   before = dict(zip(names, [jax.nn.swish(seen['stem_norm']), *map(seen.get, names)], strict=False))
-  droppable = [block.name for block in model.blocks() if block.has_shortcut]
+  droppable = [name for name, block in model.blocks().items() if block.has_shortcut]
   assert len(droppable) == model.num_blocks > 0
   for name in droppable:
     np.testing.assert_allclose(seen[name], before[name], rtol=1e-5, atol=1e-6)
