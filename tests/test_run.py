@@ -1,6 +1,7 @@
 """Whole runs in real processes: killed, resumed to the bit, refused, reported."""
 
 import json
+import logging
 import os
 import pathlib
 import random
@@ -15,7 +16,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_step import digest
 
-from cifar_jax import checkpoint, evaluate, experiment, workdir
+from cifar_jax import checkpoint, evaluate, experiment, progress, train, workdir
+from cifar_jax.errors import InputError
 from cifar_jax.report import runs
 
 # On one worker, so that the programs are compiled once for all of them.
@@ -112,7 +114,14 @@ def num_records(run: pathlib.Path) -> int:
   return len(runs.read_records(run)) if (run / 'metrics.jsonl').exists() else 0
 
 
-def test_killed_at_random_and_inside_a_checkpoint_write(launcher, undisturbed, tmp_path):
+def wait_for_another_record(run: pathlib.Path, process) -> None:
+  seen = num_records(run)
+  wait_until(lambda: num_records(run) > seen, process)
+
+
+def test_killed_and_stopped_again_and_again_it_ends_like_the_undisturbed(
+  launcher, undisturbed, tmp_path
+):
   run = tmp_path / 'run'
   for _ in range(5):  # the write may be done between the look and the kill: look again
     process = launcher.start(run)
@@ -124,32 +133,26 @@ def test_killed_at_random_and_inside_a_checkpoint_write(launcher, undisturbed, t
     pytest.fail('never killed inside a write')
 
   process = launcher.start(run)
-  seen = num_records(run)
-  wait_until(lambda: num_records(run) > seen, process)
-  pause = random.uniform(0.0, 0.4)
+  wait_for_another_record(run, process)
+  pause = random.uniform(0.0, 0.2)
   print(f'killed {pause:.3f} s after a record')
   time.sleep(pause)
   kill(process)
-  assert_finishes_like(undisturbed[0], run, launcher)
 
+  for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+    process = launcher.start(run)
+    wait_for_another_record(run, process)
+    process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode == expected, err
+    assert f'{number.name}: saved at step' in err and 'Traceback' not in err
 
-@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_asked_to_stop_it_saves_in_the_middle_of_an_epoch(
-  launcher, undisturbed, tmp_path, number, status
-):
-  run = tmp_path / 'run'
-  process = launcher.start(run)
-  wait_until(lambda: num_records(run) > 0, process)
-  process.send_signal(number)
-  _, err = process.communicate()
-  assert process.returncode == status, err
-  assert f'{number.name}: saved at step' in err and 'Traceback' not in err
-  assert_finishes_like(undisturbed[0], run, launcher)
-
-
-def assert_finishes_like(undisturbed: pathlib.Path, run: pathlib.Path, launcher) -> None:
   status, err = launcher.finish(run)
   assert status == 0, err
+  assert_like(undisturbed[0], run)
+
+
+def assert_like(undisturbed: pathlib.Path, run: pathlib.Path) -> None:
   assert final_digest(run) == final_digest(undisturbed)
   assert records(run) == records(undisturbed)
   results = [json.loads((path / 'result.json').read_text()) for path in (run, undisturbed)]
@@ -157,7 +160,7 @@ def assert_finishes_like(undisturbed: pathlib.Path, run: pathlib.Path, launcher)
     assert results[0][name] == results[1][name]
 
 
-def test_a_damaged_checkpoint_is_passed_over(launcher, undisturbed, tmp_path, capsys, caplog):
+def test_a_damaged_checkpoint_is_passed_over(undisturbed, tmp_path, capsys, caplog):
   run = tmp_path / 'run'
   shutil.copytree(undisturbed[0], run)
   (run / 'result.json').unlink()
@@ -169,20 +172,20 @@ def test_a_damaged_checkpoint_is_passed_over(launcher, undisturbed, tmp_path, ca
   assert 'last checkpoint (step 39)' in capsys.readouterr().out
   assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
 
-  status, err = launcher.finish(run)
-  assert status == 0, err
-  assert f'checkpoint {NUM_STEPS} is damaged: state/' in err and 'at step 39 of 40' in err
-  assert_finishes_like(undisturbed[0], run, launcher)
+  caplog.clear()
+  caplog.set_level(logging.INFO, progress.logger.name)
+  assert train.run(workdir.read_config(run), run) == 0
+  assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
+  assert 'at step 39 of 40' in caplog.text
+  assert_like(undisturbed[0], run)
 
 
-def test_a_second_process_in_the_same_workdir_is_refused(launcher, tmp_path):
-  run = tmp_path / 'run'
-  process = launcher.start(run)
-  wait_until(lambda: num_records(run) > 0, process)
-  status, err = launcher.finish(run)
-  process.communicate()
-  assert process.returncode == 0
-  assert (status == 2 and 'another process is running' in err) or 'finished' in err
+def test_a_second_process_in_the_same_workdir_is_refused(launcher, undisturbed, tmp_path):
+  run, config = tmp_path / 'run', workdir.read_config(undisturbed[0])
+  with workdir.claimed(run, config):
+    status, err = launcher.finish(run)
+  assert status == 2
+  assert re.match(r'cifar_jax: another process is running in .*; wait', err.splitlines()[-1])
 
 
 def test_a_run_leaves_what_it_promises(launcher, undisturbed):
@@ -225,19 +228,21 @@ def test_tensorboard_reads_the_records(undisturbed):
   assert [(s.step, pytest.approx(s.value)) for s in scalars] == expected
 
 
-def test_a_finished_run_says_its_result_again(launcher, undisturbed):
+def test_a_finished_run_says_its_result_again(undisturbed, caplog):
   run, err = undisturbed
   before = records(run)
-  status, again = launcher.finish(run)
-  assert status == 0 and again.strip().splitlines()[-3:] == err.strip().splitlines()[-3:]
+  caplog.set_level(logging.INFO, progress.logger.name)
+  assert train.run(workdir.read_config(run), run) == 0
+  assert caplog.messages[-3:] == err.strip().splitlines()[-3:]
   assert records(run) == before
 
 
-def test_another_config_is_refused_in_the_same_workdir(launcher, undisturbed):
+def test_another_config_is_refused_in_the_same_workdir(undisturbed):
   run, _ = undisturbed
-  status, err = launcher.finish(run, '--config.optimizer.weight_decay=0.0')
-  assert status == 2
-  assert err.count('\n') == 1 and 'optimizer.weight_decay was 0.0001 and is now 0.0' in err
+  config = workdir.read_config(run)
+  config.optimizer.weight_decay = 0.0
+  with pytest.raises(InputError, match=r'optimizer\.weight_decay was 0\.0001 and is now 0\.0'):
+    train.run(config, run)
 
 
 @pytest.mark.parametrize('which', ['last', 'best'])
