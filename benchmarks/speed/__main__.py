@@ -5,8 +5,8 @@
   python -m benchmarks.speed --table                          the README's table
 
 PyTorch is that of this Python, or of another one (`--torch-python`). Without `--data-dir` the
-images are random, as many as CIFAR-10's: nothing here depends on what they show. Each row is kept as
-soon as it is measured.
+images are random, as many as CIFAR-10's: nothing here depends on what they show. Each row is kept
+as soon as it is measured.
 """
 
 import os
@@ -75,7 +75,9 @@ def _measure(arguments: Any, file: pathlib.Path, folder: pathlib.Path) -> None:
     seconds=arguments.seconds,
     compile_seconds=arguments.compile_seconds,
   )
-  result = results.begin(file, _origin(machine, arguments.data_dir), arguments.append)
+  result = results.begin(
+    file, _origin(machine, arguments.data_dir, arguments.output), arguments.append
+  )
   if 'checkpoint' not in result:
     result['checkpoint'] = compare.checkpoint(machine)
   on_cpu = arguments.device == 'cpu'
@@ -110,7 +112,7 @@ def random_images(folder: pathlib.Path) -> pathlib.Path:
   return folder
 
 
-def _origin(machine: compare.Machine, data_dir: str) -> dict[str, Any]:
+def _origin(machine: compare.Machine, data_dir: str, output: pathlib.Path | None) -> dict[str, Any]:
   """Where the rows come from; leaves the data for PyTorch on the way, and finds out if it is there.
 
   Raises:
@@ -137,6 +139,7 @@ def _origin(machine: compare.Machine, data_dir: str) -> dict[str, Any]:
       ) from error
   words = ['DATA' if word == data_dir else word for word in sys.argv[1:]]
   words = ['PYTHON' if word == machine.torch_python else word for word in words]
+  words = ['FILE' if word == str(output) else word for word in words]
   told.pop('waited')
   return told | {
     'command': shlex.join(['python', '-m', 'benchmarks.speed', *words]),

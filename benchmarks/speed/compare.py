@@ -111,7 +111,7 @@ class Comparison:
     tried: dict[str, Any] = {}
     times: dict[str, dict[str, float]] = {}
     for variant in VARIANTS[self.machine.device]:
-      limit = None if variant == 'eager' else self.machine.compile_seconds
+      limit = workers.LONGEST if variant == 'eager' else self.machine.compile_seconds
       worker, built = self._start('torch', self.settings | {'variant': variant})
       check_counts(self.net, num_params, built['num_params'])
       try:
@@ -149,8 +149,8 @@ class Comparison:
   def race(self, ours: Worker, theirs: Worker, do: str, seconds: float) -> dict[str, Any]:
     """Rounds of both in turn, after two warm-ups each."""
     sides = (ours, theirs)
-    once = [[side.ask(do, steps=1)['seconds'] for _ in range(2)][1] for side in sides]
-    rounds, steps = ratios.plan(*once, self.machine.rounds, seconds)
+    warm = [[side.ask(do, steps=1)['seconds'] for _ in range(2)] for side in sides]
+    rounds, steps = ratios.plan(warm[0][1], warm[1][1], self.machine.rounds, seconds)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
       for side, seconds_a_step in zip(sides, times, strict=True):

@@ -142,7 +142,8 @@ class Side:
     told = {'peak_bytes': serve.most_resident_bytes() - self.base_bytes}
     if jax.default_backend() == 'gpu':
       told['device_peak_bytes'] = jax.devices()[0].memory_stats()['peak_bytes_in_use']
-    lowered = self.train_step.lower(self.state, self.key, self.images, self.labels, self.order)
+    train_step: Any = self.train_step
+    lowered = train_step.lower(self.state, self.key, self.images, self.labels, self.order)
     told['temp_bytes'] = lowered.compile().memory_analysis().temp_size_in_bytes
     return told
 

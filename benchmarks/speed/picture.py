@@ -28,6 +28,7 @@ def figure(result: dict[str, Any]) -> 'Figure':
       _marks(axes, result['rows'], nets, kind, dtype, index)
     _scale(axes, result['rows'], kind)
     panels.label(axes, 'Times as fast as PyTorch', '', title)
+    axes.grid(visible=False, axis='y')
   left.set_yticks(range(len(nets)), [_label(result['rows'], net) for net in nets])
   left.set_ylim(len(nets) - 0.5, -0.5)
   left.tick_params(axis='y', labelsize=13)

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from benchmarks.speed.nets import BATCH, NETS
+from benchmarks.speed.nets import BATCH, DTYPES, NETS
 
 HEAD = (
   *('net', 'dtype', 'training, images/s', 'against PyTorch', 'evaluation, images/s'),
@@ -19,8 +19,9 @@ def markdown(result: dict[str, Any], file: pathlib.Path) -> str:
     result: as `results.read` gives it.
     file: where it was read.
   """
+  nets = list(NETS)
   rows = sorted(
-    result['rows'], key=lambda row: (list(NETS).index(row['net']), row['dtype'][0] < 'f')
+    result['rows'], key=lambda row: (nets.index(row['net']), DTYPES.index(row['dtype']))
   )
   lines = [HEAD, ('---',) * len(HEAD), *map(_cells, rows)]
   table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)

@@ -19,6 +19,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 SLEEP = {'OMP_WAIT_POLICY': 'passive', 'KMP_BLOCKTIME': '0', 'GOMP_SPINCOUNT': '0'}
 
 
+LONGEST = 1200.0  # seconds of a request, after which its process is taken to hang
+
+
 class WorkerError(RuntimeError):
   """A worker failed at a request, ended, or took longer than it may; the text says which."""
 
@@ -39,6 +42,8 @@ class Worker:
       text=True,
       start_new_session=True,
     )
+    assert self._process.stdin and self._process.stdout
+    self._requests, self._answers = self._process.stdin, self._process.stdout
 
   def __enter__(self) -> 'Worker':
     """Nothing more to do."""
@@ -51,16 +56,16 @@ class Worker:
   def close(self) -> None:
     """Ends the process and those it started; does nothing the second time."""
     _end(self._process)
-    for pipe in (self._process.stdin, self._process.stdout, self._log):
+    for pipe in (self._requests, self._answers, self._log):
       with contextlib.suppress(BrokenPipeError):  # what the dead have not read
         pipe.close()
 
-  def ask(self, do: str, limit: float | None = None, **arguments: Any) -> dict[str, Any]:
+  def ask(self, do: str, limit: float = LONGEST, **arguments: Any) -> dict[str, Any]:
     """Requests, and waits for the answer.
 
     Args:
       do: name of the request.
-      limit: seconds that it may take; None for no limit.
+      limit: seconds that it may take.
       **arguments: of the request.
 
     Returns:
@@ -71,15 +76,15 @@ class Worker:
     """
     start = time.perf_counter()
     try:
-      self._process.stdin.write(json.dumps({'do': do, **arguments}) + '\n')
-      self._process.stdin.flush()
-      ready, _, _ = select.select([self._process.stdout], [], [], limit)
+      self._requests.write(json.dumps({'do': do, **arguments}) + '\n')
+      self._requests.flush()
+      ready, _, _ = select.select([self._answers], [], [], limit)
     except BrokenPipeError:
-      ready = [self._process.stdout]
+      ready = [self._answers]
     if not ready:
       self.close()
       raise WorkerError(f'not done within {limit:g} s')
-    line = self._process.stdout.readline()
+    line = self._answers.readline()
     if not line:
       raise WorkerError(f'the process ended: {self._last_words()}')
     answer = json.loads(line)
@@ -159,6 +164,7 @@ def seconds_until(
     stderr=subprocess.STDOUT,
     start_new_session=True,
   )
+  assert process.stdout
   seen = b''
   try:
     while True:
