@@ -15,7 +15,8 @@ from cifar_jax import backend
 from cifar_jax.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Threads of PyTorch that wait would spin, and take a core from the side that computes.
+# Threads of PyTorch that wait would spin, and take a core from the side that computes. What the
+# user has set stays as it is, as do the settings of memory.
 SLEEP = {'OMP_WAIT_POLICY': 'passive', 'KMP_BLOCKTIME': '0', 'GOMP_SPINCOUNT': '0'}
 
 
@@ -133,7 +134,7 @@ def environment(side: str, device: str, cache: pathlib.Path) -> dict[str, str]:
     device: `cpu` or `gpu`.
     cache: where it keeps what it has compiled.
   """
-  result = {'PYTHONPATH': str(ROOT), **SLEEP}
+  result = {'PYTHONPATH': str(ROOT), **SLEEP} | {k: os.environ[k] for k in SLEEP if k in os.environ}
   if side == 'ours':
     result |= {
       'JAX_PLATFORMS': {'cpu': 'cpu', 'gpu': 'cuda'}[device],
