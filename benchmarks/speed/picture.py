@@ -72,7 +72,7 @@ def _scale(axes: 'Axes', rows: list[dict[str, Any]], kind: str) -> None:
 
   every = [row[kind]['ratio'][key] for row in rows for key in ('low', 'high')]
   axes.set_xscale('log')
-  axes.set_xlim(min(0.7, 0.85 * min(every)), max(1.5, 1.18 * max(every)))
+  axes.set_xlim(min(0.6, 0.8 * min(every)), max(1.6, 1.25 * max(every)))
   axes.xaxis.set_major_locator(ticker.FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]))
   axes.xaxis.set_major_formatter('{x:g}')
   axes.xaxis.set_minor_locator(ticker.NullLocator())
