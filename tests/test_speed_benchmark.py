@@ -116,6 +116,7 @@ def test_our_side_is_the_net_of_that_name_with_the_recipe_of_both(net):
   }
   used = {name for name, value in made.augment.items() if value}
   assert used == {'pad', 'padding', 'flip', 'randaugment_magnitude', 'mix_probability'}
+  assert made.augment.padding == 'zero'
   assert not made.model.get('dropout') and made.model.get('survival_probability', 1.0) == 1.0
   models.create(**made.model)
 
