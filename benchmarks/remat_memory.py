@@ -1,11 +1,15 @@
 """What rematerialisation saves: temporary memory of a compiled training step, with and without.
 
   python benchmarks/remat_memory.py --model densenet_bc_100_12 --batch-size 64 --output FILE.json
+  python benchmarks/remat_memory.py --model densenet_bc_190_40 --batch-size 128 --fits 16
+  python benchmarks/remat_memory.py --model pyramidnet272_a200_bottleneck --batch-size 128 --fits 16
 
-Nothing is trained: XLA says what its buffers need. `kept_bytes` are the activations that the
-backward pass is handed by the forward one, before any compiler. On CPUs there is a third
-measurement, by XLA's defaults: there it takes down the barriers that `jax.checkpoint` puts up,
-unlike on GPUs and TPUs, and then merges the second computation with the first.
+Nothing is trained: XLA says what its buffers need. `total_bytes` are those of the state and the
+training images too; `kept_bytes` the activations that the backward pass is handed by the forward
+one, before any compiler. On CPUs there is a third measurement, by XLA's defaults: there it takes
+down the barriers that `jax.checkpoint` puts up, unlike on GPUs and TPUs, and then merges the second
+computation with the first. With `--fits` only the step with rematerialisation is measured, and the
+command fails where it needs more than so many gigabytes (of 1e9 bytes).
 """
 
 import argparse
@@ -68,8 +72,11 @@ def measure(name: str, batch_size: int, remat: bool, options: dict[str, Any]) ->
   lowered = lowered_step(model, batch_size)
   lower_seconds = time.process_time() - started
   compiled = lowered.compile(compiler_options=UNOPTIMIZED | options)
+  memory = compiled.memory_analysis()
+  passed = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
   return {
-    'temp_bytes': compiled.memory_analysis().temp_size_in_bytes,
+    'total_bytes': memory.temp_size_in_bytes + passed,
+    'temp_bytes': memory.temp_size_in_bytes,
     'kept_bytes': batch_size * cost.measure(model).training_bytes,
     'lower_cpu_seconds': round(lower_seconds, 1),
     'compiler_options': options,
@@ -81,18 +88,22 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--model', default='densenet_bc_100_12', help='a name with the field remat')
   parser.add_argument('--batch-size', type=int, default=64)
+  parser.add_argument('--fits', type=float, metavar='GB', help='with rematerialisation')
   parser.add_argument('--output', type=pathlib.Path, help='JSON file')
   options = parser.parse_args()
   backend.prepare()
   measured = functools.partial(measure, options.model, options.batch_size)
   on_cpu = jax.default_backend() == 'cpu'
   barriers = KEEP_BARRIERS if on_cpu else {}
+  rows = {'with_remat': measured(remat=True, options=barriers)}
+  if options.fits is None:
+    rows = {'without_remat': measured(remat=False, options=barriers)} | rows
+    if on_cpu:
+      rows['with_remat_by_defaults'] = measured(remat=True, options={})
   result = {
     'model': options.model,
     'batch_size': options.batch_size,
-    'without_remat': measured(remat=False, options=barriers),
-    'with_remat': measured(remat=True, options=barriers),
-    **({'with_remat_by_defaults': measured(remat=True, options={})} if on_cpu else {}),
+    **rows,
     **provenance.describe(num_devices=1),
     'command': shlex.join(['python', 'benchmarks/remat_memory.py', *sys.argv[1:]]),
   }
@@ -100,6 +111,8 @@ def main() -> None:
   print(text)
   if options.output:
     options.output.write_text(text + '\n')
+  if options.fits is not None and rows['with_remat']['total_bytes'] > options.fits * 1e9:
+    sys.exit(f'{options.model} does not fit into {options.fits:g} GB')
 
 
 if __name__ == '__main__':

@@ -8,7 +8,8 @@
     configs/pyramidnet.py:depth=272,alpha=200,shake_drop=true,recipe=autoaugment
 
 Published error and recipes in the tables below. All use Nesterov momentum, zero padding of 4 and
-flip, and train on all 50,000 images (`--config.data.validation_size=0`).
+flip, and train on all 50,000 images (`--config.data.validation_size=0`). With `remat=true` the deep
+ones fit into less memory.
 """
 
 from ml_collections import ConfigDict
@@ -66,6 +67,7 @@ def get_config(text: str = '') -> ConfigDict:
     growth='add',  # or mul
     block='',  # basic, bottleneck
     shake_drop=False,
+    remat=False,
     recipe='',  # one of RECIPES
     dataset='cifar10',
     epochs=0,
@@ -79,7 +81,7 @@ def get_config(text: str = '') -> ConfigDict:
 
   suffix = '_bottleneck' if block == 'bottleneck' else ''
   config = configs.base(name + suffix, arguments.dataset)
-  config.model.update(survival_probability=1.0, shake_drop='')
+  config.model.update(survival_probability=1.0, shake_drop='', remat=arguments.remat)
   config.model.update(first_relu=False, last_norm=True, shortcut='pad')  # figures 6d and 5
   if arguments.shake_drop:  # p_L is 0.5 in both papers
     config.model.update(survival_probability=0.5, shake_drop=LEVELS.get(recipe, 'batch'))

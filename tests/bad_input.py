@@ -66,7 +66,9 @@ FAMILIES = {
   'googlenet': ['auxiliary=both', 'depth=22'],
   'plain_net': ['depth=21', 'depth=0', 'shortcut=pad'],
   'preact_resnet': ['depth=165', 'order=f', 'depth=1'],
-  'pyramidnet': ['depth=111', 'alpha=-1', 'alpha=nan', 'growth=div', 'block=wide', 'recipe=own'],
+  'pyramidnet': [
+    *('depth=111', 'alpha=-1', 'alpha=nan', 'growth=div', 'block=wide', 'recipe=own', 'remat=2')
+  ],
   'resnet': ['depth=19', 'form=imagnet', 'shortcut=zero', 'schedule=step', 'depth=1e9'],
   'resnext': ['depth=28', 'cardinality=0', 'base_width=0', 'depth=-29'],
   'se_resnet': ['name=se_resnt110', 'name='],

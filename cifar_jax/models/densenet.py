@@ -160,6 +160,7 @@ class DenseNet(nn.Module):
     features: tuple[Any, ...] = (layers.conv3x3(width, dtype=self.dtype, name='stem_conv')(images),)
     for stage in range(1, NUM_BLOCKS + 1):
       for layer in range(1, (self.depth - 4) // (6 if self.bc else 3) + 1):
+        features = _sum_gradients_here(features) if self.remat else features
         name = f'stage{stage}_layer{layer}'
         features += (dense_layer(self.growth_rate, self.bc, **rest, name=name)(features),)
       if stage < NUM_BLOCKS:
@@ -171,6 +172,21 @@ class DenseNet(nn.Module):
 def _is_convolution(primitive: Any, *_: Any, **__: Any) -> bool:
   """What `remat` keeps: the one thing in a layer that is dear to compute and small to store."""
   return primitive is jax.lax.conv_general_dilated_p
+
+
+@jax.custom_vjp
+def _sum_gradients_here(features: Features) -> Features:
+  """Gives back what it is given; their gradients are complete before the backward pass goes on.
+
+  Each layer has a gradient for each of the features. Left to itself XLA fuses their sums and takes
+  them at the end, until when it holds those of all layers: the square of the depth again.
+  """
+  return features
+
+
+_sum_gradients_here.defvjp(
+  lambda features: (features, None), lambda _, gradient: (jax.lax.optimization_barrier(gradient),)
+)
 
 
 def from_name(bc: str | None, depth: str, growth_rate: str, **fields: Any) -> DenseNet:

@@ -145,6 +145,16 @@ def test_remat_keeps_what_convolutions_give_and_little_else():
   assert kept_bytes(False) > 4 * convolutions
 
 
+def test_remat_sums_the_gradients_of_features_at_every_layer():
+  # What that saves (half the memory, at 100 layers) takes a minute to compile:
+  # `benchmarks/remat_memory.py` measures it.
+  net = models.create('densenet_bc_22_4', remat=True)
+  images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
+  apply = lambda variables, images: net.apply(variables, images, train=False).sum()  # noqa: E731
+  text = str(jax.make_jaxpr(jax.grad(apply))(models.abstract_variables(net), images))
+  assert text.count('= optimization_barrier') == 9
+
+
 def test_dropout_follows_every_convolution_but_the_stems():
   model = models.create('densenet_bc_10_6', dropout=0.5)
 

@@ -16,7 +16,7 @@ from data.filled import variables as filled
 
 from cifar_jax import config, models
 from cifar_jax.errors import InputError
-from cifar_jax.models import layers, pyramidnet, shake_drop, stochastic_depth
+from cifar_jax.models import cost, layers, pyramidnet, shake_drop, stochastic_depth
 
 ROOT = pathlib.Path(__file__).parents[2]
 TORCH = json.loads((ROOT / 'tests' / 'data' / 'pyramidnet_torch.json').read_text())['nets']
@@ -244,3 +244,53 @@ def test_recipes(text, name, level, rate, epochs, batch, decay):
 def test_the_config_prints_the_published_errors():
   table = runpy.run_path(str(ROOT / 'configs' / 'pyramidnet.py'))['VARIANTS']
   assert table == {name: (p.cifar10, p.cifar100) for name, p in pyramidnet.PUBLISHED.items()}
+
+
+@pytest.mark.parametrize(
+  ('name', 'fields'),
+  [
+    ('pyramidnet11_a6_bottleneck', {}),
+    ('pyramidnet8_a6', {'survival_probability': 0.5}),  # blocks inside conditionals
+  ],
+)
+def test_remat_changes_neither_logits_nor_statistics_nor_gradients(name, fields):
+  nets = [models.create(name, remat=remat, **fields) for remat in (False, True)]
+  variables = filled(nets[0])
+  images = np.random.RandomState(0).standard_normal((BATCH, 8, 8, 3)).astype(np.float32)
+  assert models.abstract_variables(nets[0]) == models.abstract_variables(nets[1])
+
+  def run(net, variables, images):
+    def loss(params):
+      logits, updates = net.apply(
+        variables | {'params': params},
+        images,
+        train=True,
+        rngs={'drop_path': jax.random.key(2)},
+        mutable=['batch_stats'],
+      )
+      return jnp.sum(logits**2), (logits, updates['batch_stats'])
+
+    return jax.grad(loss, has_aux=True)(variables['params'])
+
+  # On CPUs XLA would else merge the second computation with the first.
+  options = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+  kept, recomputed = (
+    jax.jit(functools.partial(run, net), compiler_options=options)(variables, images)
+    for net in nets
+  )
+  # A bias that a norm takes away again has a gradient of rounding errors alone.
+  largest = max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(kept))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * largest), kept, recomputed
+  )
+
+
+def test_remat_hands_over_what_enters_the_units():
+  kept = [
+    cost.measure(models.create('pyramidnet11_a12_bottleneck', remat=remat)).training_bytes
+    for remat in (False, True)
+  ]
+  enters = [16] + [4 * width for width in pyramidnet.widths(3, 12.0)]
+  sizes = [32, 32, 16, 8]
+  units = sum(4 * width * size**2 for width, size in zip(enters, sizes, strict=True))
+  assert units < kept[1] < 1.5 * units < 0.4 * kept[0]
