@@ -12,6 +12,7 @@ import flax.linen as nn
 from cifar_jax import evaluate, experiment, provenance, restore, verdict
 from cifar_jax.analysis import sample as samples
 from cifar_jax.command import Parser, run
+from cifar_jax.errors import InputError
 from cifar_jax.report import files
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def analyse(
   """Carries an analysis out on the runs of the command line.
 
   Each run gets `analysis/NAME.json` and `analysis/NAME.png`; several get, beside that, one picture
-  of all where `--picture` says.
+  of all where `--picture` says, with its numbers beside it.
 
   Args:
     name: of the analysis.
@@ -71,7 +72,7 @@ def analyse(
     figure: draws what was found out of one or several runs.
 
   Raises:
-    InputError: a run cannot be opened, or has no such images.
+    InputError: a run cannot be opened, or has no such images; the picture is to be no PNG.
   """
   parser.add_argument('--workdir', type=pathlib.Path, nargs='+', required=True, help='of the runs')
   parser.add_argument('--checkpoint', choices=restore.CHECKPOINTS, default='last')
@@ -80,6 +81,8 @@ def analyse(
   parser.add_argument('--picture', type=pathlib.Path, help='of all runs together, a PNG')
   arguments, overrides = parser.parse_known_args()
   arguments.overrides = overrides
+  if arguments.picture and arguments.picture.suffix != '.png':
+    raise InputError(f'--picture {arguments.picture} is drawn as PNG: let its name end with .png')
   found = []
   for workdir in arguments.workdir:
     opened = open_run(workdir, arguments, overrides)
@@ -104,8 +107,15 @@ def analyse(
     print(f'-> {folder / name}.json, .png\n')
     found.append(told)
   if arguments.picture:
-    files.save(figure(found), arguments.picture)
-    print(f'-> {arguments.picture}')
+    _leave_together(found, figure(found), arguments.picture)
+
+
+def _leave_together(found: list[dict[str, Any]], figure: 'Figure', picture: pathlib.Path) -> None:
+  files.save(figure, picture)
+  numbers = picture.with_suffix('.json')
+  with files.replacing(numbers) as unfinished:
+    unfinished.write_text(json.dumps(found, indent=1) + '\n')
+  print(f'-> {picture}, {numbers}')
 
 
 def open_run(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: list[str]) -> Opened:

@@ -47,6 +47,8 @@ def test_several_runs_share_a_picture_where_one_is_asked_for(run, monkeypatch, t
   words = ('--workdir', run, run, '--picture', picture, '--num-images', 8)
   start(monkeypatch, 'branch_correlation', *words)
   assert picture.read_bytes().startswith(b'\x89PNG')
+  numbers = json.loads(picture.with_suffix('.json').read_text())
+  assert [told['run'] for told in numbers] == ['shaken'] * 2
 
 
 def test_a_net_to_itself_has_a_flat_landscape(run, monkeypatch):
@@ -62,6 +64,7 @@ def test_a_net_to_itself_has_a_flat_landscape(run, monkeypatch):
     (('--num-images', '0'), 'not at least 1'),
     (('--config.model.depth=3',), 'model'),
     (('--drwas', '1'), 'drwas'),
+    (('--picture', 'lesions.json'), 'PNG'),
   ],
 )
 def test_what_it_cannot_do_it_says_in_one_line(run, monkeypatch, words, complaint):
