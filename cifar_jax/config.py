@@ -17,9 +17,12 @@ from ml_collections import ConfigDict
 from cifar_jax.errors import InputError
 
 # What a run may be resumed with a different value of: results depend on none of it (on the number
-# of devices only to rounding; that the data are the same is checked when they are read; without
-# `train.nonfinite` there would be no result).
-MAY_CHANGE = ('data.data_dir', 'train.log', 'train.nonfinite', 'checkpoint.', 'sharding.')
+# of devices, and on how many steps a dispatch takes, only to rounding; that the data are the same
+# is checked when they are read; without `train.nonfinite` there would be no result).
+MAY_CHANGE = (
+  *('data.data_dir', 'checkpoint.', 'sharding.'),
+  *('train.log', 'train.nonfinite', 'train.steps_per_dispatch'),
+)
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -94,6 +97,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'batch_size': 128,
       'log_every_steps': 50,
       'nonfinite': 'stop',
+      'steps_per_dispatch': 0,
     }
   )
   config.checkpoint = ConfigDict(

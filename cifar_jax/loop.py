@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import experiment, metrics, models, order, processes, sharding
+from cifar_jax import dispatch, experiment, metrics, models, order, processes, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 from cifar_jax.checkpoint import Checkpoints
@@ -41,7 +41,7 @@ class Loop:
       checkpoints: of the workdir.
       records: of the workdir.
       progress: of this session.
-      stop: is asked after each step.
+      stop: is asked after each dispatch.
       told: goes into each checkpoint; its `seconds` are the run's before this session, and its
         `skipped` the steps that are not to be taken.
     """
@@ -51,7 +51,8 @@ class Loop:
     self.told = {'skipped': []} | told  # which an earlier version did not tell
     self.began = time.perf_counter() - told['seconds']
     self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
-    self.train_step = experiment.train_step(parts)
+    self.train_steps = {n: experiment.train_step(parts, n) for n in {1, parts.steps_per_dispatch}}
+    self.compiled: set[int] = set()  # the keys of those that have run
     self.eval_step = experiment.eval_step(parts)
     self.skip_step = steps.make_skip_step(parts.mesh)
     self.reset_means = steps.make_reset_means(parts.mesh)
@@ -112,24 +113,33 @@ class Loop:
     """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
     epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
     while step < end and not self.stop.agreed:
+      num_steps = self._next(step, end)
       with jax.transfer_guard_host_to_device('disallow'):
         if step in self.told['skipped']:
           state = self.skip_step(state)
         else:
-          state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
-      step += 1
+          train_step = self.train_steps[num_steps]
+          state = train_step(state, self.key, self.images, self.labels, epoch_order)
+      step += num_steps
       self.stop.unsaved = True
       if number := self.agreement.largest(self.stop.received or 0):
         self.stop.agreed = signal.Signals(number)
-      self.progress.advance()
-      if not self.progress.clock_runs:
-        jax.block_until_ready(state.step)  # the first step compiles, which is not to be timed
+      self.progress.advance(num_steps)
+      if num_steps not in self.compiled:
+        self.compiled.add(num_steps)
+        jax.block_until_ready(state.step)  # the first call compiles, which is not to be timed
         self.progress.restart_clock()
       if step % self.parts.plan.log_every_steps == 0 or step == end:
         state = self._record(state, step)
       if step < end and self.parts.checkpoints.due_after_step(step):
         self._save(state, step)
     return state
+
+  def _next(self, step: int, end: int) -> int:
+    """How many steps the next dispatch takes, before all that is to be done between two."""
+    parts = self.parts
+    every = (parts.plan.log_every_steps, parts.checkpoints.every_steps)
+    return dispatch.num_steps(step, end, parts.steps_per_dispatch, every, self.told['skipped'])
 
   def _record(self, state: states.State, step: int) -> states.State:
     """Writes the means since the last record, and begins new ones."""

@@ -75,19 +75,14 @@ class Progress:
       self._redirect.__exit__(*error)
     self._bar.close()
 
-  @property
-  def clock_runs(self) -> bool:
-    """Whether a stretch has begun."""
-    return self._marked_time is not None
-
   def restart_clock(self) -> None:
     """Begins a stretch of steps whose speed counts."""
     self._marked_step, self._marked_time = self._step, time.perf_counter()
 
-  def advance(self) -> None:
-    """Counts one step."""
-    self._step += 1
-    self._bar.update()
+  def advance(self, num_steps: int) -> None:
+    """Counts steps."""
+    self._step += num_steps
+    self._bar.update(num_steps)
 
   def go_back(self, step: int) -> None:
     """Goes on counting from an earlier step."""

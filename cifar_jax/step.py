@@ -12,6 +12,7 @@ from flax import struct
 from jax.sharding import Mesh
 
 from cifar_jax import augment, keys, losses, metrics, optimizer, order, sharding
+from cifar_jax.models import convolution
 from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
@@ -26,8 +27,9 @@ def make_train_step(
   augment_fn: augment.Augment,
   batch_size: int,
   mesh: Mesh,
+  num_steps: int = 1,
 ) -> TrainStep:
-  """The jitted training step.
+  """The jitted training step, or several in one dispatch.
 
   Args:
     model: takes float32 images and gives float32 logits. Logits that it sows besides, in the
@@ -38,11 +40,12 @@ def make_train_step(
     augment_fn: `(key, images, labels) -> (images, labels)`, from uint8 images to normalised ones.
     batch_size: images of a step, over all devices.
     mesh: the devices that the batch is split over.
+    num_steps: how many a call takes, all of which begin in the order's first epoch.
 
   Returns:
     `(state, key, images, labels, order) -> state`, where `key` is the root key, `images` (uint8
     `[num_images, height, width, channels]`) and `labels` (int32 `[num_images]`) are the training
-    split, replicated, and `order` is that of the epoch in which the step begins. The state given
+    split, replicated, and `order` is that of the epoch in which the steps begin. The state given
     is donated.
   """
 
@@ -84,8 +87,18 @@ def make_train_step(
       first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite),
     )
 
-  replicated = sharding.replicated(mesh)
-  return jax.jit(train_step, donate_argnums=0, out_shardings=replicated)
+  take = train_step if num_steps == 1 else _repeated(train_step, num_steps)
+  return jax.jit(take, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def _repeated(train_step: TrainStep, num_steps: int) -> TrainStep:
+  """Takes so many steps, in a loop whose length the compiler knows: GPUs need not ask the host."""
+
+  def train_steps(state: State, *others: Any) -> State:
+    with convolution.inner_computation():
+      return jax.lax.fori_loop(0, num_steps, lambda _, state: train_step(state, *others), state)
+
+  return train_steps
 
 
 @struct.dataclass

@@ -46,6 +46,7 @@ IMPOSSIBLE = {
   'train.batch_size': ['0', '-1', '241', '1000000000000'],
   'train.log_every_steps': ['0', '-1'],
   'train.nonfinite': ['ignore', ''],
+  'train.steps_per_dispatch': ['-1'],
   'checkpoint.every_epochs': ['0', '-1'],
   'checkpoint.every_steps': ['-1'],
   'checkpoint.keep_last': ['0', '-1'],
