@@ -92,12 +92,13 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
     }
   )
   config.train = ConfigDict(
-    {  # experiment.Plan
+    {  # plan.Plan
       'num_epochs': 200,
       'batch_size': 128,
       'log_every_steps': 50,
       'nonfinite': 'stop',
       'steps_per_dispatch': 0,
+      'seeds': 1,
     }
   )
   config.checkpoint = ConfigDict(

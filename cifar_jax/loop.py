@@ -78,12 +78,12 @@ class Loop:
         state = self._go_back(error)
 
   def _train(self, state: states.State) -> states.State:
-    step = int(state.step)
+    step = state.num_steps
     while step < self.parts.num_steps and not self.stop.agreed:
       epoch = order.epoch_of(step, self.batch_size, self.num_images)
       end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
       state = self._steps(state, epoch, step, end)
-      step = int(state.step)
+      step = state.num_steps
       if step == end:
         self._end_of_epoch(state, step, epoch)
     if step != self.checkpoints.latest:
@@ -104,8 +104,8 @@ class Loop:
     self.records.go_back(good)
     self.progress.go_back(good)
     logger.warning(
-      'the %s of step %d is not finite: back to step %d, and on without the batch of step %d',
-      *(error.metric, error.step, good, error.step),
+      '%s is not finite: back to step %d, and on without the batch of step %d',
+      *(error.what, good, error.step),
     )
     return state
 
@@ -148,7 +148,8 @@ class Loop:
     if math.isnan(values['loss']):  # all were skipped: a mean of nothing
       return state
     schedule = self.parts.schedule
-    values['learning_rate'] = float(schedule.learning_rate(step - 1, state.opt_state))
+    rates = schedule.learning_rate(step - 1, state.opt_state)
+    values['learning_rate'] = float(np.mean(rates))  # a plateau lowers each seed's by itself
     speed = self.progress.measure()
     if speed is not None:
       values['images_per_second'] = speed
@@ -160,16 +161,18 @@ class Loop:
     return step * self.batch_size / self.num_images
 
   def _check_finite(self, state: states.State) -> None:
-    first = int(state.first_nonfinite)
-    if first != states.NEVER:
-      step, only_gradient = divmod(first, 2)
-      good = self.checkpoints.latest
+    of_seeds = np.ravel(state.first_nonfinite)
+    index = int(np.argmin(of_seeds))
+    if of_seeds[index] != states.NEVER:
+      step, only_gradient = divmod(int(of_seeds[index]), 2)
+      good, several = self.checkpoints.latest, len(of_seeds) > 1
       raise DivergedError(
         step,
         'gradient' if only_gradient else 'loss',
         f'the last good checkpoint is {"none" if good is None else f"step {good}"}; try '
         'train.nonfinite=skip here, or a lower schedule.learning_rate, a warm-up, or '
         'optimizer.clip_norm in another --workdir',
+        self.parts.seeds[index] if several else None,
       )
 
   def _end_of_epoch(self, state: states.State, step: int, epoch: int) -> None:
@@ -201,21 +204,24 @@ class Loop:
     """Evaluates the last and the best checkpoint on the test split, once, at the end of the run.
 
     Returns:
-      The result, and the logits of the last checkpoint, float32 `[n, classes]`.
+      The result, and the logits of the last checkpoint, float32 `[n, classes]`; of several seeds
+      `[seeds, n, classes]`.
     """
-    parts, step = self.parts, int(state.step)
+    parts, step = self.parts, state.num_steps
     seconds = time.perf_counter() - self.began
     test = place(parts.dataset.test, self.batch_size, parts.mesh)
     last, logits = evaluate(self.eval_step, state, test)
     self.records.write(step, self._in_epochs(step), 'test', last)
     result: dict[str, Any] = {
-      'num_params': models.count(state.params),
+      'num_params': models.count(state.params) // len(parts.seeds),
       'num_epochs': parts.plan.num_epochs,
       'num_steps': step,
       'seconds': round(seconds, 1),
-      'images_per_second': round(step * self.batch_size / seconds, 1),
+      'images_per_second': round(step * self.batch_size * len(parts.seeds) / seconds, 1),
       'test': last,
     }
+    if len(parts.seeds) > 1:
+      result['seeds'] = list(parts.seeds)
     if self.told['skipped']:
       result['skipped_steps'] = self.told['skipped']
     best = self.checkpoints.best

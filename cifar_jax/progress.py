@@ -53,10 +53,10 @@ class Progress:
   To be used in a `with` block.
   """
 
-  def __init__(self, step: int, num_steps: int, batch_size: int) -> None:
-    """Begins at `step` of `num_steps`."""
+  def __init__(self, step: int, num_steps: int, images_per_step: int) -> None:
+    """Begins at `step` of `num_steps`; a step takes so many images, of all seeds together."""
     self.num_steps = num_steps
-    self.batch_size = batch_size
+    self.images_per_step = images_per_step
     self._step = self._marked_step = step
     self._marked_time: float | None = None
     shown = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
@@ -97,7 +97,7 @@ class Progress:
     speed = None
     if self._marked_time is not None and self._step > self._marked_step:
       seconds = time.perf_counter() - self._marked_time
-      speed = (self._step - self._marked_step) * self.batch_size / seconds
+      speed = (self._step - self._marked_step) * self.images_per_step / seconds
     self.restart_clock()
     return speed
 
@@ -109,6 +109,6 @@ class Progress:
     )
     if 'images_per_second' in values:
       speed = values['images_per_second']
-      left = (self.num_steps - self._step) * self.batch_size / speed
+      left = (self.num_steps - self._step) * self.images_per_step / speed
       line += f'  {speed:,.0f} images/s  {duration(left)} left'
     logger.info(line)

@@ -11,10 +11,10 @@ from cifar_jax import (
   checkpoint,
   config,
   data,
-  experiment,
   losses,
   models,
   optimizer,
+  plan,
   sharding,
 )
 from cifar_jax.errors import InputError
@@ -27,7 +27,7 @@ READERS = {
   'loss': losses.make,
   'schedule': optimizer.make_schedule,
   'optimizer': optimizer.make,
-  'train': experiment.Plan,
+  'train': plan.Plan,
   'checkpoint': checkpoint.Policy,
   'sharding': sharding.make_mesh,
 }

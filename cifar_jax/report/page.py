@@ -92,7 +92,7 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
   """What a run came to: name to value and a remark; of an unfinished one what is known."""
   result, best, published = run.result, run.result.get('best'), run.published
   measures = {
-    'Test error': (_percent(run.test_error), 'last epoch'),
+    'Test error': (_percent(run.test_error), f'last epoch{_of_seeds(result.get("test", {}))}'),
     'Published': (
       (_percent(published['error_percent']), published['source']) if published else (_NONE, '')
     ),
@@ -100,7 +100,10 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
     'Test loss': (_number(result.get('test', {}).get('loss'), '.4f'), 'nats'),
     'Training error': (_percent(run.train_error), 'mean of the last epoch'),
     'Test error, best': (
-      (_percent(100 * (1 - best['test']['accuracy'])), f'by validation, epoch {best["epoch"]}')
+      (
+        _percent(100 * (1 - best['test']['accuracy'])),
+        f'by validation, epoch {best["epoch"]}{_of_seeds(best["test"])}',
+      )
       if best
       else (_NONE, '')
     ),
@@ -110,6 +113,14 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
     'Speed': (_number(result.get('images_per_second'), ',.0f'), 'images/s, all included'),
   }
   return measures
+
+
+def _of_seeds(values: dict[str, Any]) -> str:
+  """How a mean over several seeds came about; nothing of one seed."""
+  if 'each' not in values:
+    return ''
+  deviation = 100 * values['deviation']['accuracy']
+  return f', mean of {len(values["each"]["accuracy"])} seeds, deviation {deviation:.2f}'
 
 
 def _percent(value: float | None) -> str:
