@@ -17,11 +17,13 @@ from ml_collections import ConfigDict
 from cifar_jax.errors import InputError
 
 # What a run may be resumed with a different value of: results depend on none of it (on the number
-# of devices, and on how many steps a dispatch takes, only to rounding; that the data are the same
-# is checked when they are read; without `train.nonfinite` there would be no result).
+# of devices, on how many steps a dispatch takes, which a profile may part, and on which kernels a
+# GPU uses, only to rounding; that the data are the same is checked when they are read; without
+# `train.nonfinite` there would be no result).
 MAY_CHANGE = (
   *('data.data_dir', 'checkpoint.', 'sharding.'),
-  *('train.log', 'train.nonfinite', 'train.steps_per_dispatch'),
+  *('train.log', 'train.nonfinite', 'train.steps_per_dispatch', 'train.profile'),
+  'train.deterministic',
 )
 
 
@@ -99,6 +101,8 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'nonfinite': 'stop',
       'steps_per_dispatch': 0,
       'seeds': 1,
+      'profile': 0,
+      'deterministic': False,
     }
   )
   config.checkpoint = ConfigDict(

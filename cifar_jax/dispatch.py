@@ -18,7 +18,7 @@ def num_steps(step: int, end: int, group: int, every: Iterable[int], at: Iterabl
     end: of the epoch, in steps.
     group: how many at most.
     every: there is a stop after each multiple of these; 0 for none.
-    at: there is a stop after so many steps, and a group does not begin there.
+    at: there is a stop after so many steps.
   """
   stops = [end, *(step + n - step % n for n in every if n), *(stop for stop in at if stop > step)]
-  return group if step + group <= min(stops) and step not in at else 1
+  return group if step + group <= min(stops) else 1

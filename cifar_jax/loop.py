@@ -15,6 +15,7 @@ from cifar_jax import step as steps
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError
 from cifar_jax.placed import evaluate, place
+from cifar_jax.profile import Profile
 from cifar_jax.progress import Progress, logger
 from cifar_jax.records import Records
 from cifar_jax.signals import StopRequest
@@ -31,6 +32,7 @@ class Loop:
     checkpoints: Checkpoints,
     records: Records,
     progress: Progress,
+    profile: Profile,
     stop: StopRequest,
     told: dict[str, Any],
   ) -> None:
@@ -41,12 +43,13 @@ class Loop:
       checkpoints: of the workdir.
       records: of the workdir.
       progress: of this session.
+      profile: of this session.
       stop: is asked after each dispatch.
       told: goes into each checkpoint; its `seconds` are the run's before this session, and its
         `skipped` the steps that are not to be taken.
     """
     self.parts, self.checkpoints, self.records = parts, checkpoints, records
-    self.progress, self.stop = progress, stop
+    self.progress, self.profile, self.stop = progress, profile, stop
     self.agreement = processes.Agreement(parts.mesh)
     self.told = {'skipped': []} | told  # which an earlier version did not tell
     self.began = time.perf_counter() - told['seconds']
@@ -113,6 +116,8 @@ class Loop:
     """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
     epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
     while step < end and not self.stop.agreed:
+      if self.profile.between(step, state):
+        self.progress.restart_clock()
       num_steps = self._next(step, end)
       with jax.transfer_guard_host_to_device('disallow'):
         if step in self.told['skipped']:
@@ -137,9 +142,12 @@ class Loop:
 
   def _next(self, step: int, end: int) -> int:
     """How many steps the next dispatch takes, before all that is to be done between two."""
-    parts = self.parts
+    parts, skipped = self.parts, self.told['skipped']
+    if step in skipped:
+      return 1
     every = (parts.plan.log_every_steps, parts.checkpoints.every_steps)
-    return dispatch.num_steps(step, end, parts.steps_per_dispatch, every, self.told['skipped'])
+    at = [*skipped, self.profile.first_step]
+    return dispatch.num_steps(step, end, parts.steps_per_dispatch, every, at)
 
   def _record(self, state: states.State, step: int) -> states.State:
     """Writes the means since the last record, and begins new ones."""

@@ -11,6 +11,7 @@ _LEAST = {
   'log_every_steps': 1,
   'steps_per_dispatch': 0,
   'seeds': 1,
+  'profile': 0,
 }
 
 
@@ -31,6 +32,9 @@ class Plan:
     seeds: how many runs are trained at once, on the same data: that of the configuration's `seed`
       and of those that follow it. Each is what it would be alone, to float32 rounding, but that
       `nonfinite=skip` leaves a batch out for all where it is wrong for one.
+    profile: after how many steps some are traced (see `profile.py`); 0 for never.
+    deterministic: whether a GPU computes the same bits each time. XLA is told so before JAX starts
+      (`backend.make_deterministic`), which costs speed; CPUs and TPUs always do.
   """
 
   num_epochs: int = 200
@@ -39,6 +43,8 @@ class Plan:
   nonfinite: str = 'stop'
   steps_per_dispatch: int = 0
   seeds: int = 1
+  profile: int = 0
+  deterministic: bool = False
 
   def __post_init__(self) -> None:
     """Raises InputError for a value out of range."""

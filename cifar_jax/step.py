@@ -208,7 +208,7 @@ def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
 def make_reset_means(mesh: Mesh) -> Callable[[State], State]:
   """The jitted function that empties the means of a state, which is donated, after a record."""
 
-  def reset(state: State) -> State:
+  def reset(state: Any) -> State:
     empty = jax.tree.map(
       lambda new, old: jnp.broadcast_to(new, old.shape), metrics.Means.empty(), state.means
     )

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cifar_jax import experiment, memory, models, processes, provenance, verdict
+from cifar_jax import backend, experiment, memory, models, processes, provenance, verdict
+from cifar_jax import profile as profiles
 from cifar_jax import state as states
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
@@ -17,6 +18,7 @@ from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_mem
 from cifar_jax.loop import Loop
 from cifar_jax.models import table
 from cifar_jax.predictions import Predictions, Truth
+from cifar_jax.profile import Profile
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
 from cifar_jax.report import page, plots, runs, summary
@@ -54,6 +56,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
     with workdirs.claimed(workdir, config), _log(workdir), StopRequest() as stop:
+      logger.info(backend.told())
       result = _session(parts, workdir, stop, config.model.name, origin['commit'])
       if result is None:
         return stop.exit_status
@@ -87,8 +90,9 @@ def _session(
     with (
       Records(workdir, after_step=step, silent=not processes.is_first()) as records,
       Progress(step, parts.num_steps, parts.plan.batch_size * parts.plan.seeds) as progress,
+      Profile(parts.plan.profile, workdir / profiles.FOLDER) as profile,
     ):
-      loop = Loop(parts, checkpoints, records, progress, stop, told)
+      loop = Loop(parts, checkpoints, records, progress, profile, stop, told)
       state = loop.train(state)
       if stop.agreed and state.num_steps < parts.num_steps:
         logger.info('%s: saved at step %d', stop.agreed.name, state.num_steps)

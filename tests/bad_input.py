@@ -47,6 +47,7 @@ IMPOSSIBLE = {
   'train.log_every_steps': ['0', '-1'],
   'train.nonfinite': ['ignore', ''],
   'train.steps_per_dispatch': ['-1'],
+  'train.profile': ['-1'],
   'train.seeds': ['0', '-1', '4294967297'],
   'checkpoint.every_epochs': ['0', '-1'],
   'checkpoint.every_steps': ['-1'],
