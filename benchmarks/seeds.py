@@ -22,7 +22,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import augment, backend, losses, models, optimizer, order, provenance, seeds, sharding
+from cifar_jax import (
+  augment,
+  backend,
+  losses,
+  models,
+  optimizer,
+  order,
+  provenance,
+  seeds,
+  sharding,
+)
 from cifar_jax import state as states
 from cifar_jax import step as steps
 
@@ -58,7 +68,9 @@ def main() -> None:
     print(f'{name:20}' + '  '.join(f'{key} {value}' for key, value in row.items()))
   ratios = [b / a for a, b in zip(*seconds.values(), strict=True)]
   ratio = {'median': round(statistics.median(ratios), 3), 'quartiles': quartiles(ratios, 3)}
-  print(f'at once, {arguments.seeds} seeds take as long as {ratio["median"]} of one by one: {ratio}')
+  print(
+    f'at once, {arguments.seeds} seeds take as long as {ratio["median"]} of one by one: {ratio}'
+  )
   measured = {'rows': rows, 'times_the_seeds_per_hour': ratio}
   settings = {name: value for name, value in vars(arguments).items() if name != 'output'}
   arguments.output.write_text(json.dumps(told | settings | measured, indent=2) + '\n')

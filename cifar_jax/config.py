@@ -269,8 +269,11 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-  """What differs between two configurations and would change a result, a phrase a key."""
-  before, after = flatten(old), flatten(new)
+  """What differs between two configurations and would change a result, a phrase a key.
+
+  A key that one of them lacks, as it is of an earlier version, has there what `base` says.
+  """
+  before, after = (flatten(base('', c.data.name)) | flatten(c) for c in (old, new))
   return [
     f'{key} was {before.get(key, "absent")!r} and is now {after.get(key, "absent")!r}'
     for key in sorted(before.keys() | after.keys())

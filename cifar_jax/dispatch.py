@@ -6,7 +6,8 @@ where something is to be done before a group would be over.
 
 from collections.abc import Iterable
 
-# Ten share the host's millisecond, a signal is heard within them, and records every 50 are met.
+# Ten share what a call costs the host; a signal need not wait long for their end, and a record
+# every 50 steps is met by whole groups.
 ON_ACCELERATORS = 10
 
 

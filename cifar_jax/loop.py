@@ -146,7 +146,7 @@ class Loop:
     if step in skipped:
       return 1
     every = (parts.plan.log_every_steps, parts.checkpoints.every_steps)
-    at = [*skipped, self.profile.first_step]
+    at = [*skipped, parts.plan.profile]  # the same in all processes
     return dispatch.num_steps(step, end, parts.steps_per_dispatch, every, at)
 
   def _record(self, state: states.State, step: int) -> states.State:

@@ -26,9 +26,9 @@ class Plan:
     nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
       back to the last good checkpoint and on without that batch.
     steps_per_dispatch: steps that a call of the compiled program takes, where nothing is to be done
-      between them; 0 to choose. A call costs the host about a millisecond, as long as a small
-      net's step on an accelerator: there it is `dispatch.ON_ACCELERATORS`. On CPUs it is 1, as a
-      step takes longer and its convolutions are faster outside of a loop.
+      between them; 0 to choose. An accelerator may be done with a small net's step before the host
+      has made the next call: there it is `dispatch.ON_ACCELERATORS`. On CPUs, where a step takes
+      far longer than a call and its convolutions are faster outside of a loop, it is 1.
     seeds: how many runs are trained at once, on the same data: that of the configuration's `seed`
       and of those that follow it. Each is what it would be alone, to float32 rounding, but that
       `nonfinite=skip` leaves a batch out for all where it is wrong for one.

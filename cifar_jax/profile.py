@@ -23,7 +23,7 @@ class Profile:
 
   def __init__(self, first_step: int, folder: pathlib.Path) -> None:
     """Begins after `first_step` steps, 0 for never, and writes into `folder`."""
-    self.first_step = first_step if processes.is_first() else 0
+    self._first_step = first_step if processes.is_first() else 0
     self._folder, self._tracing = folder, False
 
   def between(self, step: int, state: State) -> bool:
@@ -36,8 +36,8 @@ class Profile:
     Returns:
       Whether that took time, which is not the steps'.
     """
-    begins = not self._tracing and 0 < self.first_step == step
-    ends = self._tracing and step >= self.first_step + STEPS
+    begins = not self._tracing and 0 < self._first_step == step
+    ends = self._tracing and step >= self._first_step + STEPS
     if begins or ends:
       jax.block_until_ready(state.step)
     if begins:
@@ -57,7 +57,7 @@ class Profile:
     logger.info(
       'profile from step %d on: open %s at https://ui.perfetto.dev, or run tensorboard --logdir %s '
       'with its profile plugin (pip install xprof)',
-      *(self.first_step, newest, self._folder),
+      *(self._first_step, newest, self._folder),
     )
 
   def __enter__(self) -> 'Profile':
