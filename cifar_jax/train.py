@@ -134,7 +134,11 @@ def _report(workdir: pathlib.Path) -> int:
   """Draws the learning curves, writes the page and says the result."""
   if not processes.is_first():
     return 0
-  plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
+  result = runs.read_result(workdir)
+  title = f'{result["model"]} on {result["data"]}'
+  if 'seeds' in result:
+    title += f', mean of {len(result["seeds"])} seeds'
+  plots.learning_curves(workdir, title)
   page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):
     logger.info(line)
