@@ -60,6 +60,14 @@ def accuracy(values: dict[str, Any]) -> str:
   return f'{mean} ± {deviation:.2f} % ({len(each)} seeds: {", ".join(each)})'
 
 
+def of_seeds(values: dict[str, Any]) -> str:
+  """How a mean over several seeds came about, its deviation in percent; nothing of one seed."""
+  if 'each' not in values:
+    return ''
+  deviation = 100 * values['deviation']['accuracy']
+  return f', mean of {len(values["each"]["accuracy"])} seeds, deviation {deviation:.2f}'
+
+
 def duration(seconds: float) -> str:
   """`95` as `1 min 35 s`, `7300` as `2 h 1 min`."""
   whole = round(seconds)
