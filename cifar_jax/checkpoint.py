@@ -113,7 +113,8 @@ class Checkpoints:
       step: number of steps taken, more than at the latest checkpoint.
       state: the state after them.
       run: what else is to be known when the run is resumed, ready for JSON.
-      accuracy: on the validation split, where it was measured at this step.
+      accuracy: on the validation split, where it was measured at this step; of several seeds
+        their mean, by which the best is chosen for all.
 
     Raises:
       ShortageError: the disk has no room for it; nothing was written.

@@ -17,9 +17,14 @@ from ml_collections import ConfigDict
 from cifar_jax.errors import InputError
 
 # What a run may be resumed with a different value of: results depend on none of it (on the number
-# of devices only to rounding; that the data are the same is checked when they are read; without
+# of devices, on how many steps a dispatch takes, which a profile may part, and on which kernels a
+# GPU uses, only to rounding; that the data are the same is checked when they are read; without
 # `train.nonfinite` there would be no result).
-MAY_CHANGE = ('data.data_dir', 'train.log', 'train.nonfinite', 'checkpoint.', 'sharding.')
+MAY_CHANGE = (
+  *('data.data_dir', 'checkpoint.', 'sharding.'),
+  *('train.log', 'train.nonfinite', 'train.steps_per_dispatch', 'train.profile'),
+  'train.deterministic',
+)
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -89,11 +94,15 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
     }
   )
   config.train = ConfigDict(
-    {  # experiment.Plan
+    {  # plan.Plan
       'num_epochs': 200,
       'batch_size': 128,
       'log_every_steps': 50,
       'nonfinite': 'stop',
+      'steps_per_dispatch': 0,
+      'seeds': 1,
+      'profile': 0,
+      'deterministic': False,
     }
   )
   config.checkpoint = ConfigDict(
@@ -260,8 +269,11 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-  """What differs between two configurations and would change a result, a phrase a key."""
-  before, after = flatten(old), flatten(new)
+  """What differs between two configurations and would change a result, a phrase a key.
+
+  A key that one of them lacks, as it is of an earlier version, has there what `base` says.
+  """
+  before, after = (flatten(base('', c.data.name)) | flatten(c) for c in (old, new))
   return [
     f'{key} was {before.get(key, "absent")!r} and is now {after.get(key, "absent")!r}'
     for key in sorted(before.keys() | after.keys())

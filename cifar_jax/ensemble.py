@@ -28,13 +28,15 @@ def add_members(parser: command.Parser) -> None:
   )  # fmt: skip
 
 
-def restore(runs: list[pathlib.Path], which: str, overrides: list[str]) -> list[Restored]:
-  """The runs of an ensemble, which may be one.
+def restore(
+  runs: list[pathlib.Path], which: str, overrides: list[str], seed_index: int = 0
+) -> list[Restored]:
+  """The runs of an ensemble, which may be one; the arguments are those of `restore.restore`.
 
   Raises:
     InputError: one cannot be restored, or they were not trained on the same data.
   """
-  members = [restores.restore(run, which, overrides) for run in runs]
+  members = [restores.restore(run, which, overrides, seed_index) for run in runs]
   first = experiment.fingerprint(members[0].parts.dataset)
   for member in members[1:]:
     if experiment.fingerprint(member.parts.dataset) != first:

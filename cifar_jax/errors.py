@@ -19,12 +19,14 @@ class DivergedError(ArithmeticError):
   Attributes:
     step: the first such step.
     metric: `loss` or `gradient`.
+    what: which metric of which step, and of which seed where there are several.
   """
 
-  def __init__(self, step: int, metric: str, remedy: str) -> None:
-    """The text names all three."""
-    super().__init__(f'the {metric} of step {step} is not finite; {remedy}')
+  def __init__(self, step: int, metric: str, remedy: str, seed: int | None = None) -> None:
+    """The text names them all."""
     self.step, self.metric = step, metric
+    self.what = f'the {metric} of step {step}' + ('' if seed is None else f' of seed {seed}')
+    super().__init__(f'{self.what} is not finite; {remedy}')
 
 
 class ShortageError(RuntimeError):

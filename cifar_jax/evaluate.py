@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from cifar_jax import command, config, data, ensemble, predictions, provenance, verdict
+from cifar_jax import command, config, data, ensemble, predictions, provenance, restore, verdict
 from cifar_jax.errors import InputError
 
 SPLITS = ('train', 'validation', 'test')
@@ -44,6 +44,7 @@ def evaluate_runs(
   tta: str,
   overrides: list[str],
   out: pathlib.Path | None,
+  seed_index: int = 0,
 ) -> None:
   """Evaluates a run's checkpoint, or an ensemble of several, and writes what it finds.
 
@@ -54,15 +55,18 @@ def evaluate_runs(
     tta: one of `views.NAMES`.
     overrides: `--config.SECTION.KEY=VALUE`, such as another place of the data.
     out: another directory for the results.
+    seed_index: of runs of several seeds, which of them, from 0.
 
   Raises:
     InputError: there is no such run, checkpoint or split, or the results cannot be written.
   """
-  members = ensemble.restore(runs, which, overrides)
+  members = ensemble.restore(runs, which, overrides, seed_index)
   parts = members[0].parts
   origin = provenance.describe(parts.mesh.size, 'cifar_jax.evaluate')
   images = split_of(parts.dataset, split)
   names = [split, which] + ([tta] if tta != 'none' else [])
+  if members[0].is_of_several:
+    names.append(f'seed{parts.seeds[0]}')
   if len(runs) > 1:
     told = '\n'.join(str(run.resolve()) for run in runs)
     names.append(f'ensemble_of_{len(runs)}_{zlib.crc32(told.encode()):08x}')
@@ -74,7 +78,9 @@ def evaluate_runs(
   logits = ensemble.predict(members, images, tta)
   found = predictions.Predictions.of_logits(f'{runs[0].resolve().name}_{stem}', logits)
   told_members = [
-    {'workdir': str(m.workdir), 'model': m.settings.model.name, 'step': m.step} for m in members
+    {'workdir': str(m.workdir), 'model': m.settings.model.name, 'step': m.step}
+    | ({'seed': m.parts.seeds[0]} if m.is_of_several else {})
+    for m in members
   ]
   of = {'split': split, 'checkpoint': which, 'tta': tta, 'members': told_members}
   model = members[0].settings.model.name if len(runs) == 1 else f'ensemble of {len(runs)}'
@@ -128,17 +134,25 @@ def main() -> None:
   what.add_argument('--predictions', metavar='FILE.npz[:NAME]', help='of one model or several')
   parser.add_argument('--split', choices=SPLITS, default='test')
   parser.add_argument('--out', type=pathlib.Path, help='where the results go')
+  restore.add_seed_index(parser)
   ensemble.add_arguments(parser)
   ensemble.add_members(parser)
   arguments, overrides = parser.parse_known_args()
   if arguments.workdir:
     runs = [arguments.workdir, *arguments.ensemble]
     evaluate_runs(
-      runs, arguments.split, arguments.checkpoint, arguments.tta, overrides, arguments.out
+      *(runs, arguments.split, arguments.checkpoint, arguments.tta, overrides, arguments.out),
+      seed_index=arguments.seed_index,
     )
     return
-  if arguments.ensemble or (arguments.checkpoint, arguments.tta) != ('last', 'none'):
-    raise InputError('--checkpoint, --tta and --ensemble go with --workdir, not with --predictions')
+  if (
+    arguments.ensemble
+    or arguments.seed_index
+    or ((arguments.checkpoint, arguments.tta) != ('last', 'none'))
+  ):
+    raise InputError(
+      '--checkpoint, --tta, --ensemble and --seed-index go with --workdir, not with --predictions'
+    )
   evaluate_file(arguments.predictions, arguments.split, overrides, arguments.out)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -12,42 +13,25 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from cifar_jax import augment, checkpoint, data, losses, models, optimizer, sharding, step
+from cifar_jax import (
+  augment,
+  checkpoint,
+  data,
+  dispatch,
+  losses,
+  models,
+  optimizer,
+  seeds,
+  sharding,
+  step,
+)
 from cifar_jax import state as states
 from cifar_jax.augment import views
 from cifar_jax.data import pixels
 from cifar_jax.errors import InputError
+from cifar_jax.plan import Plan
 
 MOST_STEPS = 2**30 - 1  # so that twice a step is an int32
-NONFINITE = ('stop', 'skip')
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """The section `train`.
-
-  Attributes:
-    num_epochs: times that each training image is used.
-    batch_size: images of a step over all devices, in training and evaluation.
-    log_every_steps: steps between two records of the training metrics.
-    nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
-      back to the last good checkpoint and on without that batch.
-  """
-
-  num_epochs: int = 200
-  batch_size: int = 128
-  log_every_steps: int = 50
-  nonfinite: str = 'stop'
-
-  def __post_init__(self) -> None:
-    """Raises InputError for a value out of range."""
-    for name in ('num_epochs', 'batch_size', 'log_every_steps'):
-      if getattr(self, name) < 1:
-        raise InputError(f'train.{name} is {getattr(self, name)}; it is at least 1')
-    if self.nonfinite not in NONFINITE:
-      raise InputError(
-        f'train.nonfinite is {self.nonfinite!r}; it is one of {", ".join(NONFINITE)}'
-      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +49,8 @@ class Experiment:
     augment_fn: `(key, images, labels) -> (images, labels)`, with normalisation.
     schedule: of the learning rate.
     tx: the optimizer.
-    key: the root key.
+    seeds: that of the run, or of all that it trains at once.
+    key: the root key; of several seeds theirs, `[seeds]`.
     num_steps: of the whole run.
   """
 
@@ -79,6 +64,7 @@ class Experiment:
   augment_fn: augment.Augment
   schedule: optimizer.Schedule
   tx: optax.GradientTransformationExtraArgs
+  seeds: tuple[int, ...]
   key: jax.Array
   num_steps: int
 
@@ -87,12 +73,19 @@ class Experiment:
     """Height, width and channels."""
     return self.dataset.test.images.shape[1:]
 
+  @property
+  def steps_per_dispatch(self) -> int:
+    """That of the plan, or what is chosen."""
+    platform = self.mesh.devices.flat[0].platform
+    return self.plan.steps_per_dispatch or (1 if platform == 'cpu' else dispatch.ON_ACCELERATORS)
+
 
 def check(config: ConfigDict) -> None:
   """Raises InputError for what can be found out without data and devices."""
-  if not 0 <= config.seed < 2**32:
-    raise InputError(f'seed is {config.seed}; it is at least 0 and below {2**32}')
   plan = Plan(**config.train)
+  if not 0 <= config.seed <= 2**32 - plan.seeds:
+    others = f', with the {plan.seeds} train.seeds from there,' if plan.seeds > 1 else ''
+    raise InputError(f'seed is {config.seed}; it is at least 0 and{others} below {2**32}')
   checkpoint.Policy(**config.checkpoint)
   augment.Settings(**config.augment)
   losses.make(**config.loss)
@@ -141,7 +134,8 @@ def build(config: ConfigDict) -> Experiment:
     augment_fn=augment_fn,
     schedule=schedule,
     tx=optimizer.make(schedule, **config.optimizer),
-    key=jax.random.key(config.seed),
+    seeds=tuple(range(config.seed, config.seed + plan.seeds)),
+    key=seeds.root_keys(config.seed, plan.seeds),
     num_steps=num_steps,
   )
 
@@ -195,24 +189,34 @@ def check_same_data(dataset: data.Dataset, run: dict[str, Any]) -> None:
     )
 
 
+def of_seed(parts: Experiment, index: int) -> Experiment:
+  """The parts of one of the seeds that are trained at once, as if it were alone."""
+  plan = dataclasses.replace(parts.plan, seeds=1)
+  seed, key = parts.seeds[index], seeds.take(parts.key, index)
+  return dataclasses.replace(parts, plan=plan, seeds=(seed,), key=key)
+
+
 def initial_state(parts: Experiment) -> states.State:
   """The state before the first step, replicated over the mesh."""
+  return jax.jit(_initial(parts), out_shardings=sharding.replicated(parts.mesh))(parts.key)
+
+
+def _initial(parts: Experiment) -> Callable[[jax.Array], states.State]:
   make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
-  return jax.jit(make, out_shardings=sharding.replicated(parts.mesh))(parts.key)
+  return seeds.each(make, parts.plan.seeds, (0,))
 
 
 def abstract_state(parts: Experiment) -> states.State:
   """The shapes, dtypes and shardings of `initial_state`, to restore a checkpoint into."""
-  make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
   replicated = sharding.replicated(parts.mesh)
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
-    jax.eval_shape(make, parts.key),
+    jax.eval_shape(_initial(parts), parts.key),
   )
 
 
-def train_step(parts: Experiment) -> step.TrainStep:
-  """The jitted training step of an experiment."""
+def train_step(parts: Experiment, num_steps: int = 1) -> step.TrainStep:
+  """The jitted training step of an experiment; a call takes `num_steps`."""
   return step.make_train_step(
     model=parts.model,
     tx=parts.tx,
@@ -220,6 +224,8 @@ def train_step(parts: Experiment) -> step.TrainStep:
     augment_fn=parts.augment_fn,
     batch_size=parts.plan.batch_size,
     mesh=parts.mesh,
+    num_steps=num_steps,
+    num_seeds=parts.plan.seeds,
   )
 
 
@@ -232,4 +238,5 @@ def eval_step(parts: Experiment, views_fn: augment.Views = views.single) -> step
     views_fn=views_fn,
     batch_size=parts.plan.batch_size,
     mesh=parts.mesh,
+    num_seeds=parts.plan.seeds,
   )

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import experiment, metrics, models, order, processes, sharding
+from cifar_jax import dispatch, experiment, metrics, models, order, processes, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError
 from cifar_jax.placed import evaluate, place
+from cifar_jax.profile import Profile
 from cifar_jax.progress import Progress, logger
 from cifar_jax.records import Records
 from cifar_jax.signals import StopRequest
@@ -31,6 +32,7 @@ class Loop:
     checkpoints: Checkpoints,
     records: Records,
     progress: Progress,
+    profile: Profile,
     stop: StopRequest,
     told: dict[str, Any],
   ) -> None:
@@ -41,17 +43,19 @@ class Loop:
       checkpoints: of the workdir.
       records: of the workdir.
       progress: of this session.
-      stop: is asked after each step.
+      profile: of this session.
+      stop: is asked after each dispatch.
       told: goes into each checkpoint; its `seconds` are the run's before this session, and its
         `skipped` the steps that are not to be taken.
     """
     self.parts, self.checkpoints, self.records = parts, checkpoints, records
-    self.progress, self.stop = progress, stop
+    self.progress, self.profile, self.stop = progress, profile, stop
     self.agreement = processes.Agreement(parts.mesh)
     self.told = {'skipped': []} | told  # which an earlier version did not tell
     self.began = time.perf_counter() - told['seconds']
     self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
-    self.train_step = experiment.train_step(parts)
+    self.train_steps = {n: experiment.train_step(parts, n) for n in {1, parts.steps_per_dispatch}}
+    self.compiled: set[int] = set()  # the keys of those that have run
     self.eval_step = experiment.eval_step(parts)
     self.skip_step = steps.make_skip_step(parts.mesh)
     self.reset_means = steps.make_reset_means(parts.mesh)
@@ -77,12 +81,12 @@ class Loop:
         state = self._go_back(error)
 
   def _train(self, state: states.State) -> states.State:
-    step = int(state.step)
+    step = state.num_steps
     while step < self.parts.num_steps and not self.stop.agreed:
       epoch = order.epoch_of(step, self.batch_size, self.num_images)
       end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
       state = self._steps(state, epoch, step, end)
-      step = int(state.step)
+      step = state.num_steps
       if step == end:
         self._end_of_epoch(state, step, epoch)
     if step != self.checkpoints.latest:
@@ -103,8 +107,8 @@ class Loop:
     self.records.go_back(good)
     self.progress.go_back(good)
     logger.warning(
-      'the %s of step %d is not finite: back to step %d, and on without the batch of step %d',
-      *(error.metric, error.step, good, error.step),
+      '%s is not finite: back to step %d, and on without the batch of step %d',
+      *(error.what, good, error.step),
     )
     return state
 
@@ -112,24 +116,38 @@ class Loop:
     """The steps of an epoch from `step` to `end`, with the records and checkpoints between."""
     epoch_order = order.of_epoch(self.key, jnp.int32(epoch), self.num_images)
     while step < end and not self.stop.agreed:
+      if self.profile.between(step, state):
+        self.progress.restart_clock()
+      num_steps = self._next(step, end)
       with jax.transfer_guard_host_to_device('disallow'):
         if step in self.told['skipped']:
           state = self.skip_step(state)
         else:
-          state = self.train_step(state, self.key, self.images, self.labels, epoch_order)
-      step += 1
+          train_step = self.train_steps[num_steps]
+          state = train_step(state, self.key, self.images, self.labels, epoch_order)
+      step += num_steps
       self.stop.unsaved = True
       if number := self.agreement.largest(self.stop.received or 0):
         self.stop.agreed = signal.Signals(number)
-      self.progress.advance()
-      if not self.progress.clock_runs:
-        jax.block_until_ready(state.step)  # the first step compiles, which is not to be timed
+      self.progress.advance(num_steps)
+      if num_steps not in self.compiled:
+        self.compiled.add(num_steps)
+        jax.block_until_ready(state.step)  # the first call compiles, which is not to be timed
         self.progress.restart_clock()
       if step % self.parts.plan.log_every_steps == 0 or step == end:
         state = self._record(state, step)
       if step < end and self.parts.checkpoints.due_after_step(step):
         self._save(state, step)
     return state
+
+  def _next(self, step: int, end: int) -> int:
+    """How many steps the next dispatch takes, before all that is to be done between two."""
+    parts, skipped = self.parts, self.told['skipped']
+    if step in skipped:
+      return 1
+    every = (parts.plan.log_every_steps, parts.checkpoints.every_steps)
+    at = [*skipped, parts.plan.profile]  # the same in all processes
+    return dispatch.num_steps(step, end, parts.steps_per_dispatch, every, at)
 
   def _record(self, state: states.State, step: int) -> states.State:
     """Writes the means since the last record, and begins new ones."""
@@ -138,7 +156,8 @@ class Loop:
     if math.isnan(values['loss']):  # all were skipped: a mean of nothing
       return state
     schedule = self.parts.schedule
-    values['learning_rate'] = float(schedule.learning_rate(step - 1, state.opt_state))
+    rates = schedule.learning_rate(step - 1, state.opt_state)
+    values['learning_rate'] = float(np.mean(rates))  # a plateau lowers each seed's by itself
     speed = self.progress.measure()
     if speed is not None:
       values['images_per_second'] = speed
@@ -150,16 +169,18 @@ class Loop:
     return step * self.batch_size / self.num_images
 
   def _check_finite(self, state: states.State) -> None:
-    first = int(state.first_nonfinite)
-    if first != states.NEVER:
-      step, only_gradient = divmod(first, 2)
-      good = self.checkpoints.latest
+    of_seeds = np.ravel(state.first_nonfinite)
+    index = int(np.argmin(of_seeds))
+    if of_seeds[index] != states.NEVER:
+      step, only_gradient = divmod(int(of_seeds[index]), 2)
+      good, several = self.checkpoints.latest, len(of_seeds) > 1
       raise DivergedError(
         step,
         'gradient' if only_gradient else 'loss',
         f'the last good checkpoint is {"none" if good is None else f"step {good}"}; try '
         'train.nonfinite=skip here, or a lower schedule.learning_rate, a warm-up, or '
         'optimizer.clip_norm in another --workdir',
+        self.parts.seeds[index] if several else None,
       )
 
   def _end_of_epoch(self, state: states.State, step: int, epoch: int) -> None:
@@ -191,21 +212,24 @@ class Loop:
     """Evaluates the last and the best checkpoint on the test split, once, at the end of the run.
 
     Returns:
-      The result, and the logits of the last checkpoint, float32 `[n, classes]`.
+      The result, and the logits of the last checkpoint, float32 `[n, classes]`; of several seeds
+      `[seeds, n, classes]`.
     """
-    parts, step = self.parts, int(state.step)
+    parts, step = self.parts, state.num_steps
     seconds = time.perf_counter() - self.began
     test = place(parts.dataset.test, self.batch_size, parts.mesh)
     last, logits = evaluate(self.eval_step, state, test)
     self.records.write(step, self._in_epochs(step), 'test', last)
     result: dict[str, Any] = {
-      'num_params': models.count(state.params),
+      'num_params': models.count(state.params) // len(parts.seeds),
       'num_epochs': parts.plan.num_epochs,
       'num_steps': step,
       'seconds': round(seconds, 1),
-      'images_per_second': round(step * self.batch_size / seconds, 1),
+      'images_per_second': round(step * self.batch_size * len(parts.seeds) / seconds, 1),
       'test': last,
     }
+    if len(parts.seeds) > 1:
+      result['seeds'] = list(parts.seeds)
     if self.told['skipped']:
       result['skipped_steps'] = self.told['skipped']
     best = self.checkpoints.best

@@ -6,7 +6,7 @@ configuration can be set: `--config.optimizer.weight_decay=5e-4`.
 
 import pathlib
 
-from cifar_jax import command
+from cifar_jax import backend, command
 
 
 def main() -> int:
@@ -26,6 +26,8 @@ def main() -> int:
 
   config = configs.load(arguments.config)
   configs.override(config, overrides)
+  if config.train.deterministic:
+    backend.make_deterministic()
   workdir = arguments.workdir or pathlib.Path('runs', config.model.name)
 
   from cifar_jax import processes, progress, train

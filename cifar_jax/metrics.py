@@ -1,7 +1,10 @@
 """What is counted on the device: running means that are summed in the steps and read seldom."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from clu import metrics
 from flax import struct
 
@@ -39,6 +42,17 @@ def of_batch(
   )
 
 
-def read(means: Means) -> dict[str, float]:
-  """The values on the host: waits for the device."""
-  return {name: float(value) for name, value in jax.device_get(means.compute()).items()}
+def read(means: Means) -> dict[str, Any]:
+  """The values on the host, each a float: waits for the device.
+
+  Of several seeds, whose means have a leading axis, they are the mean over the seeds; `deviation`
+  has the sample standard deviation (with n - 1) of each, and `each` the values of all seeds.
+  """
+  several = np.ndim(means.loss.total) > 0
+  computed = jax.vmap(Means.compute)(means) if several else means.compute()
+  values = {name: np.float64(value) for name, value in jax.device_get(computed).items()}
+  told: dict[str, Any] = {name: float(np.mean(value)) for name, value in values.items()}
+  if several:
+    told['deviation'] = {name: float(np.std(value, ddof=1)) for name, value in values.items()}
+    told['each'] = {name: value.tolist() for name, value in values.items()}
+  return told

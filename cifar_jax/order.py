@@ -30,7 +30,12 @@ class Order(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames='num_images')
 def of_epoch(key: jax.Array, epoch: jax.Array, num_images: int) -> Order:
-  """The order of an epoch, a pure function of the root key and the epoch (int32 scalar)."""
+  """The order of an epoch, a pure function of the root key and the epoch (int32 scalar).
+
+  Of several keys, `[seeds]`, the order has that leading axis too.
+  """
+  if key.ndim:
+    return jax.vmap(lambda own: of_epoch(own, epoch, num_images))(key)
   both = [jax.random.permutation(keys.stream(key, 'order', epoch + i), num_images) for i in (0, 1)]
   return Order(jnp.concatenate(both).astype(jnp.int32), epoch * num_images)
 

@@ -1,6 +1,7 @@
 """A split of a data set on the devices, gone through batch by batch: each image counts once."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,18 +44,20 @@ def place(split: data.Split, batch_size: int, mesh: Mesh) -> PlacedSplit:
 
 def evaluate(
   eval_step: steps.EvalStep, state: states.State, split: PlacedSplit
-) -> tuple[dict[str, float], np.ndarray]:
+) -> tuple[dict[str, Any], np.ndarray]:
   """Evaluates a state on all images of a split.
 
   Returns:
-    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]); and the logits, float32
-    `[n, classes]`, on the host.
+    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]), of several seeds as
+    `metrics.read` says; and the logits, float32 `[n, classes]` or `[seeds, n, classes]`, on the
+    host.
   """
-  evaluation = steps.Evaluation.empty(split.mesh)
+  evaluation = steps.Evaluation.empty(split.mesh, state.step.shape)
   batches = []
   for _ in range(split.num_batches):
     evaluation, logits = eval_step(
       evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
     )
     batches.append(logits)
-  return metrics.read(evaluation.means), np.concatenate(jax.device_get(batches))[: int(split.size)]
+  padded = np.concatenate(jax.device_get(batches), axis=-2)
+  return metrics.read(evaluation.means), padded[..., : int(split.size), :]

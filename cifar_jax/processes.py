@@ -39,7 +39,7 @@ LOST = (
   'another process of this run was lost, or did not come; what was saved is sound, and the same '
   'command in all processes, or in fewer, goes on from there'
 )
-AGREE_EVERY = 8  # steps; see `Agreement`
+AGREE_EVERY = 8  # dispatches; see `Agreement`
 
 _count = itertools.count()  # barriers and messages need names of their own, the same everywhere
 
@@ -158,9 +158,9 @@ def told_by_first(text: str) -> str:
 class Agreement:
   """The largest number that any process had, in all of them after the same step.
 
-  It is an all-reduce of four bytes, begun in one of `AGREE_EVERY` steps and read in the next of
-  them, when it is long done: no step waits for it. So processes agree at most twice that many steps
-  after one of them knew.
+  It is an all-reduce of four bytes, begun after one of `AGREE_EVERY` dispatches and read after the
+  next of them, when it is long done: no step waits for it. So processes agree at most twice that
+  many dispatches after one of them knew.
   """
 
   def __init__(self, mesh: Mesh) -> None:
@@ -171,7 +171,7 @@ class Agreement:
     self._max = jax.jit(jnp.max, out_shardings=sharding.replicated(mesh))
 
   def largest(self, number: int) -> int:
-    """To be asked after each step by all processes; alone, gives the number back at once."""
+    """To be asked after each dispatch by all processes; alone, gives the number back at once."""
     if not are_several():
       return number
     self._asked += 1

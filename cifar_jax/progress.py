@@ -53,10 +53,10 @@ class Progress:
   To be used in a `with` block.
   """
 
-  def __init__(self, step: int, num_steps: int, batch_size: int) -> None:
-    """Begins at `step` of `num_steps`."""
+  def __init__(self, step: int, num_steps: int, images_per_step: int) -> None:
+    """Begins at `step` of `num_steps`; a step takes so many images, of all seeds together."""
     self.num_steps = num_steps
-    self.batch_size = batch_size
+    self.images_per_step = images_per_step
     self._step = self._marked_step = step
     self._marked_time: float | None = None
     shown = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
@@ -75,19 +75,14 @@ class Progress:
       self._redirect.__exit__(*error)
     self._bar.close()
 
-  @property
-  def clock_runs(self) -> bool:
-    """Whether a stretch has begun."""
-    return self._marked_time is not None
-
   def restart_clock(self) -> None:
     """Begins a stretch of steps whose speed counts."""
     self._marked_step, self._marked_time = self._step, time.perf_counter()
 
-  def advance(self) -> None:
-    """Counts one step."""
-    self._step += 1
-    self._bar.update()
+  def advance(self, num_steps: int) -> None:
+    """Counts steps."""
+    self._step += num_steps
+    self._bar.update(num_steps)
 
   def go_back(self, step: int) -> None:
     """Goes on counting from an earlier step."""
@@ -102,7 +97,7 @@ class Progress:
     speed = None
     if self._marked_time is not None and self._step > self._marked_step:
       seconds = time.perf_counter() - self._marked_time
-      speed = (self._step - self._marked_step) * self.batch_size / seconds
+      speed = (self._step - self._marked_step) * self.images_per_step / seconds
     self.restart_clock()
     return speed
 
@@ -114,6 +109,6 @@ class Progress:
     )
     if 'images_per_second' in values:
       speed = values['images_per_second']
-      left = (self.num_steps - self._step) * self.batch_size / speed
+      left = (self.num_steps - self._step) * self.images_per_step / speed
       line += f'  {speed:,.0f} images/s  {duration(left)} left'
     logger.info(line)

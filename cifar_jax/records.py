@@ -68,14 +68,15 @@ class Records:
     finally:
       self._events.close()
 
-  def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
+  def write(self, step: int, epoch: float, split: str, values: dict[str, Any]) -> None:
     """Writes one record, which is on disk when this returns.
 
     Args:
       step: number of steps taken.
       epoch: the same in epochs.
       split: which images the values are of.
-      values: name to value.
+      values: name to value, as `metrics.read` gives them; the event files get the numbers alone,
+        of several seeds their means.
     """
     if self._silent:
       return
@@ -83,7 +84,8 @@ class Records:
     self._file.write(json.dumps(record) + '\n')
     self._file.flush()
     os.fsync(self._file.fileno())
-    for name, value in values.items():
+    numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+    for name, value in numbers.items():
       self._events.write_event(
         event_pb2.Event(
           step=step, wall_time=time.time(), summary=summary.scalar(f'{split}/{name}', value)

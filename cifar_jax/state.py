@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
@@ -19,7 +20,7 @@ NEVER = jnp.iinfo(jnp.int32).max
 
 @struct.dataclass
 class State:
-  """The state after `step` steps, replicated over the mesh.
+  """The state after `step` steps, replicated over the mesh; of several seeds, see `seeds.py`.
 
   Attributes:
     step: int32 scalar, the number of steps taken.
@@ -37,6 +38,11 @@ class State:
   opt_state: Any
   means: metrics.Means
   first_nonfinite: jax.Array
+
+  @property
+  def num_steps(self) -> int:
+    """`step` on the host; it is the same for all seeds of a stack."""
+    return int(np.ravel(self.step)[0])
 
 
 def create(

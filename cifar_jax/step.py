@@ -11,7 +11,8 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cifar_jax import augment, keys, losses, metrics, optimizer, order, sharding
+from cifar_jax import augment, keys, losses, metrics, optimizer, order, seeds, sharding
+from cifar_jax.models import convolution
 from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
@@ -26,8 +27,10 @@ def make_train_step(
   augment_fn: augment.Augment,
   batch_size: int,
   mesh: Mesh,
+  num_steps: int = 1,
+  num_seeds: int = 1,
 ) -> TrainStep:
-  """The jitted training step.
+  """The jitted training step, or several in one dispatch.
 
   Args:
     model: takes float32 images and gives float32 logits. Logits that it sows besides, in the
@@ -38,11 +41,14 @@ def make_train_step(
     augment_fn: `(key, images, labels) -> (images, labels)`, from uint8 images to normalised ones.
     batch_size: images of a step, over all devices.
     mesh: the devices that the batch is split over.
+    num_steps: how many a call takes, all of which begin in the order's first epoch.
+    num_seeds: how many are trained at once; of several, `state`, `key` and `order` have a leading
+      axis `[seeds]`.
 
   Returns:
     `(state, key, images, labels, order) -> state`, where `key` is the root key, `images` (uint8
     `[num_images, height, width, channels]`) and `labels` (int32 `[num_images]`) are the training
-    split, replicated, and `order` is that of the epoch in which the step begins. The state given
+    split, replicated, and `order` is that of the epoch in which the steps begin. The state given
     is donated.
   """
 
@@ -84,8 +90,20 @@ def make_train_step(
       first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite),
     )
 
-  replicated = sharding.replicated(mesh)
-  return jax.jit(train_step, donate_argnums=0, out_shardings=replicated)
+  take = seeds.each(train_step, num_seeds, (0, 0, None, None, 0))
+  if num_steps > 1:
+    take = _repeated(take, num_steps)
+  return jax.jit(take, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def _repeated(train_step: TrainStep, num_steps: int) -> TrainStep:
+  """Takes so many steps, in a loop whose length the compiler knows: GPUs need not ask the host."""
+
+  def train_steps(state: State, *others: Any) -> State:
+    with convolution.inner_computation():
+      return jax.lax.fori_loop(0, num_steps, lambda _, state: train_step(state, *others), state)
+
+  return train_steps
 
 
 @struct.dataclass
@@ -101,9 +119,17 @@ class Evaluation:
   means: metrics.Means
 
   @classmethod
-  def empty(cls, mesh: Mesh) -> 'Evaluation':
-    """Before the first batch, replicated like what follows, so that nothing compiles twice."""
-    return sharding.replicate(cls(np.int32(0), metrics.Means.empty()), mesh)
+  def empty(cls, mesh: Mesh, shape: tuple[int, ...] = ()) -> 'Evaluation':
+    """Before the first batch, replicated like what follows, so that nothing compiles twice.
+
+    Args:
+      mesh: the devices.
+      shape: `(seeds,)` of a stack.
+    """
+    nothing = cls(np.int32(0), metrics.Means.empty())
+    return sharding.replicate(
+      jax.tree.map(lambda leaf: np.broadcast_to(np.asarray(leaf), shape), nothing), mesh
+    )
 
 
 EvalStep = Callable[
@@ -119,6 +145,7 @@ def make_eval_step(
   views_fn: augment.Views,
   batch_size: int,
   mesh: Mesh,
+  num_seeds: int = 1,
 ) -> EvalStep:
   """The jitted evaluation step.
 
@@ -129,6 +156,8 @@ def make_eval_step(
     views_fn: the views of normalised images whose probabilities are averaged.
     batch_size: images of a step, over all devices.
     mesh: the devices that the batch is split over.
+    num_seeds: how many are evaluated at once; of several, all but the split has a leading axis
+      `[seeds]`.
 
   Returns:
     `(evaluation, params, batch_stats, images, labels, size) -> (evaluation, logits)`: counts the
@@ -152,7 +181,8 @@ def make_eval_step(
     means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
     return Evaluation(evaluation.index + 1, evaluation.means.merge(means)), logits
 
-  return jax.jit(eval_step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+  step = seeds.each(eval_step, num_seeds, (0, 0, 0, None, None, None))
+  return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
 
 def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
@@ -177,7 +207,13 @@ def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
 
 def make_reset_means(mesh: Mesh) -> Callable[[State], State]:
   """The jitted function that empties the means of a state, which is donated, after a record."""
-  reset = lambda state: state.replace(means=metrics.Means.empty())  # noqa: E731
+
+  def reset(state: Any) -> State:
+    empty = jax.tree.map(
+      lambda new, old: jnp.broadcast_to(new, old.shape), metrics.Means.empty(), state.means
+    )
+    return state.replace(means=empty)
+
   return jax.jit(reset, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
 

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cifar_jax import experiment, memory, models, processes, provenance, verdict
+from cifar_jax import backend, experiment, memory, models, processes, provenance, verdict
+from cifar_jax import profile as profiles
 from cifar_jax import state as states
 from cifar_jax import workdir as workdirs
 from cifar_jax.checkpoint import Checkpoints
@@ -17,6 +18,7 @@ from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_mem
 from cifar_jax.loop import Loop
 from cifar_jax.models import table
 from cifar_jax.predictions import Predictions, Truth
+from cifar_jax.profile import Profile
 from cifar_jax.progress import Progress, log_to, logger
 from cifar_jax.records import Records
 from cifar_jax.report import page, plots, runs, summary
@@ -54,6 +56,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
     with workdirs.claimed(workdir, config), _log(workdir), StopRequest() as stop:
+      logger.info(backend.told())
       result = _session(parts, workdir, stop, config.model.name, origin['commit'])
       if result is None:
         return stop.exit_status
@@ -83,15 +86,16 @@ def _session(
   with Checkpoints(workdir / workdirs.CHECKPOINTS, parts.checkpoints) as checkpoints:
     state, told = _first_or_latest_state(parts, checkpoints)
     told['commits'] = list(dict.fromkeys([*told['commits'], commit]))
-    step = int(state.step)
+    step = state.num_steps
     with (
       Records(workdir, after_step=step, silent=not processes.is_first()) as records,
-      Progress(step, parts.num_steps, parts.plan.batch_size) as progress,
+      Progress(step, parts.num_steps, parts.plan.batch_size * parts.plan.seeds) as progress,
+      Profile(parts.plan.profile, workdir / profiles.FOLDER) as profile,
     ):
-      loop = Loop(parts, checkpoints, records, progress, stop, told)
+      loop = Loop(parts, checkpoints, records, progress, profile, stop, told)
       state = loop.train(state)
-      if stop.agreed and int(state.step) < parts.num_steps:
-        logger.info('%s: saved at step %d', stop.agreed.name, int(state.step))
+      if stop.agreed and state.num_steps < parts.num_steps:
+        logger.info('%s: saved at step %d', stop.agreed.name, state.num_steps)
         logger.info('the same command goes on from there')
         return None
       result, logits = loop.result(state)
@@ -105,11 +109,18 @@ def _judge(
 ) -> None:
   """Leaves what `python -m cifar_jax.evaluate` would find of the last checkpoint, for the page."""
   test, names = parts.dataset.test, parts.dataset.class_names
+  stem, title = 'test_last', f'{model}, test split'
+  if len(parts.seeds) > 1:
+    stem, title, logits = (
+      f'{stem}_seed{parts.seeds[0]}',
+      f'{title}, seed {parts.seeds[0]}',
+      logits[0],
+    )
   verdict.leave(
     workdir / verdict.FOLDER,
-    'test_last',
-    f'{model}, test split',
-    Predictions.of_logits(f'{workdir.resolve().name}_test_last', logits),
+    stem,
+    title,
+    Predictions.of_logits(f'{workdir.resolve().name}_{stem}', logits),
     Truth(test.labels, names, test.images),
     {'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
   )
@@ -123,7 +134,11 @@ def _report(workdir: pathlib.Path) -> int:
   """Draws the learning curves, writes the page and says the result."""
   if not processes.is_first():
     return 0
-  plots.learning_curves(workdir, '{model} on {data}'.format(**runs.read_result(workdir)))
+  result = runs.read_result(workdir)
+  title = f'{result["model"]} on {result["data"]}'
+  if 'seeds' in result:
+    title += f', mean of {len(result["seeds"])} seeds'
+  plots.learning_curves(workdir, title)
   page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):
     logger.info(line)
@@ -137,13 +152,18 @@ def _first_or_latest_state(
   if checkpoints.latest is not None:
     state, told = checkpoints.restore(checkpoints.latest, experiment.abstract_state(parts))
     experiment.check_same_data(parts.dataset, told)
-    logger.info('resuming at step %d of %d', int(state.step), parts.num_steps)
+    logger.info('resuming at step %d of %d', state.num_steps, parts.num_steps)
     return state, told
   state = experiment.initial_state(parts)
-  dataset, size = parts.dataset, models.count(state.params)
+  dataset, size = parts.dataset, models.count(state.params) // len(parts.seeds)
   logger.info(
     '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
     *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
     *(parts.num_steps, parts.plan.batch_size, parts.mesh.size, jax.devices()[0].device_kind),
   )
+  if len(parts.seeds) > 1:
+    logger.info(
+      'seeds %d to %d at once: what follows is their mean, images/s are those of all together',
+      *(parts.seeds[0], parts.seeds[-1]),
+    )
   return state, {'seconds': 0.0, 'commits': [], 'data': experiment.fingerprint(dataset)}

@@ -1,6 +1,7 @@
 """Configurations: closed, typed, complete, and each section exactly one function's arguments."""
 
 import inspect
+import json
 import pathlib
 
 import jax
@@ -11,10 +12,10 @@ from cifar_jax import (
   checkpoint,
   config,
   data,
-  experiment,
   losses,
   models,
   optimizer,
+  plan,
   sharding,
 )
 from cifar_jax.errors import InputError
@@ -27,7 +28,7 @@ READERS = {
   'loss': losses.make,
   'schedule': optimizer.make_schedule,
   'optimizer': optimizer.make,
-  'train': experiment.Plan,
+  'train': plan.Plan,
   'checkpoint': checkpoint.Policy,
   'sharding': sharding.make_mesh,
 }
@@ -123,6 +124,15 @@ def test_differences_are_those_that_change_a_result():
     'optimizer.weight_decay was 0.0001 and is now 0.0',
     'seed was 0 and is now 1',
   ]
+
+
+def test_a_key_of_a_later_version_has_its_default_in_an_older_run():
+  older, now = config.base('resnet20').to_dict(), config.base('resnet20')
+  del older['train']['seeds']
+  older = config.from_json(json.dumps(older))
+  assert config.differences(older, now) == []
+  now.train.seeds = 2
+  assert config.differences(older, now) == ['train.seeds was 1 and is now 2']
 
 
 def test_a_config_that_does_not_run_is_one_line(tmp_path):

@@ -54,10 +54,10 @@ class Trainer:
   def run(self, num_steps):
     losses = []
     for _ in range(num_steps):
-      epoch = order.epoch_of(int(self.state.step), 16, len(self.parts.dataset.train))
+      count = self.state.num_steps
+      epoch = order.epoch_of(count, 16, len(self.parts.dataset.train))
       epoch_order = order.of_epoch(self.key, jnp.int32(epoch), len(self.parts.dataset.train))
-      before = metrics.read(self.state.means)['loss'] if int(self.state.step) else 0.0
-      count = int(self.state.step)
+      before = metrics.read(self.state.means)['loss'] if count else 0.0
       self.state = self.step(self.state, self.key, *self.data, epoch_order)
       losses.append(metrics.read(self.state.means)['loss'] * (count + 1) - before * count)
     return np.array(losses)

@@ -76,6 +76,7 @@ def analyse(
   """
   parser.add_argument('--workdir', type=pathlib.Path, nargs='+', required=True, help='of the runs')
   parser.add_argument('--checkpoint', choices=restore.CHECKPOINTS, default='last')
+  restore.add_seed_index(parser)
   parser.add_argument('--split', choices=evaluate.SPLITS, default='test')
   parser.add_argument('--num-images', type=positive, default=2000, help='the first of the split')
   parser.add_argument('--picture', type=pathlib.Path, help='of all runs together, a PNG')
@@ -93,6 +94,7 @@ def analyse(
       'analysis': name,
       'model': opened.name,
       'run': opened.workdir.name,
+      'seed': opened.parts.seeds[0],
       'checkpoint': arguments.checkpoint,
       'split': arguments.split,
       'num_images': opened.sample.size,
@@ -120,7 +122,7 @@ def _leave_together(found: list[dict[str, Any]], figure: 'Figure', picture: path
 
 def open_run(workdir: pathlib.Path, arguments: argparse.Namespace, overrides: list[str]) -> Opened:
   """A run as the options of every analysis say; raises InputError as `analyse` does."""
-  restored = restore.restore(workdir, arguments.checkpoint, overrides)
+  restored = restore.restore(workdir, arguments.checkpoint, overrides, arguments.seed_index)
   parts, state = restored.parts, restored.state
   split = evaluate.split_of(parts.dataset, arguments.split)
   sample = samples.take(

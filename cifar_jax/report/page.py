@@ -17,7 +17,7 @@ import cifar_jax.report.plots as plots
 from cifar_jax.report.evidence import Run
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.style import CSS
-from cifar_jax.report.summary import duration
+from cifar_jax.report.summary import duration, of_seeds
 
 NAME = 'report.html'
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -70,8 +70,9 @@ def html(runs: list[Run]) -> str:
 
 
 def _title(run: Run) -> str:
-  data = run.config['data']['name']
-  return f'{run.config["model"]["name"]} on {_DATASETS.get(data, data)}'
+  data, seeds = run.config['data']['name'], run.result.get('seeds', ())
+  title = f'{run.config["model"]["name"]} on {_DATASETS.get(data, data)}'
+  return title + (f', mean of {len(seeds)} seeds' if seeds else '')
 
 
 def _lead(runs: list[Run]) -> Any:
@@ -92,7 +93,7 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
   """What a run came to: name to value and a remark; of an unfinished one what is known."""
   result, best, published = run.result, run.result.get('best'), run.published
   measures = {
-    'Test error': (_percent(run.test_error), 'last epoch'),
+    'Test error': (_percent(run.test_error), f'last epoch{of_seeds(result.get("test", {}))}'),
     'Published': (
       (_percent(published['error_percent']), published['source']) if published else (_NONE, '')
     ),
@@ -100,7 +101,10 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
     'Test loss': (_number(result.get('test', {}).get('loss'), '.4f'), 'nats'),
     'Training error': (_percent(run.train_error), 'mean of the last epoch'),
     'Test error, best': (
-      (_percent(100 * (1 - best['test']['accuracy'])), f'by validation, epoch {best["epoch"]}')
+      (
+        _percent(100 * (1 - best['test']['accuracy'])),
+        f'by validation, epoch {best["epoch"]}{of_seeds(best["test"])}',
+      )
       if best
       else (_NONE, '')
     ),

@@ -3,6 +3,8 @@
 metrics.jsonl  one JSON object a line: `step`, `epoch`, `split`, `loss` and `accuracy` (in [0, 1]),
                in training records also `learning_rate` and `images_per_second`. Validation is
                recorded once an epoch, training every few steps as averages since the last record.
+               Of a run of several seeds these are means over the seeds; `deviation` (the sample
+               standard deviation) and `each` hold the same names.
 result.json    what the run came to; written when it ends.
 """
 
