@@ -192,7 +192,8 @@ def campaign() -> None:
     expected = outcome(folder / 'undisturbed')
     equal = [outcome(folder / f'run{i}') == expected for i in range(told['runs'])]
   origin = provenance.describe(1)
-  origin['command'] = shlex.join(['python', 'benchmarks/kill_campaign.py', *sys.argv[1:]])
+  words = ['DATA' if word == str(arguments.data_dir) else word for word in sys.argv[1:]]
+  origin['command'] = shlex.join(['python', 'benchmarks/kill_campaign.py', *words])
   told |= {'runs_equal_to_the_bit': sum(equal), 'records': len(expected[1])}
   told |= {'overrides': OVERRIDES, 'seconds': round(time.monotonic() - began)}
   print(json.dumps(told))
