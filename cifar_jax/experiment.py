@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -27,14 +28,14 @@ class Plan:
   """The section `train`.
 
   Attributes:
-    num_epochs: times that each training image is used.
+    num_epochs: times that each training image is used; need not be whole.
     batch_size: images of a step over all devices, in training and evaluation.
     log_every_steps: steps between two records of the training metrics.
     nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
       back to the last good checkpoint and on without that batch.
   """
 
-  num_epochs: int = 200
+  num_epochs: float = 200.0
   batch_size: int = 128
   log_every_steps: int = 50
   nonfinite: str = 'stop'
@@ -42,7 +43,7 @@ class Plan:
   def __post_init__(self) -> None:
     """Raises InputError for a value out of range."""
     for name in ('num_epochs', 'batch_size', 'log_every_steps'):
-      if getattr(self, name) < 1:
+      if not 1 <= getattr(self, name) < math.inf:
         raise InputError(f'train.{name} is {getattr(self, name)}; it is at least 1')
     if self.nonfinite not in NONFINITE:
       raise InputError(
@@ -62,6 +63,7 @@ class Experiment:
     model: the Flax module.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32, by the training split's statistics.
+    augmentation: what `augment_fn` does, and what else the section `augment` asks for.
     augment_fn: `(key, images, labels) -> (images, labels)`, with normalisation.
     schedule: of the learning rate.
     tx: the optimizer.
@@ -76,6 +78,7 @@ class Experiment:
   model: nn.Module
   loss_fn: losses.Loss
   normalize: step.Normalize
+  augmentation: augment.Settings
   augment_fn: augment.Augment
   schedule: optimizer.Schedule
   tx: optax.GradientTransformationExtraArgs
@@ -94,7 +97,8 @@ def check(config: ConfigDict) -> None:
     raise InputError(f'seed is {config.seed}; it is at least 0 and below {2**32}')
   plan = Plan(**config.train)
   checkpoint.Policy(**config.checkpoint)
-  augment.Settings(**config.augment)
+  augmentation = augment.Settings(**config.augment)
+  views.make(augmentation.tta, augmentation)
   losses.make(**config.loss)
   models.create(**config.model)
   # The number of steps is known only with the data; whether the values make sense, already now.
@@ -138,6 +142,7 @@ def build(config: ConfigDict) -> Experiment:
     model=models.create(num_classes=dataset.num_classes, **config.model),
     loss_fn=losses.make(**config.loss),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
+    augmentation=augmentation,
     augment_fn=augment_fn,
     schedule=schedule,
     tx=optimizer.make(schedule, **config.optimizer),
@@ -196,9 +201,22 @@ def check_same_data(dataset: data.Dataset, run: dict[str, Any]) -> None:
 
 
 def initial_state(parts: Experiment) -> states.State:
-  """The state before the first step, replicated over the mesh."""
+  """The state before the first step, replicated over the mesh.
+
+  The batch statistics of a model with a method `fit` are fitted to training images.
+  """
   make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
-  return jax.jit(make, out_shardings=sharding.replicated(parts.mesh))(parts.key)
+  state = jax.jit(make, out_shardings=sharding.replicated(parts.mesh))(parts.key)
+  if not hasattr(parts.model, 'fit'):
+    return state
+  images = sharding.replicate(parts.dataset.train.images[: parts.model.fit_images], parts.mesh)
+  return state.replace(batch_stats=make_fit(parts)(state.batch_stats, images))
+
+
+def make_fit(parts: Experiment) -> Callable[[Any, jax.Array], Any]:
+  """The jitted `fit` of the model: batch statistics and images, as bytes, to batch statistics."""
+  fit = lambda stats, images: parts.model.fit(stats, parts.normalize(images))  # noqa: E731
+  return jax.jit(fit, out_shardings=sharding.replicated(parts.mesh))
 
 
 def abstract_state(parts: Experiment) -> states.State:
@@ -220,10 +238,11 @@ def train_step(parts: Experiment) -> step.TrainStep:
     augment_fn=parts.augment_fn,
     batch_size=parts.plan.batch_size,
     mesh=parts.mesh,
+    alternating_flip=parts.augmentation.alternating_flip,
   )
 
 
-def eval_step(parts: Experiment, views_fn: augment.Views = views.single) -> step.EvalStep:
+def eval_step(parts: Experiment, views_fn: augment.Views = views.SINGLE) -> step.EvalStep:
   """The jitted evaluation step of an experiment."""
   return step.make_eval_step(
     model=parts.model,

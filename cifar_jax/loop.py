@@ -12,6 +12,7 @@ import numpy as np
 from cifar_jax import experiment, metrics, models, order, processes, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
+from cifar_jax.augment import views
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError
 from cifar_jax.placed import evaluate, place
@@ -81,6 +82,7 @@ class Loop:
     while step < self.parts.num_steps and not self.stop.agreed:
       epoch = order.epoch_of(step, self.batch_size, self.num_images)
       end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
+      end = min(end, self.parts.num_steps)  # the last epoch need not be whole
       state = self._steps(state, epoch, step, end)
       step = int(state.step)
       if step == end:
@@ -170,7 +172,7 @@ class Loop:
       accuracy = values['accuracy']
       self.records.write(step, self._in_epochs(step), 'validation', values)
       logger.info(
-        'epoch %d of %d  validation loss %.3f  accuracy %.2f %%',
+        'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
         *(epoch + 1, self.parts.plan.num_epochs, values['loss'], 100 * accuracy),
       )
     policy = self.parts.checkpoints
@@ -206,6 +208,9 @@ class Loop:
       'images_per_second': round(step * self.batch_size / seconds, 1),
       'test': last,
     }
+    if (tta := parts.augmentation.tta) != 'none':
+      tta_step = experiment.eval_step(parts, views.make(tta, parts.augmentation))
+      result['tta'] = {'views': tta, 'test': evaluate(tta_step, state, test)[0]}
     if self.told['skipped']:
       result['skipped_steps'] = self.told['skipped']
     best = self.checkpoints.best

@@ -32,13 +32,16 @@ def _lines(result: dict[str, Any]) -> list[str]:
     f'{result["model"]} on {result["data"]}: '
     f'test accuracy {100 * result["test"]["accuracy"]:.2f} % at the last epoch'
   )
+  if 'tta' in result:
+    tta = result['tta']
+    outcome += f', {100 * tta["test"]["accuracy"]:.2f} % over the views {tta["views"]}'
   if 'best' in result:
     best = result['best']
     outcome += (
       f', {100 * best["test"]["accuracy"]:.2f} % at the best by validation (epoch {best["epoch"]})'
     )
   effort = (
-    f'{result["num_epochs"]} epochs in {duration(result["seconds"])} on {result["device"]}, '
+    f'{result["num_epochs"]:g} epochs in {duration(result["seconds"])} on {result["device"]}, '
     f'{result["images_per_second"]:,.0f} images/s with all that belongs to it'
   )
   return [outcome, effort]
