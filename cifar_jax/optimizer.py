@@ -199,7 +199,7 @@ def make(
     raise InputError(f'optimizer.decayed is {decayed!r}; it is one of {", ".join(DECAYED)}')
   if not 0.0 <= clip_norm < math.inf:
     raise InputError(f'optimizer.clip_norm is {clip_norm}; it is above 0, or 0 for no limit')
-  _check_groups(norm_bias_factor, whitening_until)
+  _check_stages(norm_bias_factor, whitening_until, lookahead_steps, lookahead_decay)
   mask = parameter_groups.kernels if decayed == 'kernels' else None
   stages = [optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()]
   if norm_bias_factor != 1.0:
@@ -219,13 +219,17 @@ def make(
   return optax.with_extra_args_support(optax.chain(*stages))
 
 
-def _check_groups(factor: float, until: float) -> None:
+def _check_stages(factor: float, until: float, steps: int, decay: float) -> None:
   if not 0.0 < factor < math.inf:
     raise InputError(f'optimizer.norm_bias_factor is {factor}; it must be above 0')
   if not 0.0 <= until <= 1.0:
     raise InputError(
       f'optimizer.whitening_until is {until}; it is a fraction of the run, from 0 to 1'
     )
+  if steps < 0:
+    raise InputError(f'optimizer.lookahead_steps is {steps}; it is at least 1, or 0 for none')
+  if not 0.0 <= decay < 1.0:
+    raise InputError(f'optimizer.lookahead_decay is {decay}; it is at least 0 and below 1')
 
 
 def skip(opt_state: Any) -> Any:

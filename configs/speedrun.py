@@ -17,6 +17,7 @@ averaged as probabilities, not as logits.
 from ml_collections import ConfigDict
 
 from cifar_jax import config as configs
+from cifar_jax.errors import InputError
 
 MOMENTUM = 0.85
 DECAY = 0.0153  # for 1024 images, whatever the rate
@@ -27,6 +28,10 @@ def get_config(text: str = '') -> ConfigDict:
   arguments = configs.arguments(
     text, widths='64_256_256', epochs=9.9, batch_size=1024, rate=11.5, dtype='float32'
   )
+  if not (arguments.rate > 0 and arguments.epochs > 0):
+    raise InputError(
+      f'config argument rate is {arguments.rate} and epochs {arguments.epochs}; both are above 0'
+    )
   config = configs.base(f'speed_net_{arguments.widths}')
   config.model.dtype = arguments.dtype
   config.data.validation_size = 0

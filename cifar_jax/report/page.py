@@ -109,6 +109,10 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
     'Time': (duration(result['seconds']) if result else _NONE, result.get('device', '')),
     'Speed': (_number(result.get('images_per_second'), ',.0f'), 'images/s, all included'),
   }
+  if 'tta' in result:
+    tta = result['tta']
+    error = _percent(100 * (1 - tta['test']['accuracy']))
+    measures['Test error over views'] = (error, f'{tta["views"]}, last epoch')
   return measures
 
 
