@@ -1,9 +1,16 @@
-"""The speed run's net: counts, whitening, identities, and what is trained of it."""
+"""The speed run's net: counts, whitening, identities, and the same logits as in Torch.
+
+`data/speed_net_torch.py` made the logits, the weights filled by name.
+"""
+
+import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data import fill
 from data.filled import variables as filled
 from fake_cifar import message
 
@@ -11,6 +18,8 @@ from cifar_jax import models
 from cifar_jax.models import speed_net
 
 TINY = 'speed_net_30_4_8'
+DATA = pathlib.Path(__file__).parents[1] / 'data'
+TORCH = json.loads((DATA / 'speed_net_torch.json').read_text())['nets']
 
 
 def count(widths, num_classes):
@@ -34,6 +43,15 @@ def test_counts_are_exact(name, expected):
 
 def test_every_registered_name_is_counted():
   assert speed_net.NAMES == ('speed_net_64_256_256', 'speed_net_128_384_384')
+
+
+@pytest.mark.parametrize('name', TORCH)
+def test_logits_are_those_of_torch(name):
+  model = models.create(name)
+  variables = filled(model)
+  assert models.count(variables['params']) == TORCH[name]['num_params']
+  logits = jax.jit(lambda v, x: model.apply(v, x, train=False))(variables, fill.images())
+  np.testing.assert_allclose(logits, np.array(TORCH[name]['logits']), rtol=2e-4, atol=2e-4)
 
 
 def correlated_images():
