@@ -52,13 +52,14 @@ def make(name: str, settings: Settings) -> Views:
     raise InputError(
       f'{name} needs a run that was trained on crops, but its augment.pad and augment.resize are 0'
     )
-  of_settings = functools.partial(functools.partial, settings=settings)
   return {
     'none': SINGLE,
     'flip': Views(flip, (1 / 2,) * 2),
-    'flip_shift': Views(of_settings(flip_shift), (1 / 4,) * 2 + (1 / 8,) * 4),
-    'five_crop': Views(of_settings(five_crop), (1 / 5,) * 5),
-    'ten_crop': Views(of_settings(ten_crop), (1 / 10,) * 10),
+    'flip_shift': Views(
+      functools.partial(flip_shift, settings=settings), (1 / 4,) * 2 + (1 / 8,) * 4
+    ),
+    'five_crop': Views(functools.partial(five_crop, settings=settings), (1 / 5,) * 5),
+    'ten_crop': Views(functools.partial(ten_crop, settings=settings), (1 / 10,) * 10),
   }[name]
 
 
