@@ -60,6 +60,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'pad': 4,
       'padding': 'zero',
       'flip': True,
+      'alternating_flip': False,
       'quarter_turns': False,
       'rotate': 0.0,
       'cutout': 0,
@@ -67,6 +68,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'mixup': 0.0,
       'cutmix': 0.0,
       'mix_probability': 1.0,
+      'tta': 'none',
     }
   )
   config.model = ConfigDict({'name': model, 'dtype': 'float32'})  # models.create
@@ -82,6 +84,9 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'patience': 10,
       'warmup_epochs': 0.0,
       'warmup_learning_rate': 0.0,
+      'start_factor': 0.2,
+      'peak': 0.23,
+      'end_factor': 0.07,
     }
   )
   config.optimizer = ConfigDict(
@@ -91,11 +96,15 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
       'weight_decay': 1e-4,
       'decayed': 'all',
       'clip_norm': 0.0,
+      'norm_bias_factor': 1.0,
+      'whitening_until': 1.0,
+      'lookahead_steps': 0,
+      'lookahead_decay': 0.95,
     }
   )
   config.train = ConfigDict(
     {  # plan.Plan
-      'num_epochs': 200,
+      'num_epochs': 200.0,
       'batch_size': 128,
       'log_every_steps': 50,
       'nonfinite': 'stop',

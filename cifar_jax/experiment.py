@@ -46,6 +46,7 @@ class Experiment:
     model: the Flax module.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32, by the training split's statistics.
+    augmentation: what `augment_fn` does, and what else the section `augment` asks for.
     augment_fn: `(key, images, labels) -> (images, labels)`, with normalisation.
     schedule: of the learning rate.
     tx: the optimizer.
@@ -61,6 +62,7 @@ class Experiment:
   model: nn.Module
   loss_fn: losses.Loss
   normalize: step.Normalize
+  augmentation: augment.Settings
   augment_fn: augment.Augment
   schedule: optimizer.Schedule
   tx: optax.GradientTransformationExtraArgs
@@ -87,7 +89,8 @@ def check(config: ConfigDict) -> None:
     others = f', with the {plan.seeds} train.seeds from there,' if plan.seeds > 1 else ''
     raise InputError(f'seed is {config.seed}; it is at least 0 and{others} below {2**32}')
   checkpoint.Policy(**config.checkpoint)
-  augment.Settings(**config.augment)
+  augmentation = augment.Settings(**config.augment)
+  views.make(augmentation.tta, augmentation)
   losses.make(**config.loss)
   models.create(**config.model)
   # The number of steps is known only with the data; whether the values make sense, already now.
@@ -131,6 +134,7 @@ def build(config: ConfigDict) -> Experiment:
     model=models.create(num_classes=dataset.num_classes, **config.model),
     loss_fn=losses.make(**config.loss),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
+    augmentation=augmentation,
     augment_fn=augment_fn,
     schedule=schedule,
     tx=optimizer.make(schedule, **config.optimizer),
@@ -197,13 +201,26 @@ def of_seed(parts: Experiment, index: int) -> Experiment:
 
 
 def initial_state(parts: Experiment) -> states.State:
-  """The state before the first step, replicated over the mesh."""
-  return jax.jit(_initial(parts), out_shardings=sharding.replicated(parts.mesh))(parts.key)
+  """The state before the first step, replicated over the mesh.
+
+  The batch statistics of a model with a method `fit` are fitted to training images.
+  """
+  state = jax.jit(_initial(parts), out_shardings=sharding.replicated(parts.mesh))(parts.key)
+  if not hasattr(parts.model, 'fit'):
+    return state
+  images = sharding.replicate(parts.dataset.train.images[: parts.model.fit_images], parts.mesh)
+  return state.replace(batch_stats=make_fit(parts)(state.batch_stats, images))
 
 
 def _initial(parts: Experiment) -> Callable[[jax.Array], states.State]:
   make = functools.partial(states.create, parts.model, parts.tx, image_shape=parts.image_shape)
   return seeds.each(make, parts.plan.seeds, (0,))
+
+
+def make_fit(parts: Experiment) -> Callable[[Any, jax.Array], Any]:
+  """The jitted `fit` of the model: batch statistics and images, as bytes, to batch statistics."""
+  fit = lambda stats, images: parts.model.fit(stats, parts.normalize(images))  # noqa: E731
+  return jax.jit(fit, out_shardings=sharding.replicated(parts.mesh))
 
 
 def abstract_state(parts: Experiment) -> states.State:
@@ -226,10 +243,11 @@ def train_step(parts: Experiment, num_steps: int = 1) -> step.TrainStep:
     mesh=parts.mesh,
     num_steps=num_steps,
     num_seeds=parts.plan.seeds,
+    alternating_flip=parts.augmentation.alternating_flip,
   )
 
 
-def eval_step(parts: Experiment, views_fn: augment.Views = views.single) -> step.EvalStep:
+def eval_step(parts: Experiment, views_fn: augment.Views = views.SINGLE) -> step.EvalStep:
   """The jitted evaluation step of an experiment."""
   return step.make_eval_step(
     model=parts.model,

@@ -12,6 +12,7 @@ import numpy as np
 from cifar_jax import dispatch, experiment, metrics, models, order, processes, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
+from cifar_jax.augment import views
 from cifar_jax.checkpoint import Checkpoints
 from cifar_jax.errors import DivergedError
 from cifar_jax.placed import evaluate, place
@@ -85,6 +86,7 @@ class Loop:
     while step < self.parts.num_steps and not self.stop.agreed:
       epoch = order.epoch_of(step, self.batch_size, self.num_images)
       end = order.end_of_epoch(epoch, self.batch_size, self.num_images)
+      end = min(end, self.parts.num_steps)  # the last epoch need not be whole
       state = self._steps(state, epoch, step, end)
       step = state.num_steps
       if step == end:
@@ -191,7 +193,7 @@ class Loop:
       accuracy = values['accuracy']
       self.records.write(step, self._in_epochs(step), 'validation', values)
       logger.info(
-        'epoch %d of %d  validation loss %.3f  accuracy %.2f %%',
+        'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
         *(epoch + 1, self.parts.plan.num_epochs, values['loss'], 100 * accuracy),
       )
     policy = self.parts.checkpoints
@@ -230,6 +232,9 @@ class Loop:
     }
     if len(parts.seeds) > 1:
       result['seeds'] = list(parts.seeds)
+    if (tta := parts.augmentation.tta) != 'none':
+      tta_step = experiment.eval_step(parts, views.make(tta, parts.augmentation))
+      result['tta'] = {'views': tta, 'test': evaluate(tta_step, state, test)[0]}
     if self.told['skipped']:
       result['skipped_steps'] = self.told['skipped']
     best = self.checkpoints.best

@@ -6,20 +6,19 @@ papers' figures rest on; decoupled decay is another method.
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from cifar_jax import parameter_groups, rates
 from cifar_jax.errors import InputError
+from cifar_jax.lookahead import LookaheadState, lookahead
+from cifar_jax.rates import RateFn
 
-SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau')
+SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau', 'triangular')
 DECAYED = ('all', 'kernels')
-MOST_CYCLES = 1000  # each is compiled into the step
-
-RateFn = Callable[[Any], Any]
 
 
 class Schedule(NamedTuple):
@@ -28,10 +27,12 @@ class Schedule(NamedTuple):
   Attributes:
     learning_rate_fn: `step -> learning rate`, for integers and int32 scalars.
     plateau: identity, or scales the updates down when the loss no longer falls.
+    num_steps: of the run.
   """
 
   learning_rate_fn: RateFn
   plateau: optax.GradientTransformationExtraArgs
+  num_steps: int
 
   def learning_rate(self, step: Any, opt_state: Any) -> Any:
     """The rate that the update at `step` used, which gave `opt_state`; float32 scalar."""
@@ -55,6 +56,9 @@ def make_schedule(
   patience: int = 10,
   warmup_epochs: float = 0.0,
   warmup_learning_rate: float = 0.0,
+  start_factor: float = 0.2,
+  peak: float = 0.23,
+  end_factor: float = 0.07,
 ) -> Schedule:
   """The learning rate of each step of a run.
 
@@ -64,7 +68,7 @@ def make_schedule(
     name: `constant`; `cosine` (half a period, to zero); `sgdr` (cosine cycles, each longer than the
       last: Loshchilov and Hutter 2017, arXiv 1608.03983); `piecewise` (times `factor` at each of
       `boundaries`); `plateau` (times `factor` each time the training loss, averaged over an epoch,
-      has not fallen for `patience` epochs).
+      has not fallen for `patience` epochs); `triangular` (linearly up, then down).
     learning_rate: the highest.
     boundaries: for `piecewise`: increasing fractions of the run, between 0 and 1.
     factor: for `piecewise` and `plateau`.
@@ -73,6 +77,9 @@ def make_schedule(
     patience: for `plateau`, in epochs.
     warmup_epochs: at the beginning, instead of any schedule, which runs on underneath unshifted.
     warmup_learning_rate: where the warm-up begins; it rises linearly to `learning_rate`.
+    start_factor: for `triangular`: of `learning_rate`, where it begins.
+    peak: for `triangular`: where it reaches `learning_rate`, a fraction of the run.
+    end_factor: for `triangular`: of `learning_rate`, where it ends.
 
   Raises:
     InputError: an unknown name or an impossible value.
@@ -87,13 +94,18 @@ def make_schedule(
     )
   if not 0.0 <= warmup_learning_rate < math.inf:
     raise InputError(f'schedule.warmup_learning_rate is {warmup_learning_rate}; it is at least 0')
+  for end, share in (('start', start_factor), ('end', end_factor)):
+    if not 0.0 <= share <= 1.0:
+      raise InputError(f'schedule.{end}_factor is {share}; it is a share of the rate, from 0 to 1')
+  if not 0.0 < peak < 1.0:
+    raise InputError(f'schedule.peak is {peak}; it is a fraction of the run, between 0 and 1')
   steps_per_epoch = num_steps / num_epochs
   rate: RateFn = optax.constant_schedule(learning_rate)
   plateau = optax.with_extra_args_support(optax.identity())
   if name == 'cosine':
     rate = optax.cosine_decay_schedule(learning_rate, num_steps)
   elif name == 'sgdr':
-    rate = _cosine_cycles(
+    rate = rates.cosine_cycles(
       learning_rate, first_cycle_epochs * steps_per_epoch, cycle_multiplier, num_steps
     )
   elif name == 'piecewise':
@@ -105,31 +117,16 @@ def make_schedule(
     plateau = optax.contrib.reduce_on_plateau(
       factor=factor, patience=patience, accumulation_size=max(1, round(steps_per_epoch))
     )
+  elif name == 'triangular':
+    rate = rates.triangle(
+      start_factor * learning_rate, learning_rate, end_factor * learning_rate, peak, num_steps
+    )
   if warmup_epochs:
     warmup_steps = max(1, round(warmup_epochs * steps_per_epoch))
-    rate = _warmed_up(
+    rate = rates.warmed_up(
       rate, optax.linear_schedule(warmup_learning_rate, learning_rate, warmup_steps), warmup_steps
     )
-  return Schedule(rate, plateau)
-
-
-def _warmed_up(rate: RateFn, warmup: RateFn, warmup_steps: int) -> RateFn:
-  return lambda step: jnp.where(step < warmup_steps, warmup(step), rate(step))
-
-
-def _cosine_cycles(learning_rate: float, first: float, multiplier: float, num_steps: int) -> RateFn:
-  """Cosine cycles of a whole number of steps each, until they reach `num_steps`."""
-  lengths: list[int] = []
-  while sum(lengths) < num_steps:
-    lengths.append(max(1, round(first * multiplier ** len(lengths))))
-    if len(lengths) > MOST_CYCLES:
-      raise InputError(
-        f'schedule.first_cycle_epochs makes more than {MOST_CYCLES} cycles in this run; raise it '
-        'or schedule.cycle_multiplier'
-      )
-  ends = list(itertools.accumulate(lengths))[:-1]
-  cycles = [optax.cosine_decay_schedule(learning_rate, length) for length in lengths]
-  return optax.join_schedules(cycles, ends)
+  return Schedule(rate, plateau, num_steps)
 
 
 def _check_schedule(
@@ -166,8 +163,12 @@ def make(
   weight_decay: float = 1e-4,
   decayed: str = 'all',
   clip_norm: float = 0.0,
+  norm_bias_factor: float = 1.0,
+  whitening_until: float = 1.0,
+  lookahead_steps: int = 0,
+  lookahead_decay: float = 0.95,
 ) -> optax.GradientTransformationExtraArgs:
-  """The optimizer: clipping, L2 decay, SGD with momentum, and the schedule's plateau.
+  """The optimizer: clipping, L2 decay, SGD with momentum, the schedule's plateau, and lookahead.
 
   With Nesterov momentum and decay of all parameters it takes Torch's steps (tested over 30 steps
   with rate drops).
@@ -179,6 +180,10 @@ def make(
     weight_decay: added to the gradient, times the parameter.
     decayed: `all` parameters, as in the papers, or only `kernels` (more than one axis).
     clip_norm: the gradient's global norm is cut to this; 0 for no limit.
+    norm_bias_factor: multiplies the learning rate of the norms' biases, not their decay.
+    whitening_until: the parameters of whitening layers stand still from this fraction of the run.
+    lookahead_steps: steps after which the weights meet their average (`lookahead.py`); 0 for none.
+    lookahead_decay: of that average, for one step, at the end of the run.
 
   Returns:
     A gradient transformation whose `update` takes `value=loss` besides.
@@ -194,25 +199,43 @@ def make(
     raise InputError(f'optimizer.decayed is {decayed!r}; it is one of {", ".join(DECAYED)}')
   if not 0.0 <= clip_norm < math.inf:
     raise InputError(f'optimizer.clip_norm is {clip_norm}; it is above 0, or 0 for no limit')
-  clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-  mask = _is_kernel if decayed == 'kernels' else None
-  return optax.with_extra_args_support(
-    optax.chain(
-      clip,
-      optax.add_decayed_weights(weight_decay, mask),
-      optax.sgd(schedule.learning_rate_fn, momentum or None, nesterov and momentum > 0.0),
-      schedule.plateau,
+  _check_stages(norm_bias_factor, whitening_until, lookahead_steps, lookahead_decay)
+  mask = parameter_groups.kernels if decayed == 'kernels' else None
+  stages = [optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()]
+  if norm_bias_factor != 1.0:
+    # Before the decay is added, so that the decay has the common rate; SGD is linear in the rest.
+    stages.append(optax.masked(optax.scale(norm_bias_factor), parameter_groups.norm_biases))
+  stages += [
+    optax.add_decayed_weights(weight_decay, mask),
+    optax.sgd(schedule.learning_rate_fn, momentum or None, nesterov and momentum > 0.0),
+    schedule.plateau,
+  ]
+  if whitening_until < 1.0:
+    last = round(whitening_until * schedule.num_steps)
+    still = optax.scale_by_schedule(lambda step: jnp.where(step < last, 1.0, 0.0))
+    stages.append(optax.masked(still, parameter_groups.whitening))
+  if lookahead_steps:
+    stages.append(lookahead(lookahead_steps, lookahead_decay, schedule.num_steps))
+  return optax.with_extra_args_support(optax.chain(*stages))
+
+
+def _check_stages(factor: float, until: float, steps: int, decay: float) -> None:
+  if not 0.0 < factor < math.inf:
+    raise InputError(f'optimizer.norm_bias_factor is {factor}; it must be above 0')
+  if not 0.0 <= until <= 1.0:
+    raise InputError(
+      f'optimizer.whitening_until is {until}; it is a fraction of the run, from 0 to 1'
     )
-  )
-
-
-def _is_kernel(params: Any) -> Any:
-  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+  if steps < 0:
+    raise InputError(f'optimizer.lookahead_steps is {steps}; it is at least 1, or 0 for none')
+  if not 0.0 <= decay < 1.0:
+    raise InputError(f'optimizer.lookahead_decay is {decay}; it is at least 0 and below 1')
 
 
 def skip(opt_state: Any) -> Any:
   """The optimizer's state as if a step had passed that changed nothing but the schedule."""
-  counts = lambda node: isinstance(node, optax.ScaleByScheduleState)  # noqa: E731
+  kinds = (optax.ScaleByScheduleState, LookaheadState)
+  counts = lambda node: isinstance(node, kinds)  # noqa: E731
   return jax.tree.map(
     lambda node: node._replace(count=node.count + 1) if counts(node) else node,
     opt_state,

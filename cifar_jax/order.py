@@ -22,10 +22,12 @@ class Order(NamedTuple):
   Attributes:
     indices: int32 `[2 * num_images]`, which image stands where.
     start: int32 scalar, the position in the stream of the first of them, modulo 2**32.
+    epoch: int32 scalar.
   """
 
   indices: jax.Array
   start: jax.Array
+  epoch: jax.Array
 
 
 @functools.partial(jax.jit, static_argnames='num_images')
@@ -37,7 +39,7 @@ def of_epoch(key: jax.Array, epoch: jax.Array, num_images: int) -> Order:
   if key.ndim:
     return jax.vmap(lambda own: of_epoch(own, epoch, num_images))(key)
   both = [jax.random.permutation(keys.stream(key, 'order', epoch + i), num_images) for i in (0, 1)]
-  return Order(jnp.concatenate(both).astype(jnp.int32), epoch * num_images)
+  return Order(jnp.concatenate(both).astype(jnp.int32), epoch * num_images, epoch)
 
 
 def batch_indices(order: Order, step: jax.Array, batch_size: int) -> jax.Array:
@@ -47,6 +49,12 @@ def batch_indices(order: Order, step: jax.Array, batch_size: int) -> jax.Array:
   difference is right all the same.
   """
   return jax.lax.dynamic_slice_in_dim(order.indices, step * batch_size - order.start, batch_size)
+
+
+def batch_epochs(order: Order, step: jax.Array, batch_size: int) -> jax.Array:
+  """The epoch that each of `batch_indices` belongs to; int32 `[batch_size]`."""
+  place = step * batch_size - order.start + jnp.arange(batch_size)
+  return order.epoch + (place >= len(order.indices) // 2)
 
 
 def epoch_of(step: int, batch_size: int, num_images: int) -> int:

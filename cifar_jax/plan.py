@@ -1,6 +1,7 @@
 """The section `train` of a configuration: how long, in what portions, and what is done besides."""
 
 import dataclasses
+import math
 
 from cifar_jax.errors import InputError
 
@@ -20,7 +21,7 @@ class Plan:
   """The section `train`.
 
   Attributes:
-    num_epochs: times that each training image is used.
+    num_epochs: times that each training image is used; need not be whole.
     batch_size: images of a step over all devices, in training and evaluation; of each seed.
     log_every_steps: steps between two records of the training metrics.
     nonfinite: what follows a loss or gradient that is not finite: `stop`, or `skip`, which goes
@@ -37,7 +38,7 @@ class Plan:
       (`backend.make_deterministic`), which costs speed; CPUs and TPUs always do.
   """
 
-  num_epochs: int = 200
+  num_epochs: float = 200.0
   batch_size: int = 128
   log_every_steps: int = 50
   nonfinite: str = 'stop'
@@ -49,7 +50,7 @@ class Plan:
   def __post_init__(self) -> None:
     """Raises InputError for a value out of range."""
     for name, least in _LEAST.items():
-      if getattr(self, name) < least:
+      if not least <= getattr(self, name) < math.inf:
         raise InputError(f'train.{name} is {getattr(self, name)}; it is at least {least}')
     if self.nonfinite not in NONFINITE:
       raise InputError(

@@ -12,6 +12,7 @@ from flax import struct
 from jax.sharding import Mesh
 
 from cifar_jax import augment, keys, losses, metrics, optimizer, order, seeds, sharding
+from cifar_jax.augment import geometric
 from cifar_jax.models import convolution
 from cifar_jax.state import NEVER, State
 
@@ -29,6 +30,7 @@ def make_train_step(
   mesh: Mesh,
   num_steps: int = 1,
   num_seeds: int = 1,
+  alternating_flip: bool = False,
 ) -> TrainStep:
   """The jitted training step, or several in one dispatch.
 
@@ -44,6 +46,7 @@ def make_train_step(
     num_steps: how many a call takes, all of which begin in the order's first epoch.
     num_seeds: how many are trained at once; of several, `state`, `key` and `order` have a leading
       axis `[seeds]`.
+    alternating_flip: whether images are mirrored in every other epoch before they are augmented.
 
   Returns:
     `(state, key, images, labels, order) -> state`, where `key` is the root key, `images` (uint8
@@ -57,8 +60,11 @@ def make_train_step(
   ) -> State:
     indices = order.batch_indices(epoch_order, state.step, batch_size)
     indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
-    augment_key = keys.stream(key, 'augment', state.step)
-    batch, targets = augment_fn(augment_key, images[indices], labels[indices])
+    batch, augment_key = images[indices], keys.stream(key, 'augment', state.step)
+    if alternating_flip:
+      epochs = order.batch_epochs(epoch_order, state.step, batch_size)
+      batch = geometric.alternating_flip(keys.stream(key, 'flip', 0), batch, indices, epochs)
+    batch, targets = augment_fn(augment_key, batch, labels[indices])
 
     def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
       logits, updates = model.apply(
@@ -177,7 +183,7 @@ def make_eval_step(
     indices = jax.lax.with_sharding_constraint(indices, sharding.batch(mesh))
     batch, targets = normalize(images[indices]), labels[indices]
     variables = {'params': params, 'batch_stats': batch_stats}
-    logits = _logits(model, variables, views_fn(batch))
+    logits = _logits(model, variables, views_fn(batch), views_fn.weights)
     means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
     return Evaluation(evaluation.index + 1, evaluation.means.merge(means)), logits
 
@@ -185,7 +191,9 @@ def make_eval_step(
   return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
 
-def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
+def _logits(
+  model: nn.Module, variables: Any, images: jax.Array, weights: tuple[float, ...]
+) -> jax.Array:
   """The logits of a batch, float32 `[batch, classes]`, from its views.
 
   Args:
@@ -193,6 +201,7 @@ def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
     variables: of the model.
     images: float32 `[views, batch, height, width, channels]`. Of several views the logits are the
       logarithm of the mean of their probabilities.
+    weights: of the views in that mean.
   """
 
   def apply(view: jax.Array) -> Any:
@@ -202,7 +211,8 @@ def _logits(model: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
     return apply(images[0])
   logits = jax.vmap(apply)(images)
   log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-  return jax.nn.logsumexp(log_probabilities, axis=0) - jnp.log(len(images))
+  log_weights = jnp.log(jnp.array(weights, jnp.float32))
+  return jax.nn.logsumexp(log_probabilities + log_weights[:, None, None], axis=0)
 
 
 def make_reset_means(mesh: Mesh) -> Callable[[State], State]:

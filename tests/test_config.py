@@ -40,6 +40,7 @@ VARIANTS = [
   'wide_resnet.py:depth=16,widen_factor=4,dropout=0.3',
   'pyramidnet.py:depth=110,alpha=84,dataset=cifar100',
   'pyramidnet.py:depth=272,alpha=200',
+  'speedrun.py:widths=128_384_384,epochs=15,rate=10,dtype=bfloat16',
   'shake_shake.py:base_width=96,forward=even,backward=shake,level=batch',
 ]
 

@@ -11,6 +11,7 @@ from data import fake_run
 from fake_cifar import message
 
 from cifar_jax import checkpoint, ensemble, evaluate, restore, scores, workdir
+from cifar_jax.augment import views
 
 
 @pytest.fixture(scope='module')
@@ -48,6 +49,16 @@ def test_views_average_probabilities(restored):
   both = [forward(restored, lambda x: x), forward(restored, lambda x: x[:, :, ::-1])]
   probabilities = np.mean(np.exp(scores.log_softmax(np.stack(both))), axis=0)
   np.testing.assert_allclose(np.exp(logits), probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_views_count_by_their_weights(restored):
+  logits = ensemble.predict([restored], restored.parts.dataset.test, 'flip_shift')
+  made = views.make('flip_shift', restored.parts.augmentation)
+  six = [forward(restored, lambda x, i=i: made(x)[i]) for i in range(6)]
+  shares = np.exp(scores.log_softmax(np.stack(six)))
+  expected = 0.25 * shares[:2].sum(axis=0) + 0.125 * shares[2:].sum(axis=0)
+  np.testing.assert_allclose(np.exp(logits), expected, rtol=1e-4, atol=1e-6)
+  assert np.abs(shares.mean(axis=0) - expected).max() > 1e-4
 
 
 def test_an_ensemble_averages_probabilities(run, sharper, restored):

@@ -12,7 +12,9 @@ PACKAGE = pathlib.Path(__file__).parent.parent / 'cifar_jax'
 GROUND = (
   'errors',
   'losses',
-  'optimizer',
+  'lookahead',
+  'parameter_groups',
+  'rates',
   'metrics',
   'sharding',
   'backend',
@@ -46,6 +48,11 @@ def imported(module: str) -> set[str]:
 @pytest.mark.parametrize('name', GROUND)
 def test_ground_modules_import_only_the_errors(name):
   assert imported(f'cifar_jax.{name}') <= {'cifar_jax.errors'}
+
+
+def test_the_optimizer_imports_only_its_parts_and_the_errors():
+  parts = {f'cifar_jax.{name}' for name in ('errors', 'lookahead', 'parameter_groups', 'rates')}
+  assert imported('cifar_jax.optimizer') <= parts
 
 
 def test_augmentation_imports_only_itself_and_the_errors_but_for_its_command():

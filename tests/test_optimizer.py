@@ -66,6 +66,17 @@ def test_constant_is_constant():
   np.testing.assert_allclose(rates(schedule(name='constant', learning_rate=0.3)), 0.3)
 
 
+def test_triangular_rises_to_the_peak_and_falls_to_its_end():
+  # airbench94's: 23 % of the run from 0.2 up to 1, then down to 0.07 of the rate.
+  got = rates(schedule(name='triangular', learning_rate=1.5))
+  steps, rise = np.arange(300), 69
+  up = 0.2 + 0.8 * steps / rise
+  down = 1 - 0.93 * (steps - rise) / (300 - rise)
+  np.testing.assert_allclose(got, 1.5 * np.where(steps < rise, up, down), rtol=1e-5)
+  other = rates(schedule(name='triangular', start_factor=0.0, peak=0.5, end_factor=1.0))
+  np.testing.assert_allclose(other, 0.1 * np.minimum(steps / 150, 1), atol=1e-7)
+
+
 @pytest.mark.parametrize('name', optimizer.SCHEDULES)
 def test_warmup_rises_linearly_and_leaves_the_rest_where_it_was(name):
   plain = rates(schedule(name=name))
@@ -99,6 +110,58 @@ def test_decay_takes_all_parameters_or_only_kernels():
     assert bool(np.any(updates['scale'])) == scale_moves
 
 
+def grouped():
+  return {
+    'group1_norm1': {'bias': jnp.ones(2)},
+    'group1_conv1': {'kernel': jnp.ones((2, 2))},
+    'whitening': {'bias': jnp.ones(2)},
+    'head': {'bias': jnp.ones(2)},
+  }
+
+
+def test_the_norms_biases_have_a_rate_of_their_own_and_the_common_decay():
+  params = grouped()
+  made = schedule(name='constant', learning_rate=0.1)
+  tx = optimizer.make(made, norm_bias_factor=64.0, weight_decay=0.5)
+  update, state = jax.jit(tx.update), tx.init(params)
+  ones = jax.tree.map(jnp.ones_like, params)
+  # Nesterov's first step is 1.9 times the gradient, its second 1 + 0.9 * 1.9 = 2.71 times.
+  for length in (1.9, 2.71):
+    updates, state = update(ones, state, params, value=jnp.float32(0.0))
+    np.testing.assert_allclose(updates['group1_norm1']['bias'], -0.1 * length * 64.5, rtol=1e-5)
+    for name in ('group1_conv1', 'whitening', 'head'):
+      for leaf in updates[name].values():
+        np.testing.assert_allclose(leaf, -0.1 * length * 1.5, rtol=1e-5)
+
+
+def test_whitening_stands_still_from_its_share_of_the_run():
+  params = grouped()
+  tx = optimizer.make(schedule(10, 1.0, name='constant'), whitening_until=0.3)
+  update, state = jax.jit(tx.update), tx.init(params)
+  moved = []
+  for _ in range(6):
+    updates, state = update(params, state, params, value=jnp.float32(0.0))
+    moved.append(bool(np.any(updates['whitening']['bias'])))
+    assert np.all(updates['head']['bias']) and np.all(updates['group1_norm1']['bias'])
+  assert moved == [True] * 3 + [False] * 3
+
+
+def test_what_is_not_asked_for_leaves_no_trace():
+  params = grouped()
+  made = schedule(name='cosine')
+  plain = optax.chain(
+    optax.identity(),
+    optax.add_decayed_weights(1e-4),
+    optax.sgd(made.learning_rate_fn, 0.9, True),
+    optax.with_extra_args_support(optax.identity()),
+  )
+  state = optimizer.make(made).init(params)
+  assert jax.tree.structure(state) == jax.tree.structure(plain.init(params))
+  got, _ = optimizer.make(made).update(params, state, params, value=jnp.float32(0.0))
+  expected, _ = plain.update(params, plain.init(params), params)
+  jax.tree.map(np.testing.assert_array_equal, got, expected)
+
+
 def test_clipping_is_of_the_gradient_before_decay():
   params = {'w': jnp.array([3.0, 4.0])}
   tx = optimizer.make(
@@ -128,6 +191,9 @@ def test_clipping_is_of_the_gradient_before_decay():
     {'warmup_learning_rate': -1.0},
     {'factor': float('nan')},
     {'name': 'sgdr', 'first_cycle_epochs': float('inf')},
+    {'start_factor': -0.1},
+    {'peak': 1.0},
+    {'end_factor': 1.5},
   ],
 )
 def test_impossible_schedules_are_named(fields):
@@ -143,6 +209,10 @@ def test_impossible_schedules_are_named(fields):
     {'weight_decay': float('nan')},
     {'decayed': 'bias'},
     {'clip_norm': -1.0},
+    {'norm_bias_factor': 0.0},
+    {'whitening_until': 1.5},
+    {'lookahead_steps': -1},
+    {'lookahead_decay': 1.0},
   ],
 )
 def test_impossible_optimizers_are_named(fields):

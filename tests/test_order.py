@@ -45,6 +45,14 @@ def test_the_order_depends_on_key_and_epoch_alone():
   np.testing.assert_array_equal(first.indices[50:], following.indices[:50])
 
 
+def test_each_image_of_a_batch_at_the_seam_knows_its_epoch():
+  epoch_order = order.of_epoch(KEY, jnp.int32(3), 10)
+  epochs = [order.batch_epochs(epoch_order, jnp.int32(step), 4).tolist() for step in (8, 9)]
+  assert epochs == [[3, 3, 3, 3], [3, 3, 3, 3]]  # images 32 to 40 of the stream
+  epoch_order = order.of_epoch(KEY, jnp.int32(2), 10)
+  assert order.batch_epochs(epoch_order, jnp.int32(7), 4).tolist() == [2, 2, 3, 3]  # 28 to 32
+
+
 def test_positions_past_two_to_the_31_still_find_their_images():
   num_images, batch_size = 50_000, 128
   epoch = 50_000  # 2.5e9 images: the position no longer fits an int32

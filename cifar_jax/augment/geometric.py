@@ -18,6 +18,29 @@ def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
   return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
+def alternating_flip(
+  key: jax.Array, images: jax.Array, indices: jax.Array, epochs: jax.Array
+) -> jax.Array:
+  """Mirrors each image left to right in every other epoch: Jordan 2024, arXiv 2404.00498.
+
+  Whether it begins mirrored or not is drawn once for each image of the data set. In two epochs
+  that follow each other a net so sees both sides of all images, where independent flips show it
+  the same side of half of them twice.
+
+  Args:
+    key: of the whole run.
+    images: `[batch, height, width, channels]`.
+    indices: int32 `[batch]`, their places in the data set.
+    epochs: int32 `[batch]`, in which they are shown.
+
+  Returns:
+    An array of the shape and dtype of `images`.
+  """
+  draw = lambda index: jax.random.bernoulli(jax.random.fold_in(key, index))  # noqa: E731
+  mirrored = jax.vmap(draw)(indices) ^ (epochs % 2 == 1)
+  return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
 def random_crop(key: jax.Array, images: jax.Array, *, pad: int, padding: str) -> jax.Array:
   """Shifts each image by up to `pad` pixels along each axis, all shifts equally likely.
 

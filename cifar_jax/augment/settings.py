@@ -57,6 +57,8 @@ class Settings:
     pad: pixels added on each side before a crop back to the image's size.
     padding: what is added, `zero` (the mean colour) or `reflect`.
     flip: mirror left to right with probability one half.
+    alternating_flip: mirror each image in every other epoch, instead of `flip`; the training step
+      does this, which knows the epoch.
     quarter_turns: turn by 0, 90, 180 or 270 degrees, each as likely.
     rotate: largest angle, in degrees, either way; the mean colour comes in at the corners.
     cutout: side in pixels of the square set to the mean colour.
@@ -64,6 +66,8 @@ class Settings:
     mixup: parameter of the beta distribution of an image's share in its mixture, the paper's alpha.
     cutmix: the same for the area that an image keeps; with both, each mixes half of the images.
     mix_probability: share of the images that are mixed.
+    tta: views of the test images, one of `views.NAMES`, over which the end of a run evaluates a
+      second time.
   """
 
   autoaugment: bool = False
@@ -82,6 +86,7 @@ class Settings:
   pad: int = 4
   padding: str = 'zero'
   flip: bool = True
+  alternating_flip: bool = False
   quarter_turns: bool = False
   rotate: float = 0.0
   cutout: int = 0
@@ -89,6 +94,7 @@ class Settings:
   mixup: float = 0.0
   cutmix: float = 0.0
   mix_probability: float = 1.0
+  tta: str = 'none'
 
   def __post_init__(self) -> None:
     """Raises InputError for a value out of range, and for two that exclude each other."""
@@ -103,6 +109,8 @@ class Settings:
         f'augment.resize is {self.resize} and augment.pad {self.pad}, but an image is cropped '
         'once: set one of them to 0'
       )
+    if self.flip and self.alternating_flip:
+      raise InputError('augment.flip and augment.alternating_flip are two ways to flip: choose one')
     if self.autoaugment and self.randaugment:
       raise InputError('augment.autoaugment and augment.randaugment are policies: choose one')
 

@@ -1,10 +1,11 @@
 """Test-time augmentation: views of a batch, whose predicted probabilities are averaged.
 
-A view function is pure and jittable: float32 `[batch, height, width, channels]`, normalised, to
-`[views, batch, height, width, channels]`. The first view is the images themselves or, of images
-that were enlarged in training, their centre.
+Views are made of float32 `[batch, height, width, channels]`, normalised, by a pure and jittable
+function. The first view is the images themselves or, of images that were enlarged in training,
+their centre.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -15,9 +16,24 @@ import cifar_jax.augment.geometric as geometric
 from cifar_jax.augment.settings import Settings
 from cifar_jax.errors import InputError
 
-Views = Callable[[jax.Array], jax.Array]
+NAMES = ('none', 'flip', 'flip_shift', 'five_crop', 'ten_crop')
 
-NAMES = ('none', 'flip', 'five_crop', 'ten_crop')
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+  """Views of images, and how much each counts.
+
+  Attributes:
+    make: `[batch, height, width, channels]` to `[views, batch, height, width, channels]`.
+    weights: of the views, which sum to one.
+  """
+
+  make: Callable[[jax.Array], jax.Array]
+  weights: tuple[float, ...]
+
+  def __call__(self, images: jax.Array) -> jax.Array:
+    """The views of images, as `make` has them."""
+    return self.make(images)
 
 
 def make(name: str, settings: Settings) -> Views:
@@ -36,23 +52,43 @@ def make(name: str, settings: Settings) -> Views:
     raise InputError(
       f'{name} needs a run that was trained on crops, but its augment.pad and augment.resize are 0'
     )
-  functions: dict[str, Views] = {
-    'none': single,
-    'flip': flip,
-    'five_crop': functools.partial(five_crop, settings=settings),
-    'ten_crop': functools.partial(ten_crop, settings=settings),
-  }
-  return functions[name]
+  return {
+    'none': SINGLE,
+    'flip': Views(flip, (1 / 2,) * 2),
+    'flip_shift': Views(
+      functools.partial(flip_shift, settings=settings), (1 / 4,) * 2 + (1 / 8,) * 4
+    ),
+    'five_crop': Views(functools.partial(five_crop, settings=settings), (1 / 5,) * 5),
+    'ten_crop': Views(functools.partial(ten_crop, settings=settings), (1 / 10,) * 10),
+  }[name]
 
 
-def single(images: jax.Array) -> jax.Array:
-  """The images alone: one view."""
-  return images[None]
+# The images alone.
+SINGLE = Views(lambda images: images[None], (1.0,))
 
 
 def flip(images: jax.Array) -> jax.Array:
   """The images and their mirror images: two views, as in cifar10-airbench (tta level 1)."""
   return jnp.stack([images, images[:, :, ::-1]])
+
+
+def flip_shift(images: jax.Array, *, settings: Settings) -> jax.Array:
+  """The images, and shifted by a pixel up and left or down and right; each with its mirror image.
+
+  The six views of cifar10-airbench (tta level 2), where the unshifted two count twice.
+
+  Args:
+    images: float32 `[batch, height, width, channels]`.
+    settings: by whose `padding` the pixels are found that come in at the edges.
+
+  Returns:
+    float32 `[6, batch, height, width, channels]`: the images and their mirror images, then those
+    of the two shifts.
+  """
+  _, height, width, _ = images.shape
+  larger = geometric.pad_edges(images, 1, settings.padding)
+  shifts = [larger[:, i : i + height, i : i + width] for i in (2, 0)]
+  return jnp.concatenate([flip(each) for each in (images, *shifts)])
 
 
 def five_crop(images: jax.Array, *, settings: Settings) -> jax.Array:

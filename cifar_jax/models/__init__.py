@@ -30,6 +30,7 @@ from cifar_jax.models import (
   resnext,
   shake_resnext,
   shake_shake,
+  speed_net,
   vgg,
   wide_resnet,
 )
@@ -49,6 +50,7 @@ FAMILIES: tuple[ModuleType, ...] = (
   shake_resnext,
   deformable,
   efficientnet,
+  speed_net,
 )
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}

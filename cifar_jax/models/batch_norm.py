@@ -108,18 +108,22 @@ class BatchNorm(nn.Module):
     momentum: the fraction of the running statistics that a training step keeps.
     epsilon: added to the variance.
     dtype: of the result.
+    use_scale: whether there is a `scale`; it is one where there is none.
   """
 
   use_running_average: bool
   momentum: float = 0.9
   epsilon: float = 1e-5
   dtype: Any = jnp.float32
+  use_scale: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[..., channels]` to the same shape."""
     shape = x.shape[-1:]
-    scale = self.param('scale', nn.initializers.ones, shape, jnp.float32)
+    scale = jnp.ones(shape, jnp.float32)
+    if self.use_scale:
+      scale = self.param('scale', nn.initializers.ones, shape, jnp.float32)
     bias = self.param('bias', nn.initializers.zeros, shape, jnp.float32)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape, jnp.float32)
     variance = self.variable('batch_stats', 'var', jnp.ones, shape, jnp.float32)

@@ -80,10 +80,10 @@ def _lead(runs: list[Run]) -> Any:
     return ', '.join(run.name for run in runs)
   run = runs[0]
   if not run.result:
-    return f'Not finished: epoch {run.epoch:.4g} of {run.config["train"]["num_epochs"]}.'
+    return f'Not finished: epoch {run.epoch:.4g} of {run.config["train"]["num_epochs"]:g}.'
   error = tag('strong', f'{run.test_error:.2f} % test error')
   published = run.published
-  told = f' after {run.result["num_epochs"]} epochs.'
+  told = f' after {run.result["num_epochs"]:g} epochs.'
   if published:
     told += f' Published: {published["error_percent"]:.2f} % ({published["source"]}).'
   return markup.join(error, told)
@@ -109,10 +109,14 @@ def _measures(run: Run) -> dict[str, tuple[str, str]]:
       else (_NONE, '')
     ),
     'Parameters': (_number(result.get('num_params'), ','), ''),
-    'Epochs': (f'{run.epoch:.4g}', f'of {run.config["train"]["num_epochs"]}'),
+    'Epochs': (f'{run.epoch:.4g}', f'of {run.config["train"]["num_epochs"]:g}'),
     'Time': (duration(result['seconds']) if result else _NONE, result.get('device', '')),
     'Speed': (_number(result.get('images_per_second'), ',.0f'), 'images/s, all included'),
   }
+  if 'tta' in result:
+    tta = result['tta']
+    error = _percent(100 * (1 - tta['test']['accuracy']))
+    measures['Test error over views'] = (error, f'{tta["views"]}, last epoch')
   return measures
 
 

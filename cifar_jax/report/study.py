@@ -121,7 +121,7 @@ def text(told: dict[str, Any], table: list[Row]) -> str:
 
 def _epochs(row: Row) -> str:
   whole = row['epochs'] == row['full_epochs']
-  return str(row['epochs']) if whole else f'{row["epochs"]} of {row["full_epochs"]}'
+  return f'{row["epochs"]:g}' + ('' if whole else f' of {row["full_epochs"]:g}')
 
 
 def _measured(values: list[float]) -> str:

@@ -32,6 +32,9 @@ def _lines(result: dict[str, Any]) -> list[str]:
     f'{result["model"]} on {result["data"]}: '
     f'test accuracy {accuracy(result["test"])} at the last epoch'
   )
+  if 'tta' in result:
+    tta = result['tta']
+    outcome += f', {accuracy(tta["test"])} over the views {tta["views"]}'
   if 'best' in result:
     best = result['best']
     outcome += f', {accuracy(best["test"])} at the best by validation (epoch {best["epoch"]})'
@@ -39,7 +42,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
   if 'seeds' in result:
     speed += ' of all seeds together,'
   effort = (
-    f'{result["num_epochs"]} epochs in {duration(result["seconds"])} on {result["device"]}, '
+    f'{result["num_epochs"]:g} epochs in {duration(result["seconds"])} on {result["device"]}, '
     f'{speed} with all that belongs to it'
   )
   return [outcome, effort]

@@ -17,6 +17,7 @@ from cifar_jax.report import augment_gallery
 def test_every_augmentation_has_its_row():
   shown = set().union(*(fields for _, fields in gallery._EXAMPLES))
   details = {'randaugment_magnitude', 'mix_probability'}
+  details |= {'alternating_flip', 'tta'}  # which want an epoch, or a net
   assert {field.name for field in dataclasses.fields(augment.Settings)} == shown | details
 
 

@@ -28,6 +28,27 @@ def crops(padding: str) -> jax.Array:
   return jax.jit(crop)(jax.random.key(0), many(coordinates()))
 
 
+def test_alternating_flips_show_the_other_side_in_every_next_epoch():
+  image = coordinates()
+  flip = jax.jit(geometric.alternating_flip)
+  indices = jax.random.permutation(jax.random.key(1), N)
+
+  def mirrored(epochs, order):
+    out = flip(jax.random.key(0), many(image), order, jnp.broadcast_to(epochs, N))
+    is_mirrored = np.all(np.asarray(out) == np.asarray(image[:, ::-1]), axis=(1, 2, 3))
+    assert np.all(is_mirrored ^ np.all(np.asarray(out) == np.asarray(image), axis=(1, 2, 3)))
+    return is_mirrored
+
+  first = mirrored(0, jnp.arange(N))
+  assert abs(first.mean() - 0.5) < 0.05
+  np.testing.assert_array_equal(mirrored(1, jnp.arange(N)), ~first)
+  np.testing.assert_array_equal(mirrored(6, jnp.arange(N)), first)
+  np.testing.assert_array_equal(mirrored(6, indices), first[indices])  # whatever the order
+  np.testing.assert_array_equal(
+    mirrored(jnp.arange(N) % 2, jnp.arange(N)), first ^ np.arange(N) % 2
+  )
+
+
 def test_flip_mirrors_half_of_the_images_and_twice_is_none():
   image = coordinates()
   flip = jax.jit(geometric.random_flip)

@@ -27,6 +27,16 @@ def test_flip_mirrors_left_to_right():
   assert see('flip')[1:] == [[[3, 2, 1], [6, 5, 4], [9, 8, 7]]]
 
 
+def test_flip_shift_shifts_by_a_pixel_along_the_diagonal():
+  six = see('flip_shift')
+  assert six[2] == [[5, 6, 0], [8, 9, 0], [0, 0, 0]]  # up and left
+  assert six[4] == [[0, 0, 0], [0, 1, 2], [0, 4, 5]]  # down and right
+  assert six[1::2] == [[row[::-1] for row in view] for view in six[::2]]
+  assert see('flip_shift', 'reflect')[4] == [[5, 4, 5], [2, 1, 2], [5, 4, 5]]
+  # airbench: half for the image and its mirror image, half for their four shifts.
+  assert views.make('flip_shift', Settings()).weights == (0.25,) * 2 + (0.125,) * 4
+
+
 CORNERS = [
   [[0, 0, 0], [0, 1, 2], [0, 4, 5]],
   [[0, 0, 0], [2, 3, 0], [5, 6, 0]],
@@ -59,7 +69,10 @@ def test_what_cannot_be_is_refused():
 
 @pytest.mark.parametrize('name', views.NAMES)
 def test_each_name_has_its_views(name):
-  assert len(see(name)) == {'none': 1, 'flip': 2, 'five_crop': 5, 'ten_crop': 10}[name]
+  counts = {'none': 1, 'flip': 2, 'flip_shift': 6, 'five_crop': 5, 'ten_crop': 10}
+  weights = views.make(name, Settings()).weights
+  assert len(see(name)) == len(weights) == counts[name]
+  assert sum(weights) == pytest.approx(1.0)
 
 
 def test_views_of_enlarged_images_are_crops_of_those():
