@@ -209,7 +209,6 @@ WORKDIRS = {
   'with a binary config': ('BYTES', ['config.json']),
   'whose config is a directory': ('DIRS', ['config']),
   'of a version with more keys': ('NEWER', ['optimizer.lookahead']),
-  'of a version with fewer keys': ('OLDER', ['optimizer.clip_norm']),
   'with damaged metrics': ('METRICS', ['metrics.jsonl']),
   'with binary metrics': ('NOISE', ['metrics.jsonl']),
   'whose metrics are a directory': ('MDIR', ['metrics.jsonl']),

@@ -44,7 +44,6 @@ def _workdirs(root: pathlib.Path) -> None:
     'LIST': '[1]',
     'BYTES': '\udcff\udcfe',
     'NEWER': _changed(text, lambda c: c['optimizer'].update(lookahead=5)),
-    'OLDER': _changed(text, lambda c: c['optimizer'].pop('clip_norm')),
     'FEWER': _changed(text, lambda c: c.pop('schedule')),
     'WTYPES': _changed(text, lambda c: c['train'].update(batch_size='big', num_epochs=[1])),
   }.items():

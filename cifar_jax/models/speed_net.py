@@ -125,7 +125,8 @@ class SpeedNet(nn.Module):
   def __post_init__(self) -> None:
     """Raises InputError for groups without channels, or nothing to fit."""
     if min(self.widths) < 1:
-      raise InputError(f'the widths of a speed net are {self.widths}; each is at least 1')
+      named = '_'.join(map(str, self.widths))
+      raise InputError(f'the widths of a speed net are {named}; each is at least 1')
     if self.fit_images < 1:
       raise InputError(f'model.fit_images is {self.fit_images}; it is at least 1')
     super().__post_init__()

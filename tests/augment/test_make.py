@@ -76,7 +76,9 @@ def test_nothing_asked_for_is_normalisation():
 
 def test_every_field_is_a_strength_or_a_detail_of_one():
   fields = {field.name for field in dataclasses.fields(augment.Settings)}
-  assert fields - set(STRENGTHS) == {'randaugment_magnitude', 'padding', 'mix_probability'}
+  details = {'randaugment_magnitude', 'padding', 'mix_probability'}
+  elsewhere = {'alternating_flip', 'tta'}  # the step's, and the evaluation's
+  assert fields - set(STRENGTHS) == details | elsewhere
   made = augment.Settings(**(NONE | STRENGTHS | {'pad': 0, 'randaugment': 0}))
   assert all(getattr(made, name) for name in set(STRENGTHS) - {'pad', 'randaugment'})
 

@@ -181,7 +181,7 @@ def test_another_length_in_the_same_directory_is_refused(file, tmp_path, monkeyp
   monkeypatch.setattr(launch, 'run', FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0}))
   assert start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 0
   status, _, err = start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w', '--epochs', 2)
-  assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182 and is now 2' in err
+  assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
 
 
 def test_the_list_shows_every_study(monkeypatch, capsys):
