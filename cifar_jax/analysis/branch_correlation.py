@@ -3,8 +3,9 @@
 For each block, each entry of what branch 1 gives is correlated over the images with the same entry
 of branch 2 (covariance and variances gathered online, as section 4.1 lists it), and the mean over
 the entries is the block's number (figure 4). Between layers (figure 5, section 4.2): likewise for
-what each convolution and norm inside the branches gives. Shaking pulls the branches apart: the
-numbers of a net trained with S-S-I lie below those of E-E-B.
+what each convolution inside the branches gives; a norm, which scales and shifts each channel, has
+those of what it norms, but for the sign of its scale. Shaking pulls the branches apart: the numbers of a net trained
+with S-S-I lie below those of E-E-B.
 """
 
 import functools
@@ -39,7 +40,7 @@ def compared(params: Any) -> dict[str, list[tuple[Path, Path]]]:
   if not blocks:
     raise InputError('its blocks do not have two branches; take a Shake-Shake net')
   blocks.sort(key=lambda name: [int(number) for number in re.findall(r'\d+', name)])
-  layers = sorted(params[blocks[0]]['branch1'], key=lambda name: (name[-1], name))
+  layers = sorted(name for name in params[blocks[0]]['branch1'] if name.startswith('conv'))
   pair = lambda block, *layer: ((block, 'branch1', *layer), (block, 'branch2', *layer))  # noqa: E731
   return {
     **{layer: [pair(block, layer) for block in blocks] for layer in layers},

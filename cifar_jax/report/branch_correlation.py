@@ -29,7 +29,7 @@ def figure(found: list[dict[str, Any]]) -> 'Figure':
                     color=panels.style(i)['color'], linewidth=1.5,
                     label=layer if i == 0 else None)  # fmt: skip
   panels.label(by_block, 'Block', 'Correlation', 'Between the outputs of both branches')
-  panels.label(by_layer, 'Block', 'Correlation', 'Between the same layers of both branches')
+  panels.label(by_layer, 'Block', 'Correlation', 'Between the same convolutions of both branches')
   for axes in (by_block, by_layer):
     axes.axhline(0, color='#555555', linewidth=0.8)
     axes.legend(fontsize=10.5, frameon=False)
