@@ -4,8 +4,8 @@ For each block, each entry of what branch 1 gives is correlated over the images 
 of branch 2 (covariance and variances gathered online, as section 4.1 lists it), and the mean over
 the entries is the block's number (figure 4). Between layers (figure 5, section 4.2): likewise for
 what each convolution inside the branches gives; a norm, which scales and shifts each channel, has
-those of what it norms, but for the sign of its scale. Shaking pulls the branches apart: the numbers of a net trained
-with S-S-I lie below those of E-E-B.
+those of what it norms, but for the sign of its scale. Shaking pulls the branches apart: the numbers
+of a net trained with S-S-I lie below those of E-E-B.
 """
 
 import functools
