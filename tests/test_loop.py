@@ -107,6 +107,38 @@ def test_it_goes_back_and_skips_the_batch_the_same_after_a_resume(tiny_cifar, tm
     assert records == [json.dumps([r['step'], r['split'], r['loss']]) for r in whole]
 
 
+def test_a_signal_waits_for_no_more_than_the_step_under_way(tiny_cifar, tmp_path, monkeypatch):
+  make_step, last, ready = experiment.train_step, [], []
+
+  def watched_step(parts, num_steps):
+    step = make_step(parts, num_steps)
+
+    def call(*arguments):
+      state = step(*arguments)
+      last[:] = [state.step]
+      return state
+
+    return call
+
+  class Watch(Stop):
+    @property
+    def received(self):
+      ready.append(last[0].is_ready())
+      return super().received
+
+  def slow(key, images, labels):  # a computation that a CPU would not run within the call
+    images = images.astype(jnp.float32)
+    long = jax.lax.fori_loop(0, 200, lambda _, x: jnp.sin(x), images)
+    return images + 0.0 * long, labels
+
+  monkeypatch.setattr(experiment, 'train_step', watched_step)
+  parts = dataclasses.replace(make(tiny_cifar, 'stop'), augment_fn=slow)
+  run = tmp_path / 'run'
+  run.mkdir()
+  assert train._session(parts, run, Watch(6), 'linear', 'commit') is None
+  assert ready == [True] * 6
+
+
 def test_batches_that_are_all_wrong_are_not_skipped_for_ever(tiny_cifar, tmp_path):
   parts = make(tiny_cifar, 'skip', poisoned=range(7, 25))
   with pytest.raises(DivergedError, match='not finite'):
