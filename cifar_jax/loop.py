@@ -57,8 +57,6 @@ class Loop:
     self.batch_size, self.num_images = parts.plan.batch_size, len(parts.dataset.train)
     self.train_steps = {n: experiment.train_step(parts, n) for n in {1, parts.steps_per_dispatch}}
     self.compiled: set[int] = set()  # the keys of those that have run
-    # On CPUs, too, calls return at once: a signal would wait for dozens of steps of seconds each.
-    self.waits = parts.mesh.devices.flat[0].platform == 'cpu'
     self.eval_step = experiment.eval_step(parts)
     self.skip_step = steps.make_skip_step(parts.mesh)
     self.reset_means = steps.make_reset_means(parts.mesh)
@@ -131,8 +129,7 @@ class Loop:
           state = train_step(state, self.key, self.images, self.labels, epoch_order)
       step += num_steps
       self.stop.unsaved = True
-      if self.waits:
-        jax.block_until_ready(state.step)
+      sharding.one_at_a_time(state.step, self.parts.mesh)
       if number := self.agreement.largest(self.stop.received or 0):
         self.stop.agreed = signal.Signals(number)
       self.progress.advance(num_steps)

@@ -58,6 +58,7 @@ def evaluate(
     evaluation, logits = eval_step(
       evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
     )
+    sharding.one_at_a_time(logits, split.mesh)
     batches.append(logits)
   padded = np.concatenate(jax.device_get(batches), axis=-2)
   return metrics.read(evaluation.means), padded[..., : int(split.size), :]

@@ -65,6 +65,21 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
   return jax.tree.map(place, tree)
 
 
+def one_at_a_time(result: jax.Array, mesh: Mesh) -> None:
+  """Waits, on CPUs alone, until a step is taken; to be called after each.
+
+  There, too, calls return at once. Dozens of steps of seconds each would be under way when a signal
+  comes, and several programs at a time on several virtual devices can take each other's threads and
+  wait for one another until XLA ends the process.
+
+  Args:
+    result: anything that the step gave.
+    mesh: the devices.
+  """
+  if mesh.devices.flat[0].platform == 'cpu':
+    jax.block_until_ready(result)
+
+
 def replicate_key(key: jax.Array, mesh: Mesh) -> jax.Array:
   """Copies a typed key, the same in every process, to all devices of the mesh."""
   # `device_put` copies only to devices of its own process, and a key has no numpy form.
