@@ -140,7 +140,7 @@ def classifier(
   bias_init = nn.initializers.constant(hidden_bias)
   x = jnp.reshape(x, (x.shape[0], -1))
   for i in (1, 2):
-    x = nn.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
+    x = layers.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
     x = nn.Dropout(dropout, deterministic=not train)(x)
   return dense(num_classes, name='head')(x.astype(jnp.float32))
 
@@ -211,7 +211,7 @@ class AlexNet(nn.Module):
         dtype=self.dtype,
         name=f'conv{i}',
       )(x)
-      x = nn.relu(x)
+      x = layers.relu(x)
       if self.local_response_norm and i in NORMALIZED:
         x = layers.local_response_norm(x)
       if i in POOLED:

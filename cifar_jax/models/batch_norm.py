@@ -122,9 +122,10 @@ class BatchNorm(nn.Module):
     """Maps `[..., channels]` to the same shape."""
     shape = x.shape[-1:]
     scale = jnp.ones(shape, jnp.float32)
+    # Not by `self.param`, which traces an initialiser whenever the module is traced.
     if self.use_scale:
-      scale = self.param('scale', nn.initializers.ones, shape, jnp.float32)
-    bias = self.param('bias', nn.initializers.zeros, shape, jnp.float32)
+      scale = self.variable('params', 'scale', jnp.ones, shape, jnp.float32).value
+    bias = self.variable('params', 'bias', jnp.zeros, shape, jnp.float32).value
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape, jnp.float32)
     variance = self.variable('batch_stats', 'var', jnp.ones, shape, jnp.float32)
     x = lax.convert_element_type(x, self.dtype)

@@ -62,10 +62,10 @@ class DenseLayer(nn.Module):
     # Joined in here, so that under `remat` what is kept are the parts, which the layers share.
     y = jnp.concatenate(features, axis=-1)
     if self.bc:
-      y = nn.relu(self.norm(name='bottleneck_norm')(y))
+      y = layers.relu(self.norm(name='bottleneck_norm')(y))
       y = layers.conv1x1(4 * self.growth_rate, dtype=self.dtype, name='bottleneck_conv')(y)
       y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
-    y = nn.relu(self.norm(name='norm')(y))
+    y = layers.relu(self.norm(name='norm')(y))
     y = layers.conv3x3(self.growth_rate, dtype=self.dtype, name='conv')(y)
     return nn.Dropout(self.dropout, deterministic=not self.train)(y)
 
@@ -84,7 +84,7 @@ class Transition(nn.Module):
     """Gives `[batch, height / 2, width / 2, channels]`, or half the channels in BC."""
     y = jnp.concatenate(features, axis=-1)
     width = y.shape[-1] // 2 if self.bc else y.shape[-1]
-    y = nn.relu(self.norm(name='norm')(y))
+    y = layers.relu(self.norm(name='norm')(y))
     y = layers.conv1x1(width, dtype=self.dtype, name='conv')(y)
     y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
     return layers.average_pool(y, 2)
@@ -165,7 +165,7 @@ class DenseNet(nn.Module):
         features += (dense_layer(self.growth_rate, self.bc, **rest, name=name)(features),)
       if stage < NUM_BLOCKS:
         features = (transition(self.bc, **rest, name=f'transition{stage}')(features),)
-    x = nn.relu(norm(name='final_norm')(jnp.concatenate(features, axis=-1)))
+    x = layers.relu(norm(name='final_norm')(jnp.concatenate(features, axis=-1)))
     return layers.head(x, self.num_classes)
 
 

@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 import cifar_jax.models.initializers as initializers
 import cifar_jax.models.layers as layers
@@ -102,6 +103,11 @@ def draw_gates(key: jax.Array, survival: np.ndarray, batch_size: int) -> layers.
   return layers.Gates(value, value, jnp.ones(len(survival)))
 
 
+def swish(x: jax.Array) -> jax.Array:
+  """`x * sigmoid(x)`, traced in half the time of `flax.linen.swish`."""
+  return lax.mul(x, lax.logistic(x))
+
+
 class Block(NamedTuple):
   """What an MBConv block is made with."""
 
@@ -127,7 +133,7 @@ class MBConv(nn.Module):
     y = x
     if self.block.expansion > 1:
       y = conv(expanded, 1, name='expand_conv')(y)
-      y = nn.swish(self.norm(name='expand_norm')(y))
+      y = swish(self.norm(name='expand_norm')(y))
     y = conv(
       expanded,
       self.block.size,
@@ -136,9 +142,9 @@ class MBConv(nn.Module):
       kernel_init=layers.he_fan_in,  # fan-out of one filter, as TensorFlow counts a depthwise one
       name='depthwise_conv',
     )(y)
-    y = nn.swish(self.norm(name='depthwise_norm')(y))
+    y = swish(self.norm(name='depthwise_norm')(y))
     squeezed = max(1, x.shape[-1] // 4)  # a quarter of the block's input, not of what it expands to
-    y = SqueezeExcitation(squeezed, nn.swish, self.dtype, name='squeeze_excitation')(y)
+    y = SqueezeExcitation(squeezed, swish, self.dtype, name='squeeze_excitation')(y)
     y = self.norm(name='project_norm')(conv(self.block.width, 1, name='project_conv')(y))
     return layers.residual_sum(x, (y,), gates) if self.block.has_shortcut else y
 
@@ -235,14 +241,14 @@ class EfficientNet(nn.Module):
 
     stride = 2 if self.imagenet else 1
     x = conv(scaled_width(32, self.width), 3, stride, name='stem_conv')(images)
-    x = nn.swish(norm(name='stem_norm')(x))
+    x = swish(norm(name='stem_norm')(x))
     index = 0
     for name, block in self.blocks().items():
       own = gates.of_block(index) if gates and block.has_shortcut else None
       x = MBConv(block, norm, self.dtype, name=name)(x, own)
       index += block.has_shortcut
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
-    x = nn.swish(norm(name='head_norm')(x))
+    x = swish(norm(name='head_norm')(x))
     pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
     pooled = nn.Dropout(self.dropout, deterministic=not train)(pooled)
     return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)

@@ -68,7 +68,7 @@ SHORTCUTS = ('project', 'pad')  # a 1x1 convolution, or every second pixel and z
 def activate(what: str, x: jax.Array, norm: layers.Norm, name: str) -> jax.Array:
   """Applies a field of `Order` to `[batch, height, width, channels]`; the norm gets `name`."""
   for layer in what.split():
-    x = norm(name=name)(x) if layer == 'norm' else nn.relu(x)
+    x = norm(name=name)(x) if layer == 'norm' else layers.relu(x)
   return x
 
 

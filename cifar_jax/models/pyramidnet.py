@@ -105,19 +105,19 @@ class PyramidBlock(nn.Module):
 
   def _basic(self, x: jax.Array) -> jax.Array:
     y = self.norm(name='norm1')(x)
-    y = nn.relu(y) if self.first_relu else y
+    y = layers.relu(y) if self.first_relu else y
     y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(y)
-    y = nn.relu(self.norm(name='norm2')(y))
+    y = layers.relu(self.norm(name='norm2')(y))
     y = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(y)
     return self.norm(name='norm3')(y) if self.last_norm else y
 
   def _bottleneck(self, x: jax.Array) -> jax.Array:
     y = self.norm(name='norm1')(x)
-    y = nn.relu(y) if self.first_relu else y
+    y = layers.relu(y) if self.first_relu else y
     y = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(y)
-    y = nn.relu(self.norm(name='norm2')(y))
+    y = layers.relu(self.norm(name='norm2')(y))
     y = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv2')(y)
-    y = nn.relu(self.norm(name='norm3')(y))
+    y = layers.relu(self.norm(name='norm3')(y))
     y = layers.conv1x1(self.width * 4, dtype=self.dtype, name='conv3')(y)
     return self.norm(name='norm4')(y) if self.last_norm else y
 
@@ -227,7 +227,7 @@ class PyramidNet(nn.Module):
         skips=skips,
         name=f'stage{stage + 1}_block{block + 1}',
       )(x, gates and gates.of_block(index))
-    x = nn.relu(norm(name='final_norm')(x))
+    x = layers.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
 

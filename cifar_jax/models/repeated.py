@@ -11,6 +11,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from cifar_jax.models.batch_norm import BatchNorm
+
 Interceptor = Callable[..., Any]
 
 
@@ -50,9 +52,10 @@ def interceptor() -> Interceptor:
 
 
 def _is_block(module: nn.Module) -> bool:
-  """Whether it is a part of a net, and has parts: what Flax itself defines are single layers."""
+  """Whether it is a part of a net, and has parts: norms and what Flax defines are single layers."""
   is_part = module.scope is not None and bool(module.path)
-  return is_part and not type(module).__module__.startswith('flax.')
+  is_layer = isinstance(module, BatchNorm) or type(module).__module__.startswith('flax.')
+  return is_part and not is_layer
 
 
 def _key(module: nn.Module, args: tuple[Any, ...]) -> Hashable:

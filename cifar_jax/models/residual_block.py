@@ -63,7 +63,8 @@ class Block(nn.Module):
       return squeeze_excitation.after_branch(y, self.reduction, self.dtype)
 
     shortcut = self._shortcut(x)
-    return nn.relu(stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips))
+    x = stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
+    return layers.relu(x)
 
   def branch(self, x: jax.Array) -> jax.Array:
     """The convolutions, up to the addition."""
@@ -87,7 +88,7 @@ class Basic(Block):
   def branch(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to the block's stride and features."""
     y = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-    y = nn.relu(self.norm(name='norm1')(y))
+    y = layers.relu(self.norm(name='norm1')(y))
     y = self.conv3x3(self.features, dtype=self.dtype, name='conv2')(y)
     return self.norm(name='norm2')(y)
 
@@ -128,8 +129,8 @@ def bottleneck(
     `[batch, height / stride, width / stride, features]`.
   """
   y = layers.conv1x1(width, dtype=dtype, name='conv1')(x)
-  y = nn.relu(norm(name='norm1')(y))
+  y = layers.relu(norm(name='norm1')(y))
   y = conv3x3(width, stride, dtype=dtype, name='conv2')(y)
-  y = nn.relu(norm(name='norm2')(y))
+  y = layers.relu(norm(name='norm2')(y))
   y = layers.conv1x1(features, dtype=dtype, name='conv3')(y)
   return norm(name='norm3')(y)

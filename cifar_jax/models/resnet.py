@@ -184,7 +184,7 @@ class ResNet(nn.Module):
         dtype=self.dtype,
         name='stem_conv',
       )
-    x = nn.relu(norm(name='stem_norm')(conv(images)))
+    x = layers.relu(norm(name='stem_norm')(conv(images)))
     if self.stem == 'imagenet':
       return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
     return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x

@@ -121,7 +121,7 @@ class ResNeXt(nn.Module):
       )
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
-    x = nn.relu(norm(name='stem_norm')(x))
+    x = layers.relu(norm(name='stem_norm')(x))
     x = stages.run(make_block, x, gates, (self.stage_size,) * 3)
     return layers.head(x, self.num_classes)
 

@@ -146,7 +146,7 @@ class ShakeResNeXt(nn.Module):
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
-    x = nn.relu(norm(name='stem_norm')(x))
+    x = layers.relu(norm(name='stem_norm')(x))
     for index in range(self.num_blocks):
       stage, block = divmod(index, self.stage_size)
       fields = (WIDTHS[stage], 2 if stage > 0 and block == 0 else 1, norm, self.dtype)
@@ -157,7 +157,7 @@ class ShakeResNeXt(nn.Module):
         branches=self.branches,
         name=f'stage{stage + 1}_block{block + 1}',
       )(x, gates.of_block(index))
-      x = nn.relu(x)
+      x = layers.relu(x)
     return layers.head(x, self.num_classes)
 
 

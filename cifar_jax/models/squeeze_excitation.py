@@ -26,7 +26,7 @@ class SqueezeExcitation(nn.Module):
   """
 
   features: int
-  activation: Callable[[jax.Array], jax.Array] = nn.relu
+  activation: Callable[[jax.Array], jax.Array] = layers.relu
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact

@@ -87,13 +87,13 @@ class WideBlock(nn.Module):
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
     shortcut, changes = x, x.shape[-1] != self.width
     if changes:  # activated once, for both paths
-      x = nn.relu(self.norm(name='norm1')(x))
+      x = layers.relu(self.norm(name='norm1')(x))
       shortcut = conv(self.width, 1, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
 
     def branch(_: nn.Module, y: jax.Array) -> jax.Array:
       for i, size in enumerate(self.kernels, start=1):
         if i > 1 or not changes:
-          y = nn.relu(self.norm(name=f'norm{i}')(y))
+          y = layers.relu(self.norm(name=f'norm{i}')(y))
         if i > 1:
           y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
         stride = self.stride if i == 1 else 1
@@ -193,7 +193,7 @@ class WideResNet(nn.Module):
 
     x = conv(16, 3, dtype=self.dtype, name='stem_conv')(images)
     x = stages.run(make_block, x, gates, (self.stage_size,) * 3)
-    x = nn.relu(norm(name='final_norm')(x))
+    x = layers.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
 
