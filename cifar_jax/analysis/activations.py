@@ -23,6 +23,7 @@ from cifar_jax.analysis import command, recording
 from cifar_jax.analysis.recording import Path
 from cifar_jax.analysis.sample import Sample
 from cifar_jax.errors import InputError
+from cifar_jax.models.convolution import Conv
 from cifar_jax.report import activations as report
 
 
@@ -35,7 +36,7 @@ def convolutions(net: nn.Module, variables: Any, image_shape: tuple[int, ...]) -
   order: list[Path] = []
 
   def note(call: Any, arguments: Any, fields: Any, context: Any) -> Any:
-    if context.method_name == '__call__' and isinstance(context.module, nn.Conv):
+    if context.method_name == '__call__' and isinstance(context.module, nn.Conv | Conv):
       order.append(context.module.path)
     return call(*arguments, **fields)
 

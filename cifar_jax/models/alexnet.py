@@ -200,11 +200,12 @@ class AlexNet(nn.Module):
     x = images
     for i, (width, size) in enumerate(zip(form.widths, KERNEL_SIZES, strict=True), start=1):
       padding = form.stem_padding if i == 1 else size // 2
-      x = nn.Conv(
+      x = layers.conv(
         width,
-        (size, size),
-        strides=4 if i == 1 else 1,
+        size,
+        stride=4 if i == 1 else 1,
         padding=((padding, padding),) * 2,
+        use_bias=True,
         feature_group_count=self.groups if i in WITHIN_TOWER else 1,
         kernel_init=normal_001 if form.gaussian else layers.uniform_fan_in,
         bias_init=nn.initializers.constant(1.0 if form.gaussian and i in POSITIVE else 0.0),

@@ -20,6 +20,7 @@ import numpy as np
 import cifar_jax.models.layers as layers
 import cifar_jax.models.resnet as resnet
 from cifar_jax.errors import InputError
+from cifar_jax.models.convolution import Conv
 from cifar_jax.models.published import Published
 
 GRAMMAR = 'deformable_resnet{depth}, depth = 6n + 2'
@@ -179,7 +180,7 @@ class DeformableConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height', width', self.features]`."""
     moved = self.offset_groups * math.prod(self.kernel_size)
-    learnt = nn.Conv(
+    learnt = Conv(
       (3 if self.modulated else 2) * moved,
       self.kernel_size,
       self.strides,

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-import cifar_jax.models.convolution as convolution
 import cifar_jax.models.initializers as initializers
 from cifar_jax.errors import InputError
 from cifar_jax.models.batch_norm import BatchNorm
+from cifar_jax.models.convolution import Conv
 
 Norm = Callable[..., nn.Module]
 Dtype = Any
@@ -138,7 +138,7 @@ def _relu_backward(positive: jax.Array, gradient: jax.Array) -> tuple[jax.Array]
 relu.defvjp(_relu_forward, _relu_backward)
 
 
-def conv3x3(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
+def conv3x3(features: int, stride: int = 1, **fields: Any) -> Conv:
   """A 3x3 convolution without bias, padded by one pixel on each side.
 
   The padding is written out because `SAME` at stride 2 pads only below and to the right, which
@@ -147,21 +147,20 @@ def conv3x3(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
   return conv(features, 3, stride, **fields)
 
 
-def conv1x1(features: int, stride: int = 1, **fields: Any) -> nn.Conv:
+def conv1x1(features: int, stride: int = 1, **fields: Any) -> Conv:
   """A 1x1 convolution without bias."""
   return conv(features, 1, stride, **fields)
 
 
-def conv(features: int, size: int, stride: int = 1, **fields: Any) -> nn.Conv:
-  """A convolution of odd size without bias, padded by half of it; `fields` are `nn.Conv`'s."""
+def conv(features: int, size: int, stride: int = 1, **fields: Any) -> Conv:
+  """A convolution of odd size without bias, padded by half of it; `fields` are `Conv`'s."""
   padding = ((size // 2, size // 2),) * 2
   defaults: dict[str, Any] = {
     'use_bias': False,
     'kernel_init': he_fan_out,
     'padding': padding,
-    'conv_general_dilated': convolution.conv_general_dilated,
   }
-  return nn.Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
+  return Conv(features, (size, size), strides=(stride, stride), **(defaults | fields))
 
 
 @functools.cache  # so that modules that are made with it are seen to be equal

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 
 from cifar_jax.models.batch_norm import BatchNorm
+from cifar_jax.models.convolution import Conv
 
 Interceptor = Callable[..., Any]
 
@@ -52,10 +53,10 @@ def interceptor() -> Interceptor:
 
 
 def _is_block(module: nn.Module) -> bool:
-  """Whether it is a part of a net, and has parts: norms and what Flax defines are single layers."""
+  """Whether it is a part of a net, and has parts itself, as no layer of ours or Flax's has."""
   is_part = module.scope is not None and bool(module.path)
-  is_layer = isinstance(module, BatchNorm) or type(module).__module__.startswith('flax.')
-  return is_part and not is_layer
+  is_layer = isinstance(module, BatchNorm | Conv)
+  return is_part and not is_layer and not type(module).__module__.startswith('flax.')
 
 
 def _key(module: nn.Module, args: tuple[Any, ...]) -> Hashable:

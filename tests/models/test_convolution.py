@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +61,30 @@ def test_groups_and_channels_by_themselves(groups, inputs, outputs, stride, padd
   for ours, plain in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
     assert ours.dtype == plain.dtype
     np.testing.assert_allclose(ours.astype('float32'), plain.astype('float32'), **close)
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {},
+    {'strides': (2, 2), 'padding': ((1, 1), (1, 1)), 'use_bias': False},
+    {'feature_group_count': 2, 'bias_init': nn.initializers.normal(1.0)},
+    {'dtype': jnp.bfloat16},
+  ],
+  ids=['plain', 'strided', 'grouped', 'bfloat16'],
+)
+def test_the_layer_is_flax_in_draws_and_results(fields):
+  ours, flax = convolution.Conv(8, (3, 3), **fields), nn.Conv(8, (3, 3), **fields)
+  x = jax.random.normal(jax.random.key(1), (2, 6, 6, 4))
+  drawn = [jax.jit(layer.init)(jax.random.key(0), x) for layer in (ours, flax)]
+  assert jax.tree.structure(drawn[0]) == jax.tree.structure(drawn[1])
+  assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), *drawn))
+  got, expected = (jax.jit(layer.apply)(drawn[0], x) for layer in (ours, flax))
+  assert got.dtype == expected.dtype
+  np.testing.assert_allclose(
+    got.astype('float32'), expected.astype('float32'), rtol=2e-2 if 'dtype' in fields else 1e-5,
+    atol=1e-5,
+  )  # fmt: skip
 
 
 def traced(groups, **more):
