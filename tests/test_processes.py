@@ -164,10 +164,11 @@ def test_a_signal_to_one_stops_all_at_the_same_step(job, alone, tmp_path):
 
 def test_a_second_run_in_the_workdir_is_refused_in_all_processes(job, tmp_path):
   run = tmp_path / 'run'
-  [first] = job.start(run, 1, 1)
+  long = '--config.train.num_epochs=400'
+  [first] = job.start(run, 1, 1, long)
   try:
     wait_for_records(run, [first], 1)
-    assert job.finish(run, 2, 1) == [2, 2]
+    assert job.finish(run, 2, 1, long) == [2, 2]
   finally:
     stop_others([first])
   for index in (0, 1):
