@@ -14,6 +14,7 @@ import optax
 import pytest
 from data import fill
 from data.filled import variables as filled
+from with_and_without_remat import training_passes
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
@@ -88,29 +89,9 @@ def test_logits_are_those_of_torch(name):
 
 
 def test_remat_changes_neither_logits_nor_statistics_nor_gradients():
-  nets = [models.create('densenet_bc_10_3', dropout=0.2, remat=remat) for remat in (False, True)]
-  variables, images = filled(nets[0]), some_images(4)
-  assert models.abstract_variables(nets[0]) == models.abstract_variables(nets[1])
-
-  def run(net, variables, images):
-    def loss(params):
-      logits, updates = net.apply(
-        variables | {'params': params},
-        images,
-        train=True,
-        rngs={'dropout': jax.random.key(2)},
-        mutable=['batch_stats'],
-      )
-      return jnp.sum(logits**2), (logits, updates['batch_stats'])
-
-    return jax.grad(loss, has_aux=True)(variables['params'])
-
-  # On CPUs XLA would else merge the second computation with the first.
-  options = FAST | {'xla_disable_hlo_passes': 'cse_barrier_expander'}
-  kept, recomputed = (
-    jax.jit(functools.partial(run, net), compiler_options=options)(variables, images)
-    for net in nets
-  )
+  name, fields = 'densenet_bc_10_3', {'dropout': 0.2}
+  variables = filled(models.create(name, **fields))
+  kept, recomputed = training_passes(name, variables, some_images(4), **fields)
   # The statistics too: had they moved in the second computation again, a tenth more would be new.
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.max(np.abs(a))),

@@ -1,0 +1,33 @@
+"""What a net's field `remat` must not change: one training pass with it and one without."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cifar_jax import models
+
+# On CPUs XLA would else merge the second computation with the first.
+KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+
+
+def training_passes(name: str, variables: Any, images: Any, **fields: Any) -> list[Any]:
+  """The gradients, logits and statistics of a net, without and with rematerialisation."""
+  nets = [models.create(name, remat=remat, **fields) for remat in (False, True)]
+  assert models.abstract_variables(nets[0]) == models.abstract_variables(nets[1])
+
+  def run(net, variables, images):
+    def loss(params):
+      logits, updates = net.apply(
+        variables | {'params': params},
+        images,
+        train=True,
+        rngs={stream: jax.random.key(2) for stream in ('dropout', 'drop_path')},
+        mutable=['batch_stats'],
+      )
+      return jnp.sum(logits**2), (logits, updates['batch_stats'])
+
+    return jax.grad(loss, has_aux=True)(variables['params'])
+
+  compiled = jax.jit(run, static_argnums=0, compiler_options=KEEP_BARRIERS)
+  return [compiled(net, variables, images) for net in nets]
