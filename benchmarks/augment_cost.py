@@ -14,17 +14,14 @@ import pathlib
 import shlex
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import interleaved
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import augment, backend, losses, models, optimizer, order, provenance, sharding
-from cifar_jax import state as states
-from cifar_jax import step as steps
+from cifar_jax import augment, backend, models, provenance
 
 RESULT = pathlib.Path(__file__).parent / 'results' / 'augment_cost.json'
 MODEL, GOAL = 'resnet20', 0.1  # of the model's step
@@ -65,7 +62,6 @@ OTHERS: dict[str, dict[str, Any]] = {
   'ordinary, together': TOGETHER,
   'ordinary and autoaugment': TOGETHER | {'autoaugment': True},
 }
-Run = Callable[[], Any]
 
 
 def main() -> None:
@@ -78,8 +74,13 @@ def main() -> None:
   backend.prepare()
   told = provenance.describe(1)
   told['command'] = shlex.join(['python', 'benchmarks/augment_cost.py', *sys.argv[1:]])
-  runs = compiled(arguments.batch_size) | {'step': training_step(arguments.batch_size)}
-  milliseconds = interleaved(runs, arguments.rounds)
+  runs = compiled(arguments.batch_size)
+  plain = augment.make(augment.Settings(**NONE), STATISTICS)
+  runs['step'] = interleaved.training_step(models.create(MODEL), plain, arguments.batch_size)
+  milliseconds = {
+    name: [1000 * seconds for seconds in values]
+    for name, values in interleaved.seconds(runs, arguments.rounds).items()
+  }
   told |= {'batch_size': arguments.batch_size, 'rounds': arguments.rounds, 'model': MODEL}
   rows = summary(milliseconds, arguments.batch_size)
   for name, row in rows.items():
@@ -87,14 +88,14 @@ def main() -> None:
   arguments.output.write_text(json.dumps(told | {'rows': rows}, indent=2) + '\n')
 
 
-def compiled(batch_size: int) -> dict[str, Run]:
+def compiled(batch_size: int) -> dict[str, interleaved.Run]:
   """Each augmentation as a function without arguments that gives its arrays."""
   random = np.random.RandomState(0)
   images = jnp.asarray(random.randint(0, 256, (batch_size, 32, 32, 3), np.uint8))
   labels = jnp.asarray(random.randint(0, 10, batch_size, np.int32))
   key = jax.random.key(0)
 
-  def run(fields: dict[str, Any]) -> Run:
+  def run(fields: dict[str, Any]) -> interleaved.Run:
     made = augment.make(augment.Settings(**(NONE | fields)), STATISTICS)
     program = jax.jit(made).lower(key, images, labels).compile()
     return lambda: program(key, images, labels)
@@ -102,56 +103,15 @@ def compiled(batch_size: int) -> dict[str, Run]:
   return {name: run(fields) for name, fields in ({'normalize': {}} | ORDINARY | OTHERS).items()}
 
 
-def training_step(batch_size: int) -> Run:
-  """The project's step of the model, with normalisation alone."""
-  mesh = sharding.make_mesh(num_devices=1)
-  model, tx = models.create(MODEL), optimizer.make(optimizer.make_schedule(1000, 1))
-  train_step = steps.make_train_step(
-    model=model,
-    tx=tx,
-    loss_fn=losses.make(),
-    augment_fn=augment.make(augment.Settings(**NONE), STATISTICS),
-    batch_size=batch_size,
-    mesh=mesh,
-  )
-  random = np.random.RandomState(0)
-  images = random.randint(0, 256, (10 * batch_size, 32, 32, 3), np.uint8)
-  labels = random.randint(0, 10, len(images), np.int32)
-  key = jax.random.key(0)
-  images, labels, state = sharding.replicate(
-    (images, labels, jax.jit(lambda key: states.create(model, tx, key, (32, 32, 3)))(key)), mesh
-  )
-  epoch = order.of_epoch(key, jnp.int32(0), len(images))
-
-  def run() -> Any:
-    nonlocal state
-    state = train_step(state, key, images, labels, epoch)
-    return state.step
-
-  return run
-
-
-def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-  """Wall time in milliseconds of each run in each round; a first round is not counted."""
-  milliseconds: dict[str, list[float]] = {name: [] for name in runs}
-  for _ in range(rounds + 1):
-    for name, run in runs.items():
-      start = time.perf_counter()
-      jax.block_until_ready(run())
-      milliseconds[name].append(1000 * (time.perf_counter() - start))
-  return {name: values[1:] for name, values in milliseconds.items()}
-
-
 def summary(milliseconds: dict[str, list[float]], batch_size: int) -> dict[str, dict[str, Any]]:
   """Median and quartiles of each, per image what it adds to normalisation, and against the step."""
   medians = {name: statistics.median(values) for name, values in milliseconds.items()}
   rows = {}
   for name, values in milliseconds.items():
-    first, _, third = statistics.quantiles(values, n=4)
     added = medians[name] - (medians['normalize'] if name not in ('normalize', 'step') else 0.0)
     rows[name] = {
       'median': round(medians[name], 2),
-      'quartiles': [round(first, 2), round(third, 2)],
+      'quartiles': interleaved.quartiles(values, 2),
       'added_microseconds_per_image': round(1000 * added / batch_size, 1),
       'share_of_step': round(added / medians['step'], 4),
       'within_goal': added <= GOAL * medians['step'],

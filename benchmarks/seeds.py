@@ -14,32 +14,16 @@ import pathlib
 import shlex
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+import interleaved
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from cifar_jax import (
-  augment,
-  backend,
-  losses,
-  models,
-  optimizer,
-  order,
-  provenance,
-  seeds,
-  sharding,
-)
-from cifar_jax import state as states
-from cifar_jax import step as steps
+from cifar_jax import augment, backend, models, provenance
 
 RESULT = pathlib.Path(__file__).parent / 'results' / 'seeds.json'
 STATISTICS = augment.Statistics(num_classes=10, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 IMAGES = 50_000  # of CIFAR-10, in an epoch
-Run = Callable[[], Any]
 
 
 def main() -> None:
@@ -61,54 +45,34 @@ def main() -> None:
     'at once': trainer(arguments, arguments.seeds),
     'one after the other': in_turn([trainer(arguments, 1) for _ in range(arguments.seeds)]),
   }
-  seconds = interleaved(forms, arguments.rounds)
+  seconds = interleaved.seconds(forms, arguments.rounds)
   steps_of_a_run = arguments.epochs * IMAGES / arguments.batch_size
   rows = summary(seconds, arguments.seeds, steps_of_a_run / arguments.steps_per_dispatch)
   for name, row in rows.items():
     print(f'{name:20}' + '  '.join(f'{key} {value}' for key, value in row.items()))
   ratios = [b / a for a, b in zip(*seconds.values(), strict=True)]
-  ratio = {'median': round(statistics.median(ratios), 3), 'quartiles': quartiles(ratios, 3)}
-  print(
-    f'at once, {arguments.seeds} seeds take as long as {ratio["median"]} of one by one: {ratio}'
-  )
+  ratio = {
+    'median': round(statistics.median(ratios), 3),
+    'quartiles': interleaved.quartiles(ratios, 3),
+  }
+  print(f'at once: {ratio["median"]} times the seeds per hour, quartiles {ratio["quartiles"]}')
   measured = {'rows': rows, 'times_the_seeds_per_hour': ratio}
   settings = {name: value for name, value in vars(arguments).items() if name != 'output'}
   arguments.output.write_text(json.dumps(told | settings | measured, indent=2) + '\n')
 
 
-def trainer(arguments: argparse.Namespace, num_seeds: int) -> Run:
-  """A function that takes the next steps of a stack of seeds, on random images."""
-  mesh = sharding.make_mesh(num_devices=1)
-  model = models.create(arguments.model, dtype=arguments.dtype)
-  tx = optimizer.make(optimizer.make_schedule(1000, 1))
-  train_step = steps.make_train_step(
-    model=model,
-    tx=tx,
-    loss_fn=losses.make(),
-    augment_fn=augment.make(augment.Settings(), STATISTICS),
-    batch_size=arguments.batch_size,
-    mesh=mesh,
-    num_steps=arguments.steps_per_dispatch,
-    num_seeds=num_seeds,
+def trainer(arguments: argparse.Namespace, num_seeds: int) -> interleaved.Run:
+  """A function that takes the next steps of a stack of seeds."""
+  return interleaved.training_step(
+    models.create(arguments.model, dtype=arguments.dtype),
+    augment.make(augment.Settings(), STATISTICS),
+    arguments.batch_size,
+    arguments.steps_per_dispatch,
+    num_seeds,
   )
-  random = np.random.RandomState(0)
-  # The order is of one epoch, whose every step begins in it: the last indices serve again.
-  images = random.randint(0, 256, (IMAGES // 10, 32, 32, 3), np.uint8)
-  labels = random.randint(0, 10, len(images), np.int32)
-  key = seeds.root_keys(0, num_seeds)
-  make = seeds.each(lambda key: states.create(model, tx, key, (32, 32, 3)), num_seeds, (0,))
-  images, labels, state = sharding.replicate((images, labels, jax.jit(make)(key)), mesh)
-  epoch = order.of_epoch(key, jnp.int32(0), len(images))
-
-  def run() -> Any:
-    nonlocal state
-    state = train_step(state, key, images, labels, epoch)
-    return state.step
-
-  return run
 
 
-def in_turn(runs: list[Run]) -> Run:
+def in_turn(runs: list[interleaved.Run]) -> interleaved.Run:
   """A function that calls the others, each when the one before has ended."""
 
   def run() -> None:
@@ -116,23 +80,6 @@ def in_turn(runs: list[Run]) -> Run:
       jax.block_until_ready(each())
 
   return run
-
-
-def interleaved(forms: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-  """Seconds of each form in each round; the first round compiles and is not counted."""
-  seconds: dict[str, list[float]] = {name: [] for name in forms}
-  for _ in range(rounds + 1):
-    for name, run in forms.items():
-      start = time.perf_counter()
-      jax.block_until_ready(run())
-      seconds[name].append(time.perf_counter() - start)
-  return {name: values[1:] for name, values in seconds.items()}
-
-
-def quartiles(values: list[float], digits: int) -> list[float]:
-  """The first and the third."""
-  first, _, third = statistics.quantiles(values, n=4)
-  return [round(first, digits), round(third, digits)]
 
 
 def summary(
@@ -150,9 +97,9 @@ def summary(
     per_hour = [num_seeds * 3600 / (value * dispatches) for value in values]
     rows[name] = {
       'milliseconds': round(1000 * statistics.median(values), 2),
-      'quartiles': quartiles([1000 * value for value in values], 2),
+      'quartiles': interleaved.quartiles([1000 * value for value in values], 2),
       'seeds_per_hour': round(statistics.median(per_hour), 3),
-      'seeds_per_hour_quartiles': quartiles(per_hour, 3),
+      'seeds_per_hour_quartiles': interleaved.quartiles(per_hour, 3),
     }
   return rows
 
