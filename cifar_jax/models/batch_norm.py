@@ -121,10 +121,11 @@ class BatchNorm(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[..., channels]` to the same shape."""
     shape = x.shape[-1:]
-    scale = jnp.ones(shape, jnp.float32)
     # Not by `self.param`, which traces an initialiser whenever the module is traced.
     if self.use_scale:
       scale = self.variable('params', 'scale', jnp.ones, shape, jnp.float32).value
+    else:
+      scale = jnp.ones(shape, jnp.float32)
     bias = self.variable('params', 'bias', jnp.zeros, shape, jnp.float32).value
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape, jnp.float32)
     variance = self.variable('batch_stats', 'var', jnp.ones, shape, jnp.float32)
@@ -136,5 +137,7 @@ class BatchNorm(nn.Module):
     if not self.is_initializing():
       for running, new in zip((mean, variance), of_batch, strict=True):
         kept = lax.mul(running.value, self.momentum)
-        running.value = lax.add(kept, lax.mul(new, 1.0 - self.momentum))
+        # Nothing is differentiated by them, and tracing it takes longer than all the rest here.
+        new = lax.mul(lax.stop_gradient(new), 1.0 - self.momentum)
+        running.value = lax.add(kept, new)
     return y

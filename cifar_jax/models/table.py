@@ -84,18 +84,23 @@ def row(name: str) -> Row:
 
 
 def rows(names: Sequence[str]) -> list[Row]:
-  """The rows of registered models, in their order; many are counted by several processes."""
-  if len(names) <= _FEW:
+  """The rows of registered models, in their order; other processes help to count many."""
+  helpers = min(os.cpu_count() or 1, len(names) // _FEW) - 1
+  if helpers < 1:
     return [row(name) for name in names]
-  order = sorted(names, key=_size, reverse=True)  # the largest take longest, so they begin
   pool = concurrent.futures.ProcessPoolExecutor(
-    min(os.cpu_count() or 1, len(names) // _FEW),
+    helpers,
     mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
     initializer=only_traces,
   )
-  with pool:
-    counted = tqdm.tqdm(pool.map(row, order), total=len(order), unit=' models', disable=None)
-    done = dict(zip(order, counted, strict=True))
+  order = sorted(names, key=_size, reverse=True)  # the largest take longest, so they begin
+  with pool, tqdm.tqdm(total=len(order), unit=' models', disable=None) as progress:
+    waiting = {name: pool.submit(row, name) for name in order}
+    for future in waiting.values():
+      future.add_done_callback(lambda _: progress.update())
+    # This process takes the smallest, while the others still begin; and so on, until all meet.
+    own = {name: row(name) for name in reversed(order) if waiting[name].cancel()}
+    done = {name: own.get(name) or waiting[name].result() for name in names}
   return [done[name] for name in names]
 
 
