@@ -14,10 +14,25 @@ SHAPE = (3, 3, 8, 16)
 
 
 @pytest.mark.parametrize('settings', SETTINGS, ids=str)
-def test_the_draws_are_those_of_flax(settings):
+@pytest.mark.parametrize('shape', [SHAPE, (7, 10), (3, 3, 81, 90), (1, 1, 512, 513)], ids=str)
+def test_the_draws_are_those_of_flax(settings, shape):
   expected = jax.jit(nn.initializers.variance_scaling(*settings), static_argnums=1)
-  drawn = initializers.variance_scaling(*settings)(jax.random.key(3), SHAPE)
-  np.testing.assert_array_equal(drawn, expected(jax.random.key(3), SHAPE))
+  drawn = initializers.variance_scaling(*settings)(jax.random.key(3), shape)
+  np.testing.assert_array_equal(drawn, expected(jax.random.key(3), shape))
+
+
+def test_a_net_of_many_shapes_draws_few():
+  net = models.create('pyramidnet110_a48')
+  made = jax.make_jaxpr(lambda: net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False))
+  assert set(_shapes_of_draws(made().jaxpr)) == {(2**16,)}
+
+
+def _shapes_of_draws(jaxpr):
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == 'random_bits':
+      yield equation.params['shape']
+    for inner in jax.core.jaxprs_in_params(equation.params):
+      yield from _shapes_of_draws(inner)
 
 
 def test_zeros_only_within_the_context():
