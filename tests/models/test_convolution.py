@@ -1,5 +1,6 @@
 """The convolutions for CPUs against jax.lax's own, value and gradients."""
 
+import contextlib
 import functools
 
 import flax.linen as nn
@@ -22,21 +23,26 @@ SHAPES = [  # height, width, kernel, stride, padding
 
 
 @pytest.mark.parametrize(('height', 'width', 'taps', 'stride', 'padding'), SHAPES)
-def test_it_is_the_convolution_of_jax(height, width, taps, stride, padding):
+@pytest.mark.parametrize(('inputs', 'outputs'), [(3, 4), (6, 2)])
+@pytest.mark.parametrize('is_inner', [False, True], ids=['main', 'inner'])
+def test_it_is_the_convolution_of_jax(
+  is_inner, inputs, outputs, height, width, taps, stride, padding
+):
   keys = jax.random.split(jax.random.key(0), 3)
-  x = jax.random.normal(keys[0], (2, height, width, 3))
-  kernel = jax.random.normal(keys[1], (taps, taps, 3, 4))
-  arguments = ((stride, stride), (padding, padding))
+  x = jax.random.normal(keys[0], (2, height, width, inputs))
+  kernel = jax.random.normal(keys[1], (taps, taps, inputs, outputs))
 
-  def plain(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, *arguments, dimension_numbers=convolution.LAYOUT)
+  def gradients(conv):
+    apply = functools.partial(conv, dimension_numbers=convolution.LAYOUT)
+    arguments = ((stride, stride), (padding, padding))
+    value, vjp = jax.vjp(lambda x, kernel: apply(x, kernel, *arguments), x, kernel)
+    return value, *vjp(jax.random.normal(keys[2], value.shape))
 
-  value, vjp = jax.vjp(lambda x, k: convolution.loop_conv(x, k, *arguments), x, kernel)
-  expected, expected_vjp = jax.vjp(plain, x, kernel)
-  np.testing.assert_array_equal(value, expected)
-  cotangent = jax.random.normal(keys[2], value.shape)
-  for got, wanted in zip(vjp(cotangent), expected_vjp(cotangent), strict=True):
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+  expected = gradients(jax.lax.conv_general_dilated)
+  with convolution.inner_computation() if is_inner else contextlib.nullcontext():
+    got = gradients(convolution.conv_general_dilated)
+  for ours, plain in zip(got, expected, strict=True):
+    np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
@@ -87,9 +93,9 @@ def test_the_layer_is_flax_in_draws_and_results(fields):
   )  # fmt: skip
 
 
-def traced(groups, **more):
+def traced(groups, taps=3, outputs=4, **more):
   """The program of a convolution of 4 channels."""
-  x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 4 // groups, 4))
+  x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((taps, taps, 4 // groups, outputs))
   fields = {'dimension_numbers': convolution.LAYOUT, 'feature_group_count': groups, **more}
   conv = lambda x, k: convolution.conv_general_dilated(x, k, (1, 1), 'SAME', **fields)  # noqa: E731
   return str(jax.make_jaxpr(conv)(x, kernel))
@@ -110,6 +116,7 @@ def test_a_branch_that_may_be_skipped_has_the_inner_form():
 
 def test_which_form_is_taken(monkeypatch):
   assert 'custom_vjp' not in traced(1) and traced(1).count('conv_general_dilated') == 1
+  assert 'shifted_conv' in traced(1, taps=1) and 'shifted_conv' in traced(1, outputs=2)
   assert traced(2).count('conv_general_dilated') == 2
   assert 'conv_general_dilated' not in traced(4)
   assert 'rhs_dilation=(2, 2)' in traced(2, rhs_dilation=(2, 2))
