@@ -14,6 +14,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 import cifar_jax.models.layers as layers
 from cifar_jax.errors import InputError
@@ -43,6 +44,8 @@ PUBLISHED = {
 }
 
 NUM_BLOCKS = 3  # section 3: on maps of 32, 16 and 8 pixels
+# What `remat` keeps of a layer: the one thing in it that is dear to compute and small to store.
+_KEPT = 'convolution'
 Features = tuple[jax.Array, ...]  # of one block: `[batch, height, width, ...]`, side by side
 
 
@@ -64,9 +67,11 @@ class DenseLayer(nn.Module):
     if self.bc:
       y = layers.relu(self.norm(name='bottleneck_norm')(y))
       y = layers.conv1x1(4 * self.growth_rate, dtype=self.dtype, name='bottleneck_conv')(y)
+      y = checkpoint_name(y, _KEPT)
       y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
     y = layers.relu(self.norm(name='norm')(y))
     y = layers.conv3x3(self.growth_rate, dtype=self.dtype, name='conv')(y)
+    y = checkpoint_name(y, _KEPT)
     return nn.Dropout(self.dropout, deterministic=not self.train)(y)
 
 
@@ -85,7 +90,7 @@ class Transition(nn.Module):
     y = jnp.concatenate(features, axis=-1)
     width = y.shape[-1] // 2 if self.bc else y.shape[-1]
     y = layers.relu(self.norm(name='norm')(y))
-    y = layers.conv1x1(width, dtype=self.dtype, name='conv')(y)
+    y = checkpoint_name(layers.conv1x1(width, dtype=self.dtype, name='conv')(y), _KEPT)
     y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
     return layers.average_pool(y, 2)
 
@@ -153,7 +158,8 @@ class DenseNet(nn.Module):
     """
     norm = layers.batch_norm(train, self.dtype)
     rest = {'dropout': self.dropout, 'norm': norm, 'dtype': self.dtype, 'train': train}
-    remat = functools.partial(nn.remat, policy=_is_convolution) if self.remat else lambda m: m
+    policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
+    remat = functools.partial(nn.remat, policy=policy) if self.remat else lambda m: m
     dense_layer, transition = remat(DenseLayer), remat(Transition)
 
     width = 2 * self.growth_rate if self.bc else 16
@@ -167,11 +173,6 @@ class DenseNet(nn.Module):
         features = (transition(self.bc, **rest, name=f'transition{stage}')(features),)
     x = layers.relu(norm(name='final_norm')(jnp.concatenate(features, axis=-1)))
     return layers.head(x, self.num_classes)
-
-
-def _is_convolution(primitive: Any, *_: Any, **__: Any) -> bool:
-  """What `remat` keeps: the one thing in a layer that is dear to compute and small to store."""
-  return primitive is jax.lax.conv_general_dilated_p
 
 
 @jax.custom_vjp

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def _shapes_of_draws(jaxpr):
   for equation in jaxpr.eqns:
     if equation.primitive.name == 'random_bits':
       yield equation.params['shape']
-    for inner in jax.core.jaxprs_in_params(equation.params):
+    for inner in jax.extend.core.jaxprs_in_params(equation.params):
       yield from _shapes_of_draws(inner)
 
 
