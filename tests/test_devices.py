@@ -13,9 +13,6 @@ from cifar_jax import checkpoint, experiment, sharding, workdir
 from cifar_jax.errors import InputError
 from cifar_jax.report import runs
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('devices')
-
 BATCH_SIZE = 24  # which 1, 2, 3, 4 and 8 divide
 NUM_STEPS = 9  # an epoch of 200 images
 

@@ -12,9 +12,6 @@ from test_step import Trainer, build
 from cifar_jax import checkpoint, dispatch, experiment
 from cifar_jax.report import runs
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('dispatch')
-
 GROUP = 3
 
 

@@ -17,7 +17,6 @@ from test_run import ARGUMENTS, num_records, records
 from cifar_jax import processes
 from cifar_jax.errors import InputError
 
-pytestmark = pytest.mark.xdist_group('runs')
 ROOT = pathlib.Path(__file__).parent.parent
 # Batches of 24 divide over 4, 3, 2 devices and 1.
 OVERRIDES = [

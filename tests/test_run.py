@@ -20,8 +20,6 @@ from cifar_jax import checkpoint, evaluate, experiment, progress, train, workdir
 from cifar_jax.errors import InputError
 from cifar_jax.report import runs
 
-# On one worker, so that the programs are compiled once for all of them.
-pytestmark = pytest.mark.xdist_group('runs')
 ROOT = pathlib.Path(__file__).parent.parent
 ARGUMENTS = 'depth=8,epochs=4,schedule=cosine'
 NUM_STEPS = 40

@@ -19,9 +19,6 @@ from cifar_jax.errors import DivergedError
 from cifar_jax.models import layers
 from cifar_jax.report import page, runs, summary
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('seeds')
-
 SEEDS = (5, 6, 7)
 
 

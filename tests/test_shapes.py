@@ -5,9 +5,6 @@ import pytest
 
 from cifar_jax.data import outlines, shapes
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('shapes')
-
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 CHANCE = 1 / len(shapes.CLASS_NAMES)
 

@@ -17,9 +17,6 @@ from cifar_jax import step as steps
 from cifar_jax.models import speed_net
 from cifar_jax.report import runs, summary
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('speedrun')
-
 CONFIG = str(pathlib.Path(__file__).parent.parent / 'configs/speedrun.py')
 NUM_STEPS = 23  # one epoch and a half of 240 images in batches of 16
 

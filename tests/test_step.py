@@ -17,8 +17,6 @@ from cifar_jax import experiment, metrics, order, placed, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 
-# On one worker, so that the plain step is compiled once for all of them.
-pytestmark = pytest.mark.xdist_group('step')
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -79,6 +77,7 @@ def digest(state) -> str:
   return sha.hexdigest()
 
 
+@pytest.mark.usefixtures('compiled_afresh')
 def test_same_bits_again_and_compiled_afresh(compiled):
   first, second = Trainer(*compiled), Trainer(*compiled)
   first.run(3)
@@ -89,6 +88,7 @@ def test_same_bits_again_and_compiled_afresh(compiled):
   assert digest(first.state) == digest(second.state)
 
 
+@pytest.mark.usefixtures('compiled_afresh')
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 def test_same_bits_in_another_process(tiny_cifar, compiled, dtype):
   environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])}

@@ -9,9 +9,6 @@ import pytest
 from cifar_jax import config, train
 from cifar_jax.errors import InputError
 
-# On one worker, so that its fixtures are made once.
-pytestmark = pytest.mark.xdist_group('analysis')
-
 NAMES = (
   *('lesion', 'path_length', 'branch_correlation', 'complexity', 'activations', 'landscape'),
 )
