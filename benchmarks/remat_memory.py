@@ -37,13 +37,13 @@ from cifar_jax import (
   step,
 )
 from cifar_jax.models import cost
+from cifar_jax.step import KEEP_BARRIERS
 
 NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
 UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it is made
   'xla_backend_optimization_level': 0,
   'xla_llvm_disable_expensive_passes': True,
 }
-KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 
 
 def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:

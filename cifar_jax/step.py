@@ -17,6 +17,9 @@ from cifar_jax.models import convolution
 from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
+# XLA's CPU compiler drops barriers by this pass before it fuses: what is behind them
+# (`models.convolution`, `remat`) would be computed again and again. Other compilers heed them.
+KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
 
 
@@ -99,7 +102,13 @@ def make_train_step(
   take = seeds.each(train_step, num_seeds, (0, 0, None, None, 0))
   if num_steps > 1:
     take = _repeated(take, num_steps)
-  return jax.jit(take, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+  on_cpu = mesh.devices.flat[0].platform == 'cpu'
+  return jax.jit(
+    take,
+    donate_argnums=0,
+    out_shardings=sharding.replicated(mesh),
+    compiler_options=KEEP_BARRIERS if on_cpu else None,
+  )
 
 
 def _repeated(train_step: TrainStep, num_steps: int) -> TrainStep:

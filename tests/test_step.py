@@ -141,6 +141,13 @@ def test_the_loss_falls_statistics_move_and_nothing_compiles_twice(compiled):
   assert eval_step._cache_size() == 1
 
 
+def test_the_compiler_leaves_the_barriers_of_the_convolutions(compiled):
+  trainer = Trainer(*compiled)
+  first = order.of_epoch(trainer.key, jnp.int32(0), len(trainer.parts.dataset.train))
+  lowered = trainer.step.lower(trainer.state, trainer.key, *trainer.data, first)
+  assert lowered.compile().as_text().count(' opt-barrier(') >= 7  # a ResNet-8's convolutions
+
+
 @pytest.mark.parametrize('batch_size', [20, 48])
 def test_evaluation_counts_every_image_once(tiny_cifar, batch_size):
   parts = build(tiny_cifar, f'--config.train.batch_size={batch_size}')

@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax import models
-
-# On CPUs XLA would else merge the second computation with the first.
-KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+from cifar_jax.step import KEEP_BARRIERS
 
 
 def training_passes(name: str, variables: Any, images: Any, **fields: Any) -> list[Any]:

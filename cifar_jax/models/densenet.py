@@ -107,8 +107,7 @@ class DenseNet(nn.Module):
       and only where the images are not augmented.
     remat: whether concatenations, norms and ReLUs are computed again in the backward pass instead
       of kept, so that memory grows linearly with depth, not with its square: Pleiss et al. 2017,
-      arXiv 1707.06990. Logits and gradients are the same to rounding. On CPUs XLA undoes it unless
-      `XLA_FLAGS` has `--xla_disable_hlo_passes=cse_barrier_expander`.
+      arXiv 1707.06990. Logits and gradients are the same to rounding.
     dtype: of the activations.
   """
 

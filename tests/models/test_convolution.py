@@ -116,6 +116,7 @@ def test_a_branch_that_may_be_skipped_has_the_inner_form():
 
 def test_which_form_is_taken(monkeypatch):
   assert 'custom_vjp' not in traced(1) and traced(1).count('conv_general_dilated') == 1
+  assert 'optimization_barrier' in traced(1)
   assert 'shifted_conv' in traced(1, taps=1) and 'shifted_conv' in traced(1, outputs=2)
   assert traced(2).count('conv_general_dilated') == 2
   assert 'conv_general_dilated' not in traced(4)
@@ -126,6 +127,8 @@ def test_which_form_is_taken(monkeypatch):
       assert 'custom_vjp' not in traced(1) and 'feature_group_count=2' in traced(2)
   with convolution.plain():
     assert 'feature_group_count=4' in traced(4)
+    assert 'optimization_barrier' not in traced(1)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert 'optimization_barrier' not in traced(1) and 'shifted_conv' not in traced(1, taps=1)
   with convolution.inner_computation():
     assert 'custom_vjp' not in traced(1) and 'feature_group_count=4' in traced(4)
