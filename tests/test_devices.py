@@ -58,7 +58,7 @@ def on_one(tiny_cifar, tmp_path_factory):
   return run
 
 
-@pytest.mark.parametrize('devices', [2, 4, 8])
+@pytest.mark.parametrize('devices', [*(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)), 8])
 def test_any_number_of_devices_gives_the_metrics_of_one(tiny_cifar, on_one, tmp_path, devices):
   parts = parts_on(tiny_cifar, devices)
   assert parts.mesh.size == devices

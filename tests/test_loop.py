@@ -82,6 +82,7 @@ def test_it_stops_names_step_and_metric_and_keeps_the_last_good_checkpoint(tiny_
   assert (step, skipped) == (6, [])
 
 
+@pytest.mark.slow
 def test_it_goes_back_and_skips_the_batch_the_same_after_a_resume(tiny_cifar, tmp_path, caplog):
   parts = make(tiny_cifar, 'skip')
   with caplog.at_level(logging.INFO):

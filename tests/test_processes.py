@@ -125,7 +125,8 @@ def stop_others(started) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize('lost', [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize('lost', [0, 1])
 def test_where_one_is_killed_the_others_end_and_fewer_go_on(job, alone, tmp_path, lost):
   run = tmp_path / 'run'
   started = job.start(run, 2, 2)
@@ -161,6 +162,7 @@ def test_a_signal_to_one_stops_all_at_the_same_step(job, alone, tmp_path):
   assert (run / 'checkpoints' / step).is_dir()
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_workdir_is_refused_in_all_processes(job, tmp_path):
   run = tmp_path / 'run'
   long = '--config.train.num_epochs=400'

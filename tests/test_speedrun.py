@@ -50,6 +50,7 @@ def test_its_numbers_are_airbenchs():
   assert half.optimizer.weight_decay == config.optimizer.weight_decay
 
 
+@pytest.mark.slow
 def test_a_run_resumes_to_the_bit_and_reports_its_views(parts, tmp_path):
   assert parts.num_steps == NUM_STEPS
   result = session(parts, tmp_path / 'whole')

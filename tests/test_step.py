@@ -108,6 +108,7 @@ def test_another_seed_gives_another_run(tiny_cifar, compiled):
   assert digest(Trainer(*compiled).state) != digest(other.state)
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_metrics_of_one(tiny_cifar):
   # A low rate: at a high one training itself multiplies the rounding from step to step.
   # Images are mixed, which takes them and their labels from one device to the next.

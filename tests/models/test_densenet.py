@@ -149,12 +149,12 @@ def test_dropout_follows_every_convolution_but_the_stems():
     return state['intermediates']
 
   seen = intermediates(filled(model), some_images(4))
-  for module, convolution, dropout in (
+  for module, layer, dropout in (
     ('stage1_layer1', 'bottleneck_conv', 'Dropout_0'),
     ('stage1_layer1', 'conv', 'Dropout_1'),
     ('transition1', 'conv', 'Dropout_0'),
   ):
-    before, after = (seen[module][part]['__call__'][0] for part in (convolution, dropout))
+    before, after = (seen[module][part]['__call__'][0] for part in (layer, dropout))
     np.testing.assert_allclose(after, np.where(after != 0, 2.0 * before, 0.0), rtol=1e-6)
     assert 0.4 < np.mean(after != 0) < 0.6
   assert 'Dropout_0' not in seen
