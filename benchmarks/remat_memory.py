@@ -6,9 +6,7 @@
 
 Nothing is trained: XLA says what its buffers need. `total_bytes` are those of the state and the
 training images too; `kept_bytes` the activations that the backward pass is handed by the forward
-one, before any compiler. On CPUs there is a third measurement, by XLA's defaults: there it takes
-down the barriers that `jax.checkpoint` puts up, unlike on GPUs and TPUs, and then merges the second
-computation with the first. With `--fits` only the step with rematerialisation is measured, and the
+one, before any compiler. With `--fits` only the step with rematerialisation is measured, and the
 command fails where it needs more than so many gigabytes (of 1e9 bytes).
 """
 
@@ -37,7 +35,6 @@ from cifar_jax import (
   step,
 )
 from cifar_jax.models import cost
-from cifar_jax.step import KEEP_BARRIERS
 
 NUM_IMAGES, IMAGE_SHAPE = 50_000, (32, 32, 3)  # CIFAR's training images
 UNOPTIMIZED = {  # machine code that never runs; buffers are assigned before it is made
@@ -65,13 +62,13 @@ def lowered_step(model: Any, batch_size: int) -> jax.stages.Lowered:
   return train_step.lower(start, key, images, labels, epoch)
 
 
-def measure(name: str, batch_size: int, remat: bool, options: dict[str, Any]) -> dict[str, Any]:
-  """Memory, and the processor seconds that tracing takes, for one set of compiler options."""
+def measure(name: str, batch_size: int, remat: bool) -> dict[str, Any]:
+  """Memory, and the processor seconds that tracing takes."""
   model = models.create(name, remat=remat)
   started = time.process_time()
   lowered = lowered_step(model, batch_size)
   lower_seconds = time.process_time() - started
-  compiled = lowered.compile(compiler_options=UNOPTIMIZED | options)
+  compiled = lowered.compile(compiler_options=UNOPTIMIZED)
   memory = compiled.memory_analysis()
   passed = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
   return {
@@ -79,7 +76,6 @@ def measure(name: str, batch_size: int, remat: bool, options: dict[str, Any]) ->
     'temp_bytes': memory.temp_size_in_bytes,
     'kept_bytes': batch_size * cost.measure(model).training_bytes,
     'lower_cpu_seconds': round(lower_seconds, 1),
-    'compiler_options': options,
   }
 
 
@@ -93,13 +89,8 @@ def main() -> None:
   options = parser.parse_args()
   backend.prepare()
   measured = functools.partial(measure, options.model, options.batch_size)
-  on_cpu = jax.default_backend() == 'cpu'
-  barriers = KEEP_BARRIERS if on_cpu else {}
-  rows = {'with_remat': measured(remat=True, options=barriers)}
-  if options.fits is None:
-    rows = {'without_remat': measured(remat=False, options=barriers)} | rows
-    if on_cpu:
-      rows['with_remat_by_defaults'] = measured(remat=True, options={})
+  rows = {} if options.fits else {'without_remat': measured(remat=False)}
+  rows['with_remat'] = measured(remat=True)
   result = {
     'model': options.model,
     'batch_size': options.batch_size,
@@ -111,7 +102,7 @@ def main() -> None:
   print(text)
   if options.output:
     options.output.write_text(text + '\n')
-  if options.fits is not None and rows['with_remat']['total_bytes'] > options.fits * 1e9:
+  if options.fits and rows['with_remat']['total_bytes'] > options.fits * 1e9:
     sys.exit(f'{options.model} does not fit into {options.fits:g} GB')
 
 

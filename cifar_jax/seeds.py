@@ -10,8 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.models import convolution
-
 
 def root_keys(first: int, num_seeds: int) -> jax.Array:
   """The root keys of the seeds from `first` on, `[seeds]`; of one seed a scalar."""
@@ -46,8 +44,7 @@ def each(
       pairs = zip(arguments, in_axes, strict=True)
       return function(*(a if axis is None else take(a, index) for a, axis in pairs))
 
-    with convolution.inner_computation():
-      return jax.lax.map(of_seed, jnp.arange(num_seeds))
+    return jax.lax.map(of_seed, jnp.arange(num_seeds))
 
   return one_after_the_other
 

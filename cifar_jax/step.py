@@ -13,12 +13,11 @@ from jax.sharding import Mesh
 
 from cifar_jax import augment, keys, losses, metrics, optimizer, order, seeds, sharding
 from cifar_jax.augment import geometric
-from cifar_jax.models import convolution
 from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
 # XLA's CPU compiler drops barriers by this pass before it fuses: what is behind them
-# (`models.convolution`, `remat`) would be computed again and again. Other compilers heed them.
+# (`models.cpu_convolution`, `remat`) would be computed again and again. Other compilers heed them.
 KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
 
@@ -115,8 +114,7 @@ def _repeated(train_step: TrainStep, num_steps: int) -> TrainStep:
   """Takes so many steps, in a loop whose length the compiler knows: GPUs need not ask the host."""
 
   def train_steps(state: State, *others: Any) -> State:
-    with convolution.inner_computation():
-      return jax.lax.fori_loop(0, num_steps, lambda _, state: train_step(state, *others), state)
+    return jax.lax.fori_loop(0, num_steps, lambda _, state: train_step(state, *others), state)
 
   return train_steps
 

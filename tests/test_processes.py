@@ -43,8 +43,6 @@ class Job:
     environment = os.environ | {
       'PYTHONPATH': str(ROOT),
       'XLA_FLAGS': flags,
-      'JAX_COMPILATION_CACHE_DIR': str(self.scratch / 'compiled'),
-      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     }
     command = [
       *(sys.executable, '-m', 'cifar_jax.main', '--workdir', str(run)),

@@ -36,11 +36,7 @@ class Launcher:
       f'open({str(scratch / "imported")!r}, "w"); raise ImportError("TensorFlow was imported")'
     )
     self.imported = scratch / 'imported'
-    self.environment = os.environ | {
-      'PYTHONPATH': os.pathsep.join([str(scratch), str(ROOT)]),
-      'JAX_COMPILATION_CACHE_DIR': str(scratch / 'compiled'),
-      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-    }
+    self.environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(scratch), str(ROOT)])}
 
   def start(self, run: pathlib.Path, *overrides: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import flax.linen as nn
 import jax
 
-import cifar_jax.models.convolution as convolution
 from cifar_jax.models.layers import Gates
 
 # A stage of more blocks than this is scanned: compiled once instead of once a block. Shorter ones
@@ -57,8 +56,7 @@ def run(
 
 def _scan(block: nn.Module, x: jax.Array, gates: Gates | None, length: int) -> jax.Array:
   def body(block: nn.Module, x: jax.Array, gates: Gates | None) -> tuple[jax.Array, None]:
-    with convolution.inner_computation():
-      return block(x, gates), None
+    return block(x, gates), None
 
   scanned = nn.scan(
     body,

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import cifar_jax.models.convolution as convolution
 from cifar_jax.errors import InputError
 from cifar_jax.models.layers import Gates, check_one_of, residual_sum
 
@@ -128,9 +127,4 @@ def compute_if_open(
   Returns:
     An array of the shape and dtype of `like`.
   """
-
-  def computed(block: nn.Module, x: jax.Array) -> jax.Array:
-    with convolution.inner_computation():
-      return branch(block, x)
-
-  return nn.cond(gate != 0, computed, lambda *_: jnp.zeros_like(like), block, x)
+  return nn.cond(gate != 0, branch, lambda *_: jnp.zeros_like(like), block, x)
