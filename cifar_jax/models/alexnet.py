@@ -141,7 +141,7 @@ def classifier(
   x = jnp.reshape(x, (x.shape[0], -1))
   for i in (1, 2):
     x = layers.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
-    x = nn.Dropout(dropout, deterministic=not train)(x)
+    x = layers.dropout(x, dropout, train)
   return dense(num_classes, name='head')(x.astype(jnp.float32))
 
 

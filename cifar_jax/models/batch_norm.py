@@ -9,31 +9,48 @@ take three to ten times as long to trace.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+import cifar_jax.models.initializers as initializers
+from cifar_jax.models.layer import Layer
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+
+class Statistics(NamedTuple):
+  """Of each channel, float32 `[channels]`; the variance is the biased one."""
+
+  mean: jax.Array
+  variance: jax.Array
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def normalize_batch(
-  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+  x: jax.Array,
+  scale: jax.Array,
+  bias: jax.Array,
+  running: Statistics,
+  momentum: float,
+  epsilon: float,
+) -> tuple[jax.Array, Statistics]:
   """Normalises by the batch's own statistics.
 
   Args:
     x: `[..., channels]` of any float dtype.
     scale: float32 `[channels]`, gamma.
     bias: float32 `[channels]`, beta.
+    running: the running statistics. They are moved in here as no gradient flows through them:
+      outside, JAX would trace derivatives that nothing reads.
+    momentum: the fraction of them that is kept.
     epsilon: added to the variance.
 
   Returns:
-    The normalised array, of the shape and dtype of `x`; its mean and its (biased) variance before,
-    float32 `[channels]`, through which no gradient flows.
+    The normalised array, of the shape and dtype of `x`, and the running statistics after it.
   """
-  return _forward(x, scale, bias, epsilon)[0]
+  return _forward(x, scale, bias, running, momentum, epsilon)[0]
 
 
 def normalize(
@@ -72,7 +89,14 @@ def _count(x: jax.Array) -> float:
   return float(x.size // x.shape[-1])
 
 
-def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> Any:
+def _forward(
+  x: jax.Array,
+  scale: jax.Array,
+  bias: jax.Array,
+  running: Statistics,
+  momentum: float,
+  epsilon: float,
+) -> Any:
   wide = _wide(x)
   mean = lax.div(_sum(wide), _count(x))
   # In one pass over the array; rounding can leave a variance of zero below it.
@@ -80,11 +104,17 @@ def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) ->
   variance = lax.max(lax.sub(of_squares, lax.mul(mean, mean)), 0.0)
   deviation = lax.sqrt(lax.add(variance, epsilon))
   y = normalize(x, mean, deviation, scale, bias)
-  return (y, mean, variance), (x, mean, deviation, scale)
+  moved = [
+    lax.add(lax.mul(old, momentum), lax.mul(new, 1.0 - momentum))
+    for old, new in zip(running, (mean, variance), strict=True)
+  ]
+  return (y, Statistics(*moved)), (x, mean, deviation, scale)
 
 
-def _backward(epsilon: float, kept: Any, gradients: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-  del epsilon
+def _backward(
+  momentum: float, epsilon: float, kept: Any, gradients: Any
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+  del momentum, epsilon
   x, mean, deviation, scale = kept
   gradient = _wide(gradients[0])
   standard = lax.div(lax.sub(_wide(x), _spread(mean, x)), _spread(deviation, x))
@@ -92,13 +122,13 @@ def _backward(epsilon: float, kept: Any, gradients: Any) -> tuple[jax.Array, jax
   common = lax.add(_spread(to_bias, x), lax.mul(standard, _spread(to_scale, x)))
   centred = lax.sub(gradient, lax.div(common, _count(x)))
   to_x = lax.mul(centred, _spread(lax.div(scale, deviation), x))
-  return lax.convert_element_type(to_x, x.dtype), to_scale, to_bias
+  return lax.convert_element_type(to_x, x.dtype), to_scale, to_bias, None
 
 
 normalize_batch.defvjp(_forward, _backward)
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Layer):
   """Batch normalisation over all axes but the last.
 
   Parameters `scale` and `bias`, statistics `mean` and `var`, as `nn.BatchNorm` names them.
@@ -123,21 +153,18 @@ class BatchNorm(nn.Module):
     shape = x.shape[-1:]
     # Not by `self.param`, which traces an initialiser whenever the module is traced.
     if self.use_scale:
-      scale = self.variable('params', 'scale', jnp.ones, shape, jnp.float32).value
+      scale = self.variable('params', 'scale', initializers.ones, shape).value
     else:
-      scale = jnp.ones(shape, jnp.float32)
-    bias = self.variable('params', 'bias', jnp.zeros, shape, jnp.float32).value
-    mean = self.variable('batch_stats', 'mean', jnp.zeros, shape, jnp.float32)
-    variance = self.variable('batch_stats', 'var', jnp.ones, shape, jnp.float32)
+      scale = initializers.ones(shape)
+    bias = self.variable('params', 'bias', initializers.zeros, shape).value
+    mean = self.variable('batch_stats', 'mean', initializers.zeros, shape)
+    variance = self.variable('batch_stats', 'var', initializers.ones, shape)
     x = lax.convert_element_type(x, self.dtype)
     if self.use_running_average:
       deviation = lax.sqrt(lax.add(variance.value, self.epsilon))
       return normalize(x, mean.value, deviation, scale, bias)
-    y, *of_batch = normalize_batch(x, scale, bias, self.epsilon)
+    running = Statistics(mean.value, variance.value)
+    y, moved = normalize_batch(x, scale, bias, running, self.momentum, self.epsilon)
     if not self.is_initializing():
-      for running, new in zip((mean, variance), of_batch, strict=True):
-        kept = lax.mul(running.value, self.momentum)
-        # Nothing is differentiated by them, and tracing it takes longer than all the rest here.
-        new = lax.mul(lax.stop_gradient(new), 1.0 - self.momentum)
-        running.value = lax.add(kept, new)
+      mean.value, variance.value = moved
     return y

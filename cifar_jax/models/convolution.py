@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from cifar_jax.models import cpu_convolution
 from cifar_jax.models.cpu_convolution import LAYOUT, Padding, Pair
+from cifar_jax.models.layer import Layer
 
 _plain = contextvars.ContextVar('plain', default=False)
 
@@ -54,7 +55,7 @@ def convolve(
   return cpu_convolution.grouped_conv(x, kernel, strides, padding, groups)
 
 
-class Conv(nn.Module):
+class Conv(Layer):
   """A convolution as `nn.Conv` has it, for images, in the form that is chosen here.
 
   Parameters `kernel` and, with `use_bias`, `bias`, named, shaped and drawn as those of `nn.Conv`,

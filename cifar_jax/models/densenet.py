@@ -68,11 +68,11 @@ class DenseLayer(nn.Module):
       y = layers.relu(self.norm(name='bottleneck_norm')(y))
       y = layers.conv1x1(4 * self.growth_rate, dtype=self.dtype, name='bottleneck_conv')(y)
       y = checkpoint_name(y, _KEPT)
-      y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
+      y = layers.dropout(y, self.dropout, self.train)
     y = layers.relu(self.norm(name='norm')(y))
     y = layers.conv3x3(self.growth_rate, dtype=self.dtype, name='conv')(y)
     y = checkpoint_name(y, _KEPT)
-    return nn.Dropout(self.dropout, deterministic=not self.train)(y)
+    return layers.dropout(y, self.dropout, self.train)
 
 
 class Transition(nn.Module):
@@ -91,7 +91,7 @@ class Transition(nn.Module):
     width = y.shape[-1] // 2 if self.bc else y.shape[-1]
     y = layers.relu(self.norm(name='norm')(y))
     y = checkpoint_name(layers.conv1x1(width, dtype=self.dtype, name='conv')(y), _KEPT)
-    y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
+    y = layers.dropout(y, self.dropout, self.train)
     return layers.average_pool(y, 2)
 
 

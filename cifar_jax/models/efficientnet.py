@@ -250,7 +250,7 @@ class EfficientNet(nn.Module):
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
     x = swish(norm(name='head_norm')(x))
     pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    pooled = nn.Dropout(self.dropout, deterministic=not train)(pooled)
+    pooled = layers.dropout(pooled, self.dropout, train)
     return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)
 
 

@@ -109,7 +109,7 @@ class FractalLayer(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height, width, self.width]`."""
     x = layers.conv3x3(self.width, dtype=self.dtype, kernel_init=xavier, name='conv')(x)
-    x = nn.Dropout(self.dropout, deterministic=not self.train)(x)
+    x = layers.dropout(x, self.dropout, self.train)
     return layers.relu(self.norm(name='norm')(x))
 
 

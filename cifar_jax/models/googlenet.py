@@ -124,7 +124,7 @@ class AuxiliaryClassifier(nn.Module):
     x = Convs(((1, self.width),), self.norm, self.dtype, name='convs')(x)
     dense = functools.partial(nn.Dense, kernel_init=layers.uniform_fan_in)
     x = layers.relu(dense(self.hidden, dtype=self.dtype, name='hidden')(x.reshape(x.shape[0], -1)))
-    x = nn.Dropout(0.7, deterministic=not train)(x)
+    x = layers.dropout(x, 0.7, train)
     return dense(self.num_classes, name='head')(x.astype(jnp.float32))
 
 
@@ -198,7 +198,7 @@ class GoogLeNet(nn.Module):
       if self.auxiliary and name in AUXILIARIES:
         self._sow_auxiliary(AUXILIARIES[name], x, norm, train)
     pooled = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
-    return layers.head(nn.Dropout(self.dropout, deterministic=not train)(pooled), self.num_classes)
+    return layers.head(layers.dropout(pooled, self.dropout, train), self.num_classes)
 
   def _scaled(self, width: int) -> int:
     return max(1, round(width * self.width))

@@ -14,18 +14,35 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _shapes_only = contextvars.ContextVar('shapes_only', default=False)
 
 
 @contextlib.contextmanager
 def shapes_only() -> Iterator[None]:
-  """Within it the initialisers of `variance_scaling` give zeros, of the right shape and dtype."""
+  """Within it all initialisers give constants that cost nothing, of the right shape and dtype."""
   token = _shapes_only.set(True)
   try:
     yield
   finally:
     _shapes_only.reset(token)
+
+
+def zeros(shape: Sequence[int], dtype: Any = jnp.float32) -> Any:
+  """An array of zeros; in `shapes_only`, where it is not traced, a NumPy array."""
+  return _constant(0.0, shape, dtype)
+
+
+def ones(shape: Sequence[int], dtype: Any = jnp.float32) -> Any:
+  """As `zeros`, of ones."""
+  return _constant(1.0, shape, dtype)
+
+
+def _constant(value: float, shape: Sequence[int], dtype: Any) -> Any:
+  if _shapes_only.get():
+    return np.broadcast_to(np.asarray(value, dtype), shape)
+  return jnp.full(shape, value, dtype)
 
 
 def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializers.Initializer:
@@ -48,7 +65,7 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializ
     return (draw(key, (_rounded(size),), dtype) * deviation)[:size].reshape(shape)
 
   def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-    return jnp.zeros(shape, dtype) if _shapes_only.get() else drawn(key, tuple(shape), dtype)
+    return zeros(shape, dtype) if _shapes_only.get() else drawn(key, tuple(shape), dtype)
 
   return initialize
 

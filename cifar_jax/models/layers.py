@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 import cifar_jax.models.initializers as initializers
@@ -124,7 +125,7 @@ def residual_sum(
 @jax.custom_vjp
 def relu(x: jax.Array) -> jax.Array:
   """`flax.linen.relu`, of which a deep net has hundreds, traced in a third of its time."""
-  return lax.max(x, jnp.zeros((), x.dtype))
+  return lax.max(x, np.zeros((), x.dtype))
 
 
 def _relu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -193,6 +194,11 @@ def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
   return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
 
 
+def dropout(x: jax.Array, rate: float, train: bool) -> jax.Array:
+  """`x`, of which training drops a fraction `rate`. To be called in a compact method."""
+  return nn.Dropout(rate, deterministic=False)(x) if rate and train else x
+
+
 def local_response_norm(x: jax.Array) -> jax.Array:
   """Local response normalisation: Krizhevsky et al. 2012, section 3.3.
 
@@ -225,7 +231,7 @@ def average_pool(x: jax.Array, stride: int) -> jax.Array:
 
 def pad_channels(x: jax.Array, width: int) -> jax.Array:
   """`[batch, height, width, channels]` with zero channels appended until there are `width`."""
-  return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0),) * 3 + ((0, width - x.shape[-1], 0),))
+  return lax.pad(x, np.zeros((), x.dtype), ((0, 0, 0),) * 3 + ((0, width - x.shape[-1], 0),))
 
 
 def blocks_a_stage(net: str, depth: int, layers_a_block: int, other_layers: int) -> int:

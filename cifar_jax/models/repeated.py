@@ -11,8 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cifar_jax.models.batch_norm import BatchNorm
-from cifar_jax.models.convolution import Conv
+from cifar_jax.models.layer import Layer
 
 Interceptor = Callable[..., Any]
 
@@ -55,8 +54,8 @@ def interceptor() -> Interceptor:
 def _is_block(module: nn.Module) -> bool:
   """Whether it is a part of a net, and has parts itself, as no layer of ours or Flax's has."""
   is_part = module.scope is not None and bool(module.path)
-  is_layer = isinstance(module, BatchNorm | Conv)
-  return is_part and not is_layer and not type(module).__module__.startswith('flax.')
+  is_layer = isinstance(module, Layer) or type(module).__module__.startswith('flax.')
+  return is_part and not is_layer
 
 
 def _key(module: nn.Module, args: tuple[Any, ...]) -> Hashable:

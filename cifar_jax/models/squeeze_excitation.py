@@ -35,7 +35,7 @@ class SqueezeExcitation(nn.Module):
     y = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
     dense = functools.partial(nn.Dense, kernel_init=layers.he_fan_out, dtype=self.dtype)
     y = self.activation(dense(self.features, name='squeeze')(y))
-    return x * nn.sigmoid(dense(x.shape[-1], name='excite')(y))
+    return x * jax.lax.logistic(dense(x.shape[-1], name='excite')(y))
 
 
 def check(reduction: int, width: int) -> None:

@@ -95,7 +95,7 @@ class WideBlock(nn.Module):
         if i > 1 or not changes:
           y = layers.relu(self.norm(name=f'norm{i}')(y))
         if i > 1:
-          y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
+          y = layers.dropout(y, self.dropout, self.train)
         stride = self.stride if i == 1 else 1
         y = conv(self.width, size, stride, dtype=self.dtype, name=f'conv{i}')(y)
       return squeeze_excitation.after_branch(y, self.reduction, self.dtype)

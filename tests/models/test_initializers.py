@@ -36,12 +36,20 @@ def _shapes_of_draws(jaxpr):
       yield from _shapes_of_draws(inner)
 
 
-def test_zeros_only_within_the_context():
+def test_nothing_is_drawn_or_traced_only_within_the_context():
   draw = initializers.variance_scaling(*SETTINGS[0])
+
+  def make(key):
+    made = draw(key, SHAPE, jnp.bfloat16), initializers.zeros((3,)), initializers.ones((3,))
+    assert [leaf.shape for leaf in made] == [SHAPE, (3,), (3,)]
+    assert [str(leaf.dtype) for leaf in made] == ['bfloat16', 'float32', 'float32']
+    return made
+
+  key = jax.random.key(0)
   with initializers.shapes_only():
-    zeros = draw(jax.random.key(0), SHAPE, jnp.bfloat16)
-  assert zeros.shape == SHAPE and zeros.dtype == jnp.bfloat16 and not np.any(zeros)
-  assert np.all(draw(jax.random.key(0), SHAPE))
+    assert not jax.make_jaxpr(make)(key).eqns
+  drawn, zeros, ones = make(key)
+  assert np.all(drawn) and not np.any(zeros) and np.all(ones == 1)
 
 
 def test_asking_for_shapes_leaves_the_initial_weights_as_they_are():
