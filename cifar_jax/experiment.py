@@ -218,7 +218,12 @@ def _initial(parts: Experiment) -> Callable[[jax.Array], states.State]:
 
 
 def make_fit(parts: Experiment) -> Callable[[Any, jax.Array], Any]:
-  """The jitted `fit` of the model: batch statistics and images, as bytes, to batch statistics."""
+  """The jitted `fit` of the model.
+
+  Returns:
+    `(batch statistics, images) -> batch statistics`, for uint8 images `[batch, height, width,
+    channels]`.
+  """
   fit = lambda stats, images: parts.model.fit(stats, parts.normalize(images))  # noqa: E731
   return jax.jit(fit, out_shardings=sharding.replicated(parts.mesh))
 

@@ -52,7 +52,7 @@ class Predictions:
 
   @classmethod
   def of_logits(cls, name: str, logits: np.ndarray) -> 'Predictions':
-    """The predictions of a model that gives logits."""
+    """The predictions of a model that gives logits, float `[images, classes]`."""
     return cls(name, np.argmax(logits, axis=1).astype(np.int32), logits.astype(np.float32))
 
 

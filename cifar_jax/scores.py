@@ -79,7 +79,13 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def top_accuracy(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
-  """The share of images whose label is among the k highest; at a tie it is."""
+  """The share of images whose label is among the k highest; at a tie it is.
+
+  Args:
+    logits: float `[images, classes]`.
+    labels: int `[images]`.
+    k: how many of the highest count.
+  """
   own = np.take_along_axis(logits, labels[:, None], axis=1)
   return float(np.mean(np.sum(logits > own, axis=1) < k))
 
@@ -114,12 +120,16 @@ def calibration(
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
-  """The share of images on which two predict the same class."""
+  """The share of images on which two, each int `[images]`, predict the same class."""
   return float(np.mean(first == second))
 
 
 def error_consistency(first_correct: np.ndarray, second_correct: np.ndarray) -> float:
   """Cohen's kappa of being right: Geirhos et al. 2020, arXiv 2006.16736, equations 1 to 3.
+
+  Args:
+    first_correct: bool `[images]`, whether the first is right.
+    second_correct: the same of the second.
 
   Returns:
     1 if two err on the same images, 0 if as independent ones of their accuracies would, negative
@@ -132,7 +142,12 @@ def error_consistency(first_correct: np.ndarray, second_correct: np.ndarray) -> 
 
 
 def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemar:
-  """Whether two differ in accuracy by more than chance: McNemar 1947, by the binomial test."""
+  """Whether two differ in accuracy by more than chance: McNemar 1947, by the binomial test.
+
+  Args:
+    first_correct: bool `[images]`, whether the first is right.
+    second_correct: the same of the second.
+  """
   from scipy import stats
 
   only_first = int(np.sum(first_correct & ~second_correct))

@@ -73,7 +73,7 @@ def one_at_a_time(result: jax.Array, mesh: Mesh) -> None:
   wait for one another until XLA ends the process.
 
   Args:
-    result: anything that the step gave.
+    result: anything that the step gave, of any shape `[...]`.
     mesh: the devices.
   """
   if mesh.devices.flat[0].platform == 'cpu':
@@ -81,6 +81,6 @@ def one_at_a_time(result: jax.Array, mesh: Mesh) -> None:
 
 
 def replicate_key(key: jax.Array, mesh: Mesh) -> jax.Array:
-  """Copies a typed key, the same in every process, to all devices of the mesh."""
+  """Copies a typed key, scalar or `[seeds]`, the same in every process, to all devices."""
   # `device_put` copies only to devices of its own process, and a key has no numpy form.
   return jax.jit(lambda own: own, out_shardings=replicated(mesh))(key)

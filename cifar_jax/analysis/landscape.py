@@ -27,11 +27,11 @@ def direction(key: jax.Array, params: Any) -> Any:
   """A random direction with the norms of a net's own filters.
 
   Args:
-    key: of the normal draws.
-    params: of the net. A filter is what gives one output channel: the last axis of a kernel.
+    key: scalar, of the normal draws.
+    params: of the net. A filter is what gives one output channel: `[..., channel]` of a kernel.
 
   Returns:
-    A tree like the parameters; zero for those with a single axis.
+    A tree like the parameters; zero for those of shape `[channels]`.
   """
   leaves, structure = jax.tree.flatten(params)
   keys = jax.random.split(key, len(leaves))

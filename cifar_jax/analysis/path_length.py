@@ -131,7 +131,11 @@ def carried(num_blocks: int, lengths: list[int], path_norms: list[float]) -> np.
 
 
 def bulk(share: np.ndarray) -> tuple[int, int]:
-  """The shortest and the longest of the lengths that carry `BULK`, equal tails left out."""
+  """The shortest and the longest of the lengths that carry `BULK`, equal tails left out.
+
+  Args:
+    share: float `[lengths]`, from the shortest on, of the gradient; they sum to 1.
+  """
   below = np.cumsum(share)
   tail = (1.0 - BULK) / 2
   return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1.0 - tail))

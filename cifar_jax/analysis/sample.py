@@ -55,7 +55,7 @@ def take(
   """The first images of a split.
 
   Args:
-    split: uint8 images and their labels.
+    split: uint8 images `[n, height, width, channels]` and their labels `[n]`.
     num_images: how many; all where there are fewer.
     batch_size: of each batch, a multiple of the number of devices.
     normalize: uint8 images to float32 ones.

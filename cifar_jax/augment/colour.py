@@ -19,17 +19,29 @@ def grey(images: jax.Array) -> jax.Array:
 
 
 def random_brightness(key: jax.Array, images: jax.Array, *, strength: float) -> jax.Array:
-  """Multiplies each image by a factor from 1 ± `strength`."""
+  """Multiplies each image of `[batch, height, width, 3]` by a factor from 1 ± `strength`."""
   return _blend(key, images, jnp.zeros(()), strength)
 
 
 def random_contrast(key: jax.Array, images: jax.Array, *, strength: float) -> jax.Array:
-  """Multiplies the distance of each image from its mean grey by a factor from 1 ± `strength`."""
+  """Multiplies the distance of each image from its mean grey by a factor from 1 ± `strength`.
+
+  Args:
+    key: scalar.
+    images: float32 `[batch, height, width, 3]` in [0, 1]; so is the result.
+    strength: from 0 to 1.
+  """
   return _blend(key, images, jnp.mean(grey(images), axis=(1, 2, 3), keepdims=True), strength)
 
 
 def random_saturation(key: jax.Array, images: jax.Array, *, strength: float) -> jax.Array:
-  """Multiplies the distance of each pixel from its grey by a factor from 1 ± `strength`."""
+  """Multiplies the distance of each pixel from its grey by a factor from 1 ± `strength`.
+
+  Args:
+    key: scalar.
+    images: float32 `[batch, height, width, 3]` in [0, 1]; so is the result.
+    strength: from 0 to 1.
+  """
   return _blend(key, images, grey(images), strength)
 
 
@@ -39,7 +51,7 @@ def _blend(key: jax.Array, images: jax.Array, base: jax.Array, strength: float) 
 
 
 def random_hue(key: jax.Array, images: jax.Array, *, degrees: float) -> jax.Array:
-  """Turns the hue of each image by an angle drawn evenly from ±`degrees`."""
+  """Turns the hue of each image of `[batch, height, width, 3]` by an angle from ±`degrees`."""
   turn = jax.random.uniform(key, (len(images), 1, 1, 1), minval=-degrees, maxval=degrees)
   return turn_hue(images, turn)
 

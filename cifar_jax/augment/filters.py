@@ -7,7 +7,13 @@ MASK_SIGMA = 1.0  # of the unsharp mask, in pixels: finer than the shapes in an 
 
 
 def random_blur(key: jax.Array, images: jax.Array, *, sigma: float) -> jax.Array:
-  """Blurs each image with a standard deviation drawn evenly from 0 to `sigma` pixels."""
+  """Blurs each image with a standard deviation drawn evenly from 0 to `sigma` pixels.
+
+  Args:
+    key: scalar.
+    images: float32 `[batch, height, width, channels]`; so is the result.
+    sigma: in pixels.
+  """
   return blur(images, jax.random.uniform(key, images.shape[:1], maxval=sigma))
 
 

@@ -68,7 +68,14 @@ SINGLE = Views(lambda images: images[None], (1.0,))
 
 
 def flip(images: jax.Array) -> jax.Array:
-  """The images and their mirror images: two views, as in cifar10-airbench (tta level 1)."""
+  """The images and their mirror images, as in cifar10-airbench (tta level 1).
+
+  Args:
+    images: `[batch, height, width, channels]`.
+
+  Returns:
+    `[2, batch, height, width, channels]`.
+  """
   return jnp.stack([images, images[:, :, ::-1]])
 
 
@@ -116,6 +123,14 @@ def five_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
 
 
 def ten_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
-  """`five_crop`, then its mirror images: ten views (Krizhevsky et al. 2012, section 4.1)."""
+  """`five_crop`, then its mirror images (Krizhevsky et al. 2012, section 4.1).
+
+  Args:
+    images: `[batch, height, width, channels]`.
+    settings: as for `five_crop`.
+
+  Returns:
+    `[10, batch, height, width, channels]`.
+  """
   crops = five_crop(images, settings=settings)
   return jnp.concatenate([crops, crops[:, :, :, ::-1]])

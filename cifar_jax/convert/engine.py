@@ -85,7 +85,8 @@ def to_state_dict(
     rules: as for `to_variables`.
 
   Returns:
-    Contiguous float32 arrays by name, and an int64 0 as each norm's counter of batches.
+    Contiguous float32 arrays by name, of Torch's shapes (a kernel `[outputs, inputs, height,
+    width]`), and an int64 0 of shape `[]` as each norm's counter of batches.
 
   Raises:
     InputError: the variables are not the model's, or there are no such rules for it.

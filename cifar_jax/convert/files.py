@@ -12,7 +12,7 @@ from cifar_jax.errors import InputError
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-  """The arrays of a file.
+  """The arrays of a file by name, of the shapes `[...]` and dtypes that it has.
 
   Raises:
     InputError: it is not there, is cut short or is of another kind.
@@ -33,7 +33,7 @@ def write(
 
   Args:
     path: of the file.
-    arrays: by name.
+    arrays: by name, of any shape `[...]`.
     metadata: what else its header says.
 
   Raises:

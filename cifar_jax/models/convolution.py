@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.models import cpu_convolution
+import cifar_jax.models.cpu_convolution as cpu_convolution
 from cifar_jax.models.cpu_convolution import LAYOUT, Padding, Pair
 from cifar_jax.models.layer import Layer
 

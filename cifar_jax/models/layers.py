@@ -124,7 +124,7 @@ def residual_sum(
 
 @jax.custom_vjp
 def relu(x: jax.Array) -> jax.Array:
-  """`flax.linen.relu`, of which a deep net has hundreds, traced in a third of its time."""
+  """`flax.linen.relu` of any shape `[...]`. Deep nets have hundreds: it takes a third to trace."""
   return lax.max(x, np.zeros((), x.dtype))
 
 
@@ -195,7 +195,7 @@ def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
 
 
 def dropout(x: jax.Array, rate: float, train: bool) -> jax.Array:
-  """`x`, of which training drops a fraction `rate`. To be called in a compact method."""
+  """`x` `[...]`, of which training drops a fraction `rate`. To be called in a compact method."""
   return nn.Dropout(rate, deterministic=False)(x) if rate and train else x
 
 

@@ -67,7 +67,7 @@ class Block(nn.Module):
     return layers.relu(x)
 
   def branch(self, x: jax.Array) -> jax.Array:
-    """The convolutions, up to the addition."""
+    """The convolutions: `[batch, height, width, channels]` to what is added to the shortcut."""
     raise NotImplementedError
 
   def _shortcut(self, x: jax.Array) -> jax.Array:

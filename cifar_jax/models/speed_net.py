@@ -62,7 +62,14 @@ def whitening_kernel(images: jax.Array) -> jax.Array:
 
 
 def white_patches_kernel(channels: int) -> jax.Array:
-  """`whitening_kernel` of patches that are white already: what a net has before it is fitted."""
+  """`whitening_kernel` of patches that are white already: what a net has before it is fitted.
+
+  Args:
+    channels: of the images.
+
+  Returns:
+    float32 `[PATCH, PATCH, channels, 2 * PATCH**2 * channels]`.
+  """
   size = PATCH**2 * channels
   filters = jnp.eye(size, dtype=jnp.float32)
   return jnp.concatenate([filters, -filters], axis=1).reshape(PATCH, PATCH, channels, 2 * size)
