@@ -196,7 +196,8 @@ def test_dropout_rises_from_none_in_the_first_block_to_all_in_the_last():
     return state['intermediates']
 
   seen = intermediates(filled(model), some_images(4))
-  for index in range(5):
+  assert 'Dropout_0' not in seen['block1']['column1_layer1']
+  for index in range(1, 5):
     layer = seen[f'block{index + 1}']['column1_layer1']
     kept = np.mean(layer['Dropout_0']['__call__'][0] != 0)
     assert abs(kept - (1 - 0.1 * index)) < 0.06, index
