@@ -6,6 +6,7 @@ On accelerators it is `jax.lax.conv_general_dilated`, and nothing else. On CPUs 
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 import cifar_jax.models.cpu_convolution as cpu_convolution
+import cifar_jax.models.initializers as initializers
 from cifar_jax.models.cpu_convolution import LAYOUT, Padding, Pair
 from cifar_jax.models.layer import Layer
 
@@ -95,9 +97,10 @@ class Conv(Layer):
     bias = self._drawn('bias', self.bias_init, (self.features,))
     return jax.lax.add(y, jax.lax.broadcast_in_dim(bias, y.shape, (3,)))
 
+  @nn.nowrap
   def _drawn(
     self, name: str, draw: nn.initializers.Initializer, shape: tuple[int, ...]
   ) -> jax.Array:
     # Not by `self.param`, which traces an initialiser whenever the module is traced.
-    make = lambda: draw(self.make_rng('params'), shape, jnp.float32)  # noqa: E731
+    make = functools.partial(initializers.drawn, draw, self.make_rng, shape)
     return jax.lax.convert_element_type(self.variable('params', name, make).value, self.dtype)

@@ -8,7 +8,7 @@ import contextlib
 import contextvars
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -45,6 +45,21 @@ def _constant(value: float, shape: Sequence[int], dtype: Any) -> Any:
   return jnp.full(shape, value, dtype)
 
 
+def drawn(
+  initializer: nn.initializers.Initializer,
+  make_rng: Callable[[str], jax.Array],
+  shape: Sequence[int],
+) -> Any:
+  """A float32 parameter of the shape given; zeros in `shapes_only`, where no key is made either.
+
+  Args:
+    initializer: `(key, shape, dtype) -> array`.
+    make_rng: of the module whose parameter it is.
+    shape: of the parameter.
+  """
+  return zeros(shape) if _shapes_only.get() else initializer(make_rng('params'), shape, jnp.float32)
+
+
 def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializers.Initializer:
   """As `nn.initializers.variance_scaling`, to the bit; not traced at all in `shapes_only`.
 
@@ -58,14 +73,14 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializ
   draw, factor = {'normal': (_normal, 1), 'uniform': (_uniform, 3)}[distribution]
 
   @functools.partial(jax.jit, static_argnums=(1, 2))
-  def drawn(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+  def scaled(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     size, fan = math.prod(shape), math.prod(shape[:-2]) * shape[axis]
     deviation = jnp.sqrt(factor * jnp.array(scale / fan, dtype))
     # Multiplied before it is cut, as XLA then rounds once, as it does without the cut.
     return (draw(key, (_rounded(size),), dtype) * deviation)[:size].reshape(shape)
 
   def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-    return zeros(shape, dtype) if _shapes_only.get() else drawn(key, tuple(shape), dtype)
+    return zeros(shape, dtype) if _shapes_only.get() else scaled(key, tuple(shape), dtype)
 
   return initialize
 
