@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import statistics
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import cifar_jax.report.evidence as evidence
@@ -20,6 +21,7 @@ Row = dict[str, Any]
 
 STUDY = 'study.json'
 _NONE = '-'
+_TITLE_WIDTH = 85  # letters
 _LOGARITHMIC = 5.0  # how many times the smallest error the largest is, from where on the axis is so
 
 
@@ -181,7 +183,10 @@ def figure(told: dict[str, Any], table: list[Row]) -> 'Figure':
   axes.set_yticks(range(len(table)), [row['label'] for row in table])
   axes.invert_yaxis()
   axes.set_ylim(len(table) - 0.4, -0.6)
-  panels.label(axes, 'Test error (%)', '', f'{told["title"]}\n{told["source"]}')
+  panels.label(axes, 'Test error (%)', '')
+  # Over the whole width: the labels leave the panel too little of it.
+  heading = [textwrap.fill(told[part], _TITLE_WIDTH) for part in ('title', 'source')]
+  picture.suptitle('\n'.join(heading), fontsize=13)
   if max(every) > _LOGARITHMIC * min(every) > 0:
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
