@@ -186,6 +186,11 @@ def fingerprint(dataset: data.Dataset) -> dict[str, Any]:
 
 def check_same_data(dataset: data.Dataset, run: dict[str, Any]) -> None:
   """Raises InputError where a checkpoint's `run` was trained on other data than these."""
+  if 'data' not in run:
+    raise InputError(
+      'the checkpoint does not tell what data it was trained on: an earlier version wrote it; '
+      'read it with that version, or train anew'
+    )
   if run['data'] != fingerprint(dataset):
     raise InputError(
       f'data.data_dir holds other data than the run was trained on: {fingerprint(dataset)} '

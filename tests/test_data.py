@@ -10,10 +10,11 @@ import PIL.Image
 import pytest
 from fake_cifar import draw, message, write_folder
 
-from cifar_jax import data
+from cifar_jax import data, experiment
 from cifar_jax.data import pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.data.official import OFFICIAL
+from cifar_jax.errors import InputError
 
 
 @pytest.fixture
@@ -216,3 +217,15 @@ def test_loading_cifar_imports_no_framework(tmp_path: pathlib.Path) -> None:
     [sys.executable, '-c', script], capture_output=True, text=True, check=True
   )
   assert result.stdout == 'set()\n'
+
+
+def test_a_checkpoint_goes_on_with_its_own_data_alone(tiny_cifar):
+  dataset, other = (
+    data.load('cifar10', data_dir=str(tiny_cifar), validation_size=40, seed=seed) for seed in (0, 1)
+  )
+  told = {'data': experiment.fingerprint(dataset)}
+  experiment.check_same_data(dataset, told)
+  with pytest.raises(InputError, match='other data than'):
+    experiment.check_same_data(other, told)
+  with pytest.raises(InputError, match='an earlier version wrote it'):
+    experiment.check_same_data(dataset, {})
