@@ -7,13 +7,14 @@ import pathlib
 import subprocess
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cifar_jax import config as configs
-from cifar_jax import experiment, metrics, order, placed, sharding
+from cifar_jax import experiment, keys, metrics, order, placed, sharding
 from cifar_jax import state as states
 from cifar_jax import step as steps
 
@@ -106,6 +107,27 @@ def test_same_bits_in_another_process(tiny_cifar, compiled, dtype):
 def test_another_seed_gives_another_run(tiny_cifar, compiled):
   other = Trainer(build(tiny_cifar, '--config.seed=1'))
   assert digest(Trainer(*compiled).state) != digest(other.state)
+
+
+class Drawing(nn.Module):
+  """A net whose statistics are what it drew in the last step."""
+
+  @nn.compact
+  def __call__(self, images, train):
+    for stream in keys.MODULE_STREAMS:
+      drawn = self.variable('batch_stats', stream, jnp.zeros, ())
+      if train:
+        drawn.value = jax.random.uniform(self.make_rng(stream))
+    return nn.Dense(10, name='head')(jnp.mean(images, (1, 2)))
+
+
+def test_every_step_and_stream_draws_anew(tiny_cifar):
+  trainer = Trainer(dataclasses.replace(build(tiny_cifar), model=Drawing()))
+  drawn = []
+  for _ in range(3):
+    trainer.run(1)
+    drawn += [float(value) for value in trainer.state.batch_stats.values()]
+  assert len(set(drawn)) == 3 * len(keys.MODULE_STREAMS)
 
 
 @pytest.mark.slow
