@@ -89,14 +89,7 @@ def _count(x: jax.Array) -> float:
   return float(x.size // x.shape[-1])
 
 
-def _forward(
-  x: jax.Array,
-  scale: jax.Array,
-  bias: jax.Array,
-  running: Statistics,
-  momentum: float,
-  epsilon: float,
-) -> Any:
+def _forward(x, scale, bias, running, momentum, epsilon):
   wide = _wide(x)
   mean = lax.div(_sum(wide), _count(x))
   # In one pass over the array; rounding can leave a variance of zero below it.

@@ -131,10 +131,10 @@ def _to_input(
   x: jax.Array, kernel: jax.Array, gradient: jax.Array, strides: Pair, padding: Padding
 ) -> jax.Array:
   """The gradient of the input: one convolution with the turned kernel."""
-  around = []
-  for size, taps, outputs, stride, (before, _) in _along(x, kernel, gradient, strides, padding):
-    spread = (outputs - 1) * stride + 1  # the gradient's extent among the inputs
-    around.append((taps - 1 - before, size + before - spread))
+  around = [
+    (taps - 1 - before, size + before - spread)
+    for size, taps, before, spread in _extents(x, kernel, gradient, strides, padding)
+  ]
   turned = jnp.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
   return _conv(gradient, turned, (1, 1), around, lhs_dilation=strides)
 
@@ -143,10 +143,10 @@ def _to_kernel(
   x: jax.Array, kernel: jax.Array, gradient: jax.Array, strides: Pair, padding: Padding
 ) -> jax.Array:
   """The gradient of the kernel: one convolution, in which the batch is summed over as channels."""
-  around = []
-  for size, taps, outputs, stride, (before, _) in _along(x, kernel, gradient, strides, padding):
-    spread = (outputs - 1) * stride + 1
-    around.append((before, spread + taps - 1 - size - before))
+  around = [
+    (before, spread + taps - 1 - size - before)
+    for size, taps, before, spread in _extents(x, kernel, gradient, strides, padding)
+  ]
   images, filters = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(gradient, (1, 2, 0, 3))
   return jnp.transpose(_conv(images, filters, (1, 1), around, rhs_dilation=strides), (1, 2, 0, 3))
 
@@ -180,9 +180,12 @@ def _to_kernel_by_product(
   return jnp.transpose(to_kernel, (1, 2, 0, 3)).astype(kernel.dtype)
 
 
-def _along(
+def _extents(
   x: jax.Array, kernel: jax.Array, gradient: jax.Array, strides: Pair, padding: Padding
-) -> Any:
-  """Height and width: inputs, taps, outputs, stride and padding of each."""
+) -> list[tuple[int, int, int, int]]:
+  """Of height and width: inputs, taps, padding before, and how many inputs the gradient spans."""
   sizes = x.shape[1:3], kernel.shape[:2], gradient.shape[1:3]
-  return zip(*sizes, strides, padding, strict=True)
+  return [
+    (size, taps, before, (outputs - 1) * stride + 1)
+    for size, taps, outputs, stride, (before, _) in zip(*sizes, strides, padding, strict=True)
+  ]
