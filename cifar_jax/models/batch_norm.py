@@ -27,9 +27,19 @@ class Statistics(NamedTuple):
   variance: jax.Array
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def batch_statistics(x: jax.Array) -> Statistics:
+  """Those of a batch, `[..., channels]`; no gradient flows through them."""
+  wide = _wide(lax.stop_gradient(x))
+  mean = lax.div(_sum(wide), _count(x))
+  # In one pass over the array; rounding can leave a variance of zero below it.
+  of_squares = lax.div(_sum(lax.mul(wide, wide)), _count(x))
+  return Statistics(mean, lax.max(lax.sub(of_squares, lax.mul(mean, mean)), 0.0))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def normalize_batch(
   x: jax.Array,
+  statistics: Statistics,
   scale: jax.Array,
   bias: jax.Array,
   running: Statistics,
@@ -40,6 +50,7 @@ def normalize_batch(
 
   Args:
     x: `[..., channels]` of any float dtype.
+    statistics: its `batch_statistics`. The gradient of `x` counts that they depend on it.
     scale: float32 `[channels]`, gamma.
     bias: float32 `[channels]`, beta.
     running: the running statistics. They are moved in here as no gradient flows through them:
@@ -50,7 +61,7 @@ def normalize_batch(
   Returns:
     The normalised array, of the shape and dtype of `x`, and the running statistics after it.
   """
-  return _forward(x, scale, bias, running, momentum, epsilon)[0]
+  return _forward(x, statistics, scale, bias, running, momentum, epsilon)[0]
 
 
 def normalize(
@@ -89,33 +100,33 @@ def _count(x: jax.Array) -> float:
   return float(x.size // x.shape[-1])
 
 
-def _forward(x, scale, bias, running, momentum, epsilon):
-  wide = _wide(x)
-  mean = lax.div(_sum(wide), _count(x))
-  # In one pass over the array; rounding can leave a variance of zero below it.
-  of_squares = lax.div(_sum(lax.mul(wide, wide)), _count(x))
-  variance = lax.max(lax.sub(of_squares, lax.mul(mean, mean)), 0.0)
+def _forward(x, statistics, scale, bias, running, momentum, epsilon):
+  mean, variance = statistics
   deviation = lax.sqrt(lax.add(variance, epsilon))
   y = normalize(x, mean, deviation, scale, bias)
   moved = [
     lax.add(lax.mul(old, momentum), lax.mul(new, 1.0 - momentum))
-    for old, new in zip(running, (mean, variance), strict=True)
+    for old, new in zip(running, statistics, strict=True)
   ]
   return (y, Statistics(*moved)), (x, mean, deviation, scale)
 
 
 def _backward(
   momentum: float, epsilon: float, kept: Any, gradients: Any
-) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+) -> tuple[jax.Array, None, jax.Array, jax.Array, None]:
   del momentum, epsilon
   x, mean, deviation, scale = kept
   gradient = _wide(gradients[0])
-  standard = lax.div(lax.sub(_wide(x), _spread(mean, x)), _spread(deviation, x))
-  to_bias, to_scale = _sum(gradient), _sum(lax.mul(gradient, standard))
-  common = lax.add(_spread(to_bias, x), lax.mul(standard, _spread(to_scale, x)))
-  centred = lax.sub(gradient, lax.div(common, _count(x)))
+  to_bias = _sum(gradient)
+  # The sum of the gradient times (x - mean) / deviation, without an array of the latter, which
+  # XLA's CPU compiler would write out for it.
+  moment = lax.sub(_sum(lax.mul(gradient, _wide(x))), lax.mul(mean, to_bias))
+  to_scale = lax.div(moment, deviation)
+  slope = lax.div(to_scale, lax.mul(deviation, _count(x)))
+  along = lax.mul(lax.sub(_wide(x), _spread(mean, x)), _spread(slope, x))
+  centred = lax.sub(lax.sub(gradient, _spread(lax.div(to_bias, _count(x)), x)), along)
   to_x = lax.mul(centred, _spread(lax.div(scale, deviation), x))
-  return lax.convert_element_type(to_x, x.dtype), to_scale, to_bias, None
+  return lax.convert_element_type(to_x, x.dtype), None, to_scale, to_bias, None
 
 
 normalize_batch.defvjp(_forward, _backward)
@@ -141,8 +152,13 @@ class BatchNorm(Layer):
   use_scale: bool = True
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[..., channels]` to the same shape."""
+  def __call__(self, x: jax.Array, statistics: Statistics | None = None) -> jax.Array:
+    """Maps `[..., channels]` to the same shape.
+
+    Args:
+      x: `[..., channels]`.
+      statistics: its `batch_statistics`, where they are known already.
+    """
     shape = x.shape[-1:]
     # Not by `self.param`, which traces an initialiser whenever the module is traced.
     if self.use_scale:
@@ -157,7 +173,8 @@ class BatchNorm(Layer):
       deviation = lax.sqrt(lax.add(variance.value, self.epsilon))
       return normalize(x, mean.value, deviation, scale, bias)
     running = Statistics(mean.value, variance.value)
-    y, moved = normalize_batch(x, scale, bias, running, self.momentum, self.epsilon)
+    statistics = statistics or batch_statistics(x)
+    y, moved = normalize_batch(x, statistics, scale, bias, running, self.momentum, self.epsilon)
     if not self.is_initializing():
       mean.value, variance.value = moved
     return y

@@ -9,7 +9,7 @@ released code has 2k for both.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 import cifar_jax.models.layers as layers
 from cifar_jax.errors import InputError
+from cifar_jax.models.batch_norm import Statistics, batch_statistics
 from cifar_jax.models.published import Published
 
 GRAMMAR = (
@@ -46,7 +47,19 @@ PUBLISHED = {
 NUM_BLOCKS = 3  # section 3: on maps of 32, 16 and 8 pixels
 # What `remat` keeps of a layer: the one thing in it that is dear to compute and small to store.
 _KEPT = 'convolution'
-Features = tuple[jax.Array, ...]  # of one block: `[batch, height, width, ...]`, side by side
+
+
+class Features(NamedTuple):
+  """What the layers of a block have given so far.
+
+  Attributes:
+    maps: `[batch, height, width, channels of one]` each, side by side.
+    statistics: of all channels, float32 `[channels]`; none in evaluation. Each layer normalises
+      anew what all before it gave, but by the same statistics: they are taken once.
+  """
+
+  maps: tuple[jax.Array, ...]
+  statistics: Statistics | None
 
 
 class DenseLayer(nn.Module):
@@ -63,13 +76,13 @@ class DenseLayer(nn.Module):
   def __call__(self, features: Features) -> jax.Array:
     """The layer's own channels, `[batch, height, width, growth_rate]`."""
     # Joined in here, so that under `remat` what is kept are the parts, which the layers share.
-    y = jnp.concatenate(features, axis=-1)
+    y, statistics = jnp.concatenate(features.maps, axis=-1), features.statistics
     if self.bc:
-      y = layers.relu(self.norm(name='bottleneck_norm')(y))
+      y = layers.relu(self.norm(name='bottleneck_norm')(y, statistics))
       y = layers.conv1x1(4 * self.growth_rate, dtype=self.dtype, name='bottleneck_conv')(y)
       y = checkpoint_name(y, _KEPT)
-      y = layers.dropout(y, self.dropout, self.train)
-    y = layers.relu(self.norm(name='norm')(y))
+      y, statistics = layers.dropout(y, self.dropout, self.train), None
+    y = layers.relu(self.norm(name='norm')(y, statistics))
     y = layers.conv3x3(self.growth_rate, dtype=self.dtype, name='conv')(y)
     y = checkpoint_name(y, _KEPT)
     return layers.dropout(y, self.dropout, self.train)
@@ -87,9 +100,9 @@ class Transition(nn.Module):
   @nn.compact
   def __call__(self, features: Features) -> jax.Array:
     """Gives `[batch, height / 2, width / 2, channels]`, or half the channels in BC."""
-    y = jnp.concatenate(features, axis=-1)
+    y = jnp.concatenate(features.maps, axis=-1)
     width = y.shape[-1] // 2 if self.bc else y.shape[-1]
-    y = layers.relu(self.norm(name='norm')(y))
+    y = layers.relu(self.norm(name='norm')(y, features.statistics))
     y = checkpoint_name(layers.conv1x1(width, dtype=self.dtype, name='conv')(y), _KEPT)
     y = layers.dropout(y, self.dropout, self.train)
     return layers.average_pool(y, 2)
@@ -162,30 +175,44 @@ class DenseNet(nn.Module):
     dense_layer, transition = remat(DenseLayer), remat(Transition)
 
     width = 2 * self.growth_rate if self.bc else 16
-    features: tuple[Any, ...] = (layers.conv3x3(width, dtype=self.dtype, name='stem_conv')(images),)
+    x = layers.conv3x3(width, dtype=self.dtype, name='stem_conv')(images)
     for stage in range(1, NUM_BLOCKS + 1):
+      features = self._features(x, train)
       for layer in range(1, (self.depth - 4) // (6 if self.bc else 3) + 1):
-        features = _sum_gradients_here(features) if self.remat else features
+        features = features._replace(maps=_sum_gradients_here(features.maps))
         name = f'stage{stage}_layer{layer}'
-        features += (dense_layer(self.growth_rate, self.bc, **rest, name=name)(features),)
+        x = dense_layer(self.growth_rate, self.bc, **rest, name=name)(features)
+        features = self._side_by_side(features, self._features(x, train))
       if stage < NUM_BLOCKS:
-        features = (transition(self.bc, **rest, name=f'transition{stage}')(features),)
-    x = layers.relu(norm(name='final_norm')(jnp.concatenate(features, axis=-1)))
-    return layers.head(x, self.num_classes)
+        x = transition(self.bc, **rest, name=f'transition{stage}')(features)
+    x = norm(name='final_norm')(jnp.concatenate(features.maps, axis=-1), features.statistics)
+    return layers.head(layers.relu(x), self.num_classes)
+
+  @nn.nowrap
+  def _features(self, x: jax.Array, train: bool) -> Features:
+    return Features((x,), batch_statistics(x) if train else None)
+
+  @nn.nowrap
+  def _side_by_side(self, features: Features, added: Features) -> Features:
+    maps = features.maps + added.maps
+    if not self.remat:  # Kept as one anyway, for the norm's gradient; sooner copied from two parts.
+      maps = (jnp.concatenate(maps, axis=-1),)
+    join = lambda *parts: jnp.concatenate(parts)  # noqa: E731
+    return Features(maps, jax.tree.map(join, features.statistics, added.statistics))
 
 
 @jax.custom_vjp
-def _sum_gradients_here(features: Features) -> Features:
+def _sum_gradients_here(maps: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
   """Gives back what it is given; their gradients are complete before the backward pass goes on.
 
-  Each layer has a gradient for each of the features. Left to itself XLA fuses their sums and takes
+  Each layer has a gradient for each of the maps. Left to itself XLA fuses their sums and takes
   them at the end, until when it holds those of all layers: the square of the depth again.
   """
-  return features
+  return maps
 
 
 _sum_gradients_here.defvjp(
-  lambda features: (features, None), lambda _, gradient: (jax.lax.optimization_barrier(gradient),)
+  lambda maps: (maps, None), lambda _, gradient: (jax.lax.optimization_barrier(gradient),)
 )
 
 

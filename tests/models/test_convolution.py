@@ -96,7 +96,7 @@ def traced(groups, taps=3, outputs=4, differentiate=True):
 
 def test_which_form_is_taken(monkeypatch):
   assert traced(1).count('conv_general_dilated') == 3
-  assert traced(1).count('optimization_barrier') == 1
+  assert traced(1).count('optimization_barrier') == 2
   assert 'optimization_barrier' not in traced(1, differentiate=False)
   for narrow in (traced(1, taps=1), traced(1, outputs=2)):
     assert narrow.count('conv_general_dilated') == 2 and narrow.count('dot_general') == 1
