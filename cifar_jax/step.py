@@ -17,7 +17,7 @@ from cifar_jax.state import NEVER, State
 
 Normalize = Callable[[jax.Array], jax.Array]
 # XLA's CPU compiler drops barriers by this pass before it fuses: what is behind them
-# (`models.cpu_convolution`, `remat`) would be computed again and again. Other compilers heed them.
+# (`models.convolution.kept`, `remat`) would be computed again and again. Other compilers heed them.
 KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 TrainStep = Callable[[State, jax.Array, jax.Array, jax.Array, order.Order], State]
 
@@ -101,9 +101,13 @@ def make_train_step(
   take = seeds.each(train_step, num_seeds, (0, 0, None, None, 0))
   if num_steps > 1:
     take = _repeated(take, num_steps)
+  return _jitted(take, mesh)
+
+
+def _jitted(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
   on_cpu = mesh.devices.flat[0].platform == 'cpu'
   return jax.jit(
-    take,
+    step,
     donate_argnums=0,
     out_shardings=sharding.replicated(mesh),
     compiler_options=KEEP_BARRIERS if on_cpu else None,
@@ -194,8 +198,7 @@ def make_eval_step(
     means = metrics.of_batch(loss_fn(logits, targets), logits, targets, indices < size)
     return Evaluation(evaluation.index + 1, evaluation.means.merge(means)), logits
 
-  step = seeds.each(eval_step, num_seeds, (0, 0, 0, None, None, None))
-  return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+  return _jitted(seeds.each(eval_step, num_seeds, (0, 0, 0, None, None, None)), mesh)
 
 
 def _logits(

@@ -1,4 +1,4 @@
-"""The convolution of all nets: a layer, and the choice of its form by platform.
+"""The convolution of all nets: a layer, and the choice by platform of its form and of barriers.
 
 On accelerators it is `jax.lax.conv_general_dilated`, and nothing else. On CPUs it is written as
 `models.cpu_convolution` has it.
@@ -47,7 +47,7 @@ def convolve(
   Returns:
     `[batch, height', width', outputs]`, of the dtype of `x`.
   """
-  if _plain.get() or jax.default_backend() != 'cpu':
+  if not _is_for_cpu():
     return jax.lax.conv_general_dilated(
       x, kernel, strides, padding, dimension_numbers=LAYOUT, feature_group_count=groups
     )
@@ -55,6 +55,19 @@ def convolve(
     down, right = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     padding = down, right
   return cpu_convolution.grouped_conv(x, kernel, strides, padding, groups)
+
+
+def kept(x: jax.Array) -> jax.Array:
+  """`x`, of any shape. On CPUs it is computed once, and its gradient before that goes on.
+
+  Their compiler computes what is cheap again for each of its uses: a residual sum with all sums
+  before it, and a gradient with all those after it, which is the square of the depth.
+  """
+  return jax.lax.optimization_barrier(x) if _is_for_cpu() else x
+
+
+def _is_for_cpu() -> bool:
+  return not _plain.get() and jax.default_backend() == 'cpu'
 
 
 class Conv(Layer):

@@ -9,7 +9,7 @@ worse than need be, in five cases. Here:
              stochastic depth, at batch 32, takes 0.2 s instead of 4.2.
   inputs     are kept for the backward pass by a barrier, which `step.KEEP_BARRIERS` has the
              compiler heed, instead of computed again with all blocks before. ResNet-110's step:
-             3.1 s instead of 7.5. The gradients of outputs likewise.
+             3.1 s instead of 7.5. So are the gradients of outputs.
   few taps   the kernel's gradient is a matrix product where the kernel is 1x1, or its outputs are
              few beside its inputs, as a DenseNet's. 1x1 from 64 channels to 128 on maps of 32x32:
              22 ms instead of 50.

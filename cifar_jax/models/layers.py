@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+import cifar_jax.models.convolution as convolution
 import cifar_jax.models.initializers as initializers
 from cifar_jax.errors import InputError
 from cifar_jax.models.batch_norm import BatchNorm
@@ -114,12 +115,12 @@ def residual_sum(
     An array of the shape and dtype of `shortcut`.
   """
   if gates is None:
-    return functools.reduce(lax.add, branches, shortcut)
+    return convolution.kept(functools.reduce(lax.add, branches, shortcut))
   total, shortcut_gate = shortcut, gates.shortcut
   for i, branch in enumerate(branches):
     total = residual_add(total, branch, gates.forward[i], gates.backward[i], shortcut_gate)
     shortcut_gate = jnp.ones_like(gates.shortcut)
-  return total
+  return convolution.kept(total)
 
 
 @jax.custom_vjp

@@ -105,6 +105,9 @@ def test_which_form_is_taken(monkeypatch):
   with convolution.plain():
     assert 'feature_group_count=4' in traced(4)
     assert 'optimization_barrier' not in traced(1)
+  keep = lambda: str(jax.make_jaxpr(jax.grad(convolution.kept))(1.0))  # noqa: E731
+  assert 'optimization_barrier' in keep()
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert 'optimization_barrier' not in keep()
   assert 'optimization_barrier' not in traced(1) and 'dot_general' not in traced(1, taps=1)
   assert 'feature_group_count=4' in traced(4)
