@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+import cifar_jax.models.convolution as convolution
 import cifar_jax.models.layers as layers
 from cifar_jax.errors import InputError
 from cifar_jax.models.batch_norm import Statistics, batch_statistics
@@ -179,7 +180,8 @@ class DenseNet(nn.Module):
     for stage in range(1, NUM_BLOCKS + 1):
       features = self._features(x, train)
       for layer in range(1, (self.depth - 4) // (6 if self.bc else 3) + 1):
-        features = features._replace(maps=_sum_gradients_here(features.maps))
+        if self.remat:
+          features = features._replace(maps=_sum_gradients_here(features.maps))
         name = f'stage{stage}_layer{layer}'
         x = dense_layer(self.growth_rate, self.bc, **rest, name=name)(features)
         features = self._side_by_side(features, self._features(x, train))
@@ -196,7 +198,7 @@ class DenseNet(nn.Module):
   def _side_by_side(self, features: Features, added: Features) -> Features:
     maps = features.maps + added.maps
     if not self.remat:  # Kept as one anyway, for the norm's gradient; sooner copied from two parts.
-      maps = (jnp.concatenate(maps, axis=-1),)
+      maps = (convolution.kept(jnp.concatenate(maps, axis=-1)),)
     join = lambda *parts: jnp.concatenate(parts)  # noqa: E731
     return Features(maps, jax.tree.map(join, features.statistics, added.statistics))
 
