@@ -105,6 +105,51 @@ def test_nets_that_differ_do_not_race():
     compare.check_counts('resnet20', 269_722, 269_723)
 
 
+class Scripted(compare.Comparison):
+  """PyTorch's variants take these seconds a step, or fail; all do longer with each request."""
+
+  def __init__(self, steps):
+    machine = compare.Machine('cpu', 2, 'python', 'data', 'export', 5, 60.0, 120.0)
+    super().__init__(machine, 'resnet20', 'float32', 128)
+    self.steps, self.slowness, self.running = steps, 1.0, []
+
+  def _start(self, side, settings):
+    assert side == 'torch'
+    worker = ScriptedWorker(self, settings['variant'])
+    self.running.append(worker)
+    return worker, {'num_params': 269_722, 'waited': 1.0}
+
+
+class ScriptedWorker:
+  def __init__(self, comparison, variant):
+    self.comparison, self.variant = comparison, variant
+
+  def ask(self, do, limit=0.0, steps=1):
+    self.comparison.slowness *= 1.1
+    if self.comparison.steps[self.variant] is None:
+      raise workers.WorkerError('no compiler')
+    seconds = self.comparison.steps[self.variant] * self.comparison.slowness * steps
+    return {'seconds': seconds, 'waited': seconds}
+
+  def close(self):
+    self.comparison.running.remove(self)
+
+
+@pytest.mark.parametrize(
+  'eager, compiled, best',
+  [(1.0, 0.8, 'compiled'), (0.7, 0.8, 'eager'), (1.0, None, 'eager')],
+)
+def test_the_faster_variant_of_pytorch_is_raced_though_the_machine_grows_slower(
+  eager, compiled, best
+):
+  comparison = Scripted({'eager': eager, 'compiled': compiled})
+  worker, variant, tried = comparison.start_torch(269_722)
+  assert variant == best == worker.variant
+  assert comparison.running == [worker]
+  assert set(tried) == ({'eager', 'compiled'} if compiled else {'compiled'})
+  assert ('cached' in comparison.starts['torch']) == (best == 'compiled')
+
+
 @pytest.mark.parametrize('net', nets.NETS)
 def test_our_side_is_the_net_of_that_name_with_the_recipe_of_both(net):
   made = config.load(str(ROOT / nets.NETS[net].config))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import statistics
 import sys
 import tempfile
 from typing import Any
@@ -18,7 +19,7 @@ from cifar_jax.progress import logger
 VARIANTS = {'cpu': ('eager', 'compiled'), 'gpu': ('eager', 'compiled', 'compiled, CUDA graphs')}
 INPUT_STEPS = 100
 COMMAND_SECONDS = 600.0  # that a command may take to its first step
-EVALUATION = 0.25  # share of the seconds
+CHOICE, EVALUATION = 0.25, 0.25  # shares of the seconds
 NUMBERS, REPEATS = 40_000_000, 7  # parameters of the checkpoint, and how often it is written
 
 
@@ -102,43 +103,31 @@ class Comparison:
     return worker, built['num_params']
 
   def start_torch(self, num_params: int) -> tuple[Worker, str, dict[str, Any]]:
-    """PyTorch's fastest worker after its first steps, its variant, and how fast each was.
+    """PyTorch's fastest worker, its variant, and seconds a step of each, or why there are none.
+
+    Each is held against the fastest before it in turns: minutes later the machine may be slower.
 
     Raises:
       InputError: the net is not the same.
+      WorkerError: PyTorch does not run it at all.
     """
-    best: tuple[float, str, Worker] | None = None
+    variant, *others = VARIANTS[self.machine.device]
+    worker, starts = self._start_variant(variant, num_params, workers.LONGEST)
     tried: dict[str, Any] = {}
-    times: dict[str, dict[str, float]] = {}
-    for variant in VARIANTS[self.machine.device]:
-      limit = workers.LONGEST if variant == 'eager' else self.machine.compile_seconds
-      worker, built = self._start('torch', self.settings | {'variant': variant})
-      check_counts(self.net, num_params, built['num_params'])
+    for other in others:
       try:
-        first = worker.ask('train', limit, steps=1)
-        once = worker.ask('train', steps=1)['seconds']
-        steps = max(1, min(20, int(2 / once)))
-        seconds = worker.ask('train', steps=steps)['seconds'] / steps
+        rival, rival_starts = self._start_variant(other, num_params, self.machine.compile_seconds)
       except WorkerError as error:  # there may be no compiler
-        if variant == 'eager':
-          raise
-        tried[variant] = str(error)
-        worker.close()
+        tried[other] = str(error)
         continue
-      tried[variant] = round(seconds, 6)
-      times[variant] = {
-        'cold': round(built['waited'] + first['waited'], 2),
-        'cold_compile': round(first['seconds'], 2),
-      }
-      if best and best[0] <= seconds:
-        worker.close()
-        continue
-      if best:
-        best[2].close()
-      best = (seconds, variant, worker)
-    assert best
-    _, variant, worker = best
-    self.starts['torch'] = times[variant]
+      times, _ = self._rounds(worker, rival, 'train', self.machine.seconds * CHOICE)
+      for name, seconds in zip((variant, other), times, strict=True):
+        tried[name] = round(statistics.median(seconds), 6)
+      if ratios.race(*times, self.batch)['ratio']['median'] < 1:
+        worker, rival = rival, worker
+        variant, starts = other, rival_starts
+      rival.close()
+    self.starts['torch'] = starts
     if variant != 'eager':  # once more, with what was compiled
       worker.close()
       worker, built = self._start('torch', self.settings | {'variant': variant})
@@ -146,16 +135,37 @@ class Comparison:
       self.starts['torch']['cached'] = round(built['waited'] + first['waited'], 2)
     return worker, variant, tried
 
+  def _start_variant(
+    self, variant: str, num_params: int, limit: float
+  ) -> tuple[Worker, dict[str, float]]:
+    """PyTorch after its first step, for which it has `limit` seconds, and how long that took."""
+    worker, built = self._start('torch', self.settings | {'variant': variant})
+    check_counts(self.net, num_params, built['num_params'])
+    try:
+      first = worker.ask('train', limit, steps=1)
+    except WorkerError:
+      worker.close()
+      raise
+    cold = round(built['waited'] + first['waited'], 2)
+    return worker, {'cold': cold, 'cold_compile': round(first['seconds'], 2)}
+
   def race(self, ours: Worker, theirs: Worker, do: str, seconds: float) -> dict[str, Any]:
-    """Rounds of both in turn, after two warm-ups each."""
-    sides = (ours, theirs)
+    """What `ratios.race` says of rounds of both in turn, and the steps of a round."""
+    times, steps = self._rounds(ours, theirs, do, seconds)
+    return ratios.race(*times, self.batch) | {'steps': steps}
+
+  def _rounds(
+    self, first: Worker, second: Worker, do: str, seconds: float
+  ) -> tuple[tuple[list[float], list[float]], int]:
+    """Seconds a step in rounds of both in turn, after two warm-ups each; the steps of a round."""
+    sides = (first, second)
     warm = [[side.ask(do, steps=1)['seconds'] for _ in range(2)] for side in sides]
     rounds, steps = ratios.plan(warm[0][1], warm[1][1], self.machine.rounds, seconds)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
       for side, seconds_a_step in zip(sides, times, strict=True):
         seconds_a_step.append(side.ask(do, steps=steps)['seconds'] / steps)
-    return ratios.race(*times, self.batch) | {'steps': steps}
+    return times, steps
 
   def commands(self, variant: str) -> dict[str, float | None]:
     """Seconds from a command to its first step, with what was compiled before."""
