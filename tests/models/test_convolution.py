@@ -111,3 +111,30 @@ def test_which_form_is_taken(monkeypatch):
   assert 'optimization_barrier' not in keep()
   assert 'optimization_barrier' not in traced(1) and 'dot_general' not in traced(1, taps=1)
   assert 'feature_group_count=4' in traced(4)
+
+
+@pytest.mark.parametrize(
+  ('inputs', 'outputs', 'padded'), [(20, 23, (24, 24)), (16, 12, (16, 16)), (3, 16, (3, 16))]
+)
+def test_tensor_cores_are_given_channels_in_eights(monkeypatch, inputs, outputs, padded):
+  """As PyramidNet's, in which hardly a width is a multiple of anything."""
+  keys = jax.random.split(jax.random.key(0), 2)
+  x = jax.random.normal(keys[0], (2, 6, 6, inputs), jnp.bfloat16)
+  kernel = jax.random.normal(keys[1], (3, 3, inputs, outputs), jnp.bfloat16)
+
+  def run(x, kernel):
+    y = convolution.convolve(x, kernel, (1, 1), 'SAME')
+    return jnp.sum(y.astype(jnp.float32) ** 2), y
+
+  value_and_gradients = jax.value_and_grad(run, (0, 1), has_aux=True)
+  with convolution.plain():
+    expected = value_and_gradients(x, kernel)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  got = value_and_gradients(x, kernel)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-2, atol=1e-1), got, expected)
+  program = lambda *a: str(jax.make_jaxpr(lambda *a: run(*a))(*a))  # noqa: E731 (none kept)
+  assert f'bf16[3,3,{padded[0]},{padded[1]}]' in program(x, kernel)
+  assert ('pad[' in program(x, kernel)) == (padded != (inputs, outputs))
+  assert 'pad[' not in program(x.astype(jnp.float32), kernel.astype(jnp.float32))
+  with convolution.plain():
+    assert 'pad[' not in program(x, kernel)
