@@ -21,9 +21,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cifar_jax import backend, models, provenance
+from cifar_jax import backend, models, provenance, step
 from cifar_jax.models import stages
-from cifar_jax.step import KEEP_BARRIERS
 
 RESULT = pathlib.Path(__file__).parent / 'results' / 'compile_time.json'
 
@@ -66,7 +65,7 @@ def measure(net: str, batch_size: int, steps: int) -> dict[str, Any]:
     lambda leaf: jnp.full(leaf.shape, 0.01, leaf.dtype), models.abstract_variables(model)
   )
 
-  def step(variables: Any, images: jax.Array) -> Any:
+  def sgd_step(variables: Any, images: jax.Array) -> Any:
     def loss(params: Any) -> tuple[jax.Array, Any]:
       streams = {'shake': jax.random.key(1), 'drop_path': jax.random.key(2)}
       logits, updates = model.apply(
@@ -79,8 +78,8 @@ def measure(net: str, batch_size: int, steps: int) -> dict[str, Any]:
     return {'params': params} | updates
 
   begun = time.perf_counter()
-  options = KEEP_BARRIERS if jax.default_backend() == 'cpu' else None
-  traced = jax.jit(step, donate_argnums=0, compiler_options=options).lower(variables, images)
+  options = step.compiler_options(jax.default_backend())
+  traced = jax.jit(sgd_step, donate_argnums=0, compiler_options=options).lower(variables, images)
   lowered = time.perf_counter()
   compiled = traced.compile()
   ready = time.perf_counter()

@@ -105,13 +105,17 @@ def make_train_step(
 
 
 def _jitted(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-  on_cpu = mesh.devices.flat[0].platform == 'cpu'
   return jax.jit(
     step,
     donate_argnums=0,
     out_shardings=sharding.replicated(mesh),
-    compiler_options=KEEP_BARRIERS if on_cpu else None,
+    compiler_options=compiler_options(mesh.devices.flat[0].platform),
   )
+
+
+def compiler_options(platform: str) -> dict[str, str] | None:
+  """What steps are compiled with on devices of a platform (`cpu`, `gpu`, `tpu`)."""
+  return KEEP_BARRIERS if platform == 'cpu' else None
 
 
 def _repeated(train_step: TrainStep, num_steps: int) -> TrainStep:

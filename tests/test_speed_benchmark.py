@@ -106,12 +106,12 @@ def test_nets_that_differ_do_not_race():
 
 
 class Scripted(compare.Comparison):
-  """PyTorch's variants take these seconds a step, or fail; all do longer with each request."""
+  """PyTorch's variants take these seconds a step; all do longer with each request."""
 
-  def __init__(self, steps):
+  def __init__(self, steps, fails_at):
     machine = compare.Machine('cpu', 2, 'python', 'data', 'export', 5, 60.0, 120.0)
     super().__init__(machine, 'resnet20', 'float32', 128)
-    self.steps, self.slowness, self.running = steps, 1.0, []
+    self.steps, self.fails_at, self.slowness, self.running = steps, fails_at, 1.0, []
 
   def _start(self, side, settings):
     assert side == 'torch'
@@ -122,11 +122,12 @@ class Scripted(compare.Comparison):
 
 class ScriptedWorker:
   def __init__(self, comparison, variant):
-    self.comparison, self.variant = comparison, variant
+    self.comparison, self.variant, self.asked = comparison, variant, 0
 
   def ask(self, do, limit=0.0, steps=1):
+    self.asked += 1
     self.comparison.slowness *= 1.1
-    if self.comparison.steps[self.variant] is None:
+    if self.variant == 'compiled' and self.asked == self.comparison.fails_at:
       raise workers.WorkerError('no compiler')
     seconds = self.comparison.steps[self.variant] * self.comparison.slowness * steps
     return {'seconds': seconds, 'waited': seconds}
@@ -136,17 +137,22 @@ class ScriptedWorker:
 
 
 @pytest.mark.parametrize(
-  'eager, compiled, best',
-  [(1.0, 0.8, 'compiled'), (0.7, 0.8, 'eager'), (1.0, None, 'eager')],
+  'eager, compiled, fails_at, best',
+  [
+    (1.0, 0.8, None, 'compiled'),
+    (0.7, 0.8, None, 'eager'),
+    (1.0, 0.8, 1, 'eager'),
+    (1.0, 0.8, 4, 'eager'),
+  ],
 )
 def test_the_faster_variant_of_pytorch_is_raced_though_the_machine_grows_slower(
-  eager, compiled, best
+  eager, compiled, fails_at, best
 ):
-  comparison = Scripted({'eager': eager, 'compiled': compiled})
+  comparison = Scripted({'eager': eager, 'compiled': compiled}, fails_at)
   worker, variant, tried = comparison.start_torch(269_722)
   assert variant == best == worker.variant
   assert comparison.running == [worker]
-  assert set(tried) == ({'eager', 'compiled'} if compiled else {'compiled'})
+  assert tried == {'compiled': 'no compiler'} if fails_at else set(tried) == {'eager', 'compiled'}
   assert ('cached' in comparison.starts['torch']) == (best == 'compiled')
 
 

@@ -112,15 +112,19 @@ class Comparison:
       WorkerError: PyTorch does not run it at all.
     """
     variant, *others = VARIANTS[self.machine.device]
-    worker, starts = self._start_variant(variant, num_params, workers.LONGEST)
+    worker, built = self._start('torch', self.settings | {'variant': variant})
+    check_counts(self.net, num_params, built['num_params'])
+    starts = _first_step(worker, built, workers.LONGEST)
     tried: dict[str, Any] = {}
     for other in others:
+      rival, built = self._start('torch', self.settings | {'variant': other})
       try:
-        rival, rival_starts = self._start_variant(other, num_params, self.machine.compile_seconds)
+        rival_starts = _first_step(rival, built, self.machine.compile_seconds)
+        times, _ = self._rounds(worker, rival, 'train', self.machine.seconds * CHOICE)
       except WorkerError as error:  # there may be no compiler
         tried[other] = str(error)
+        rival.close()
         continue
-      times, _ = self._rounds(worker, rival, 'train', self.machine.seconds * CHOICE)
       for name, seconds in zip((variant, other), times, strict=True):
         tried[name] = round(statistics.median(seconds), 6)
       if ratios.race(*times, self.batch)['ratio']['median'] < 1:
@@ -134,20 +138,6 @@ class Comparison:
       first = worker.ask('train', steps=1)
       self.starts['torch']['cached'] = round(built['waited'] + first['waited'], 2)
     return worker, variant, tried
-
-  def _start_variant(
-    self, variant: str, num_params: int, limit: float
-  ) -> tuple[Worker, dict[str, float]]:
-    """PyTorch after its first step, for which it has `limit` seconds, and how long that took."""
-    worker, built = self._start('torch', self.settings | {'variant': variant})
-    check_counts(self.net, num_params, built['num_params'])
-    try:
-      first = worker.ask('train', limit, steps=1)
-    except WorkerError:
-      worker.close()
-      raise
-    cold = round(built['waited'] + first['waited'], 2)
-    return worker, {'cold': cold, 'cold_compile': round(first['seconds'], 2)}
 
   def race(self, ours: Worker, theirs: Worker, do: str, seconds: float) -> dict[str, Any]:
     """What `ratios.race` says of rounds of both in turn, and the steps of a round."""
@@ -184,6 +174,13 @@ class Comparison:
       took = workers.seconds_until(command, environment, 'step 1/', COMMAND_SECONDS)
       result[side] = took and round(took, 2)
     return result
+
+
+def _first_step(worker: Worker, built: dict[str, Any], limit: float) -> dict[str, float]:
+  """How long it and all before it took; it has `limit` seconds."""
+  first = worker.ask('train', limit, steps=1)
+  cold = round(built['waited'] + first['waited'], 2)
+  return {'cold': cold, 'cold_compile': round(first['seconds'], 2)}
 
 
 def _main(config: str) -> list[str]:
