@@ -1,4 +1,4 @@
-# Both commands set everything up by themselves: a virtual environment, the pinned packages, the work.
+# Each target first sets up what it needs: a virtual environment with the pinned packages.
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= runs/demo

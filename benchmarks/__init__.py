@@ -1,1 +1,1 @@
-"""What is measured against what; the results are in `results/`."""
+"""Benchmarks and checks, each a module for `python -m`; their results are in `results/`."""

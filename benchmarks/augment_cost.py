@@ -1,38 +1,41 @@
-"""What each augmentation costs, beside a ResNet-20 training step on the same batch.
+"""Measures the cost of each augmentation next to a ResNet-20 training step on the same batch.
 
-  python benchmarks/augment_cost.py
+  python -m benchmarks.augment_cost
 
-Each is compiled alone, with normalisation, which is taken off by measuring it alone too; then the
-ordinary ones together, and together with a policy. A round measures all of them and one step, one
-after another, so that what else the machine does falls on all alike. Prints a line each and writes
-`results/augment_cost.json`: medians and quartiles over the rounds, in milliseconds a batch.
+Each augmentation is compiled alone with normalisation, whose time is then subtracted. Further rows
+have all ordinary augmentations together, alone and with a policy. A round measures all rows and one
+training step, one after another, so that other load on the machine falls on all alike. Prints a
+line per row and writes `results/augment_cost.json`: medians and quartiles over the rounds, in
+milliseconds per batch.
 """
 
 import argparse
-import json
 import pathlib
-import shlex
 import statistics
-import sys
 from typing import Any
 
-import interleaved
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import augment, backend, models, provenance
+from benchmarks import interleaved, result_file
+from benchmarks.random_images import make_experiment
+from cifar_jax import augment, models
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.augmentation import AugmentSettings
+from cifar_jax.runtime import xla_flags
 
-RESULT = pathlib.Path(__file__).parent / 'results' / 'augment_cost.json'
-MODEL, GOAL = 'resnet20', 0.1  # of the model's step
-STATISTICS = augment.Statistics(
+RESULT = result_file.FOLDER / 'augment_cost.json'
+MODEL, GOAL = 'resnet20', 0.1  # the goal is a share of the model's step
+STATISTICS = Statistics(
   num_classes=10,
   mean=(0.5, 0.5, 0.5),
   std=(0.25, 0.25, 0.25),
   covariance=((0.06, 0.05, 0.05), (0.05, 0.06, 0.05), (0.05, 0.05, 0.06)),
 )
-NONE: dict[str, Any] = {'flip': False, 'pad': 0}
-ORDINARY: dict[str, dict[str, Any]] = {
+Fields = dict[str, Any]  # of the section `augment`
+NONE: Fields = {'flip': False, 'pad': 0}
+ORDINARY: dict[str, Fields] = {
   'flip': {'flip': True},
   'crop': {'pad': 4},
   'quarter_turns': {'quarter_turns': True},
@@ -52,7 +55,7 @@ ORDINARY: dict[str, dict[str, Any]] = {
   'cutmix': {'cutmix': 1.0},
 }
 TOGETHER = {key: value for fields in ORDINARY.values() for key, value in fields.items()}
-OTHERS: dict[str, dict[str, Any]] = {
+OTHER_ROWS: dict[str, Fields] = {
   'crop, reflected': {'pad': 4, 'padding': 'reflect'},
   'resize and crop': {'resize': 40},
   'mixup, alpha 0.2': {'mixup': 0.2},
@@ -71,40 +74,51 @@ def main() -> None:
   parser.add_argument('--rounds', type=int, default=21)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments = parser.parse_args()
-  backend.prepare()
-  told = provenance.describe(1)
-  told['command'] = shlex.join(['python', 'benchmarks/augment_cost.py', *sys.argv[1:]])
-  runs = compiled(arguments.batch_size)
-  plain = augment.make(augment.Settings(**NONE), STATISTICS)
-  runs['step'] = interleaved.training_step(models.create(MODEL), plain, arguments.batch_size)
+  xla_flags.prepare()
+  result = result_file.origin('augment_cost')
+  runs = compile_augmentations(arguments.batch_size)
+  experiment = make_experiment(
+    models.create(MODEL), arguments.batch_size, augmentation=AugmentSettings(**NONE)
+  )
+  runs['step'] = interleaved.training_step(experiment)
   milliseconds = {
     name: [1000 * seconds for seconds in values]
     for name, values in interleaved.seconds(runs, arguments.rounds).items()
   }
-  told |= {'batch_size': arguments.batch_size, 'rounds': arguments.rounds, 'model': MODEL}
-  rows = summary(milliseconds, arguments.batch_size)
+  result |= {'batch_size': arguments.batch_size, 'rounds': arguments.rounds, 'model': MODEL}
+  rows = summarize(milliseconds, arguments.batch_size)
   for name, row in rows.items():
     print(f'{name:26}' + '  '.join(f'{key} {value}' for key, value in row.items()))
-  arguments.output.write_text(json.dumps(told | {'rows': rows}, indent=2) + '\n')
+  result_file.write(arguments.output, result | {'rows': rows})
 
 
-def compiled(batch_size: int) -> dict[str, interleaved.Run]:
-  """Each augmentation as a function without arguments that gives its arrays."""
+def compile_augmentations(batch_size: int) -> dict[str, interleaved.Run]:
+  """Returns each row's augmentation as a compiled function of no arguments, on a random batch."""
   random = np.random.RandomState(0)
   images = jnp.asarray(random.randint(0, 256, (batch_size, 32, 32, 3), np.uint8))
   labels = jnp.asarray(random.randint(0, 10, batch_size, np.int32))
   key = jax.random.key(0)
 
-  def run(fields: dict[str, Any]) -> interleaved.Run:
-    made = augment.make(augment.Settings(**(NONE | fields)), STATISTICS)
-    program = jax.jit(made).lower(key, images, labels).compile()
+  def make_run(fields: Fields) -> interleaved.Run:
+    augment_fn = augment.make(AugmentSettings(**(NONE | fields)), STATISTICS)
+    program = jax.jit(augment_fn).lower(key, images, labels).compile()
     return lambda: program(key, images, labels)
 
-  return {name: run(fields) for name, fields in ({'normalize': {}} | ORDINARY | OTHERS).items()}
+  rows: dict[str, Fields] = {'normalize': {}} | ORDINARY | OTHER_ROWS
+  return {name: make_run(fields) for name, fields in rows.items()}
 
 
-def summary(milliseconds: dict[str, list[float]], batch_size: int) -> dict[str, dict[str, Any]]:
-  """Median and quartiles of each, per image what it adds to normalisation, and against the step."""
+def summarize(milliseconds: dict[str, list[float]], batch_size: int) -> dict[str, dict[str, Any]]:
+  """Returns a row of the result for each measured function.
+
+  Args:
+    milliseconds: time of each round, by the function's name.
+    batch_size: number of images that a time is for.
+
+  Returns:
+    Median, quartiles, the time per image that is added to normalisation, and this time's share of
+    the step.
+  """
   medians = {name: statistics.median(values) for name, values in milliseconds.items()}
   rows = {}
   for name, values in milliseconds.items():

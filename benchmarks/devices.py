@@ -1,27 +1,24 @@
-"""An epoch on real images with 1, 2, 4 and 8 virtual devices: do they give the same metrics?
+"""Compares the metrics of an epoch on real images with 1, 2, 4 and 8 virtual devices.
 
-  python benchmarks/devices.py --data-dir DATA
+  python -m benchmarks.devices --data-dir DATA
 
-Each is a run of the command of its own. The rate is low, since at a high one training itself
-multiplies the rounding from step to step. Prints how far the records of each are from those of one
-device, and writes `results/devices.json`.
+Each number of devices is a run of `python -m cifar_jax.main`. The learning rate is low, since at a
+high one training itself multiplies the rounding from step to step. Prints how far the records of
+each run are from those of one device, and writes `results/devices.json`.
 """
 
 import argparse
-import json
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
-from cifar_jax import provenance
-from cifar_jax.report import runs
+from benchmarks import result_file
+from cifar_jax.runs.results import read_records
 
-ROOT = pathlib.Path(__file__).parent.parent
-RESULT = ROOT / 'benchmarks' / 'results' / 'devices.json'
+RESULT = result_file.FOLDER / 'devices.json'
 DEVICES = (1, 2, 4, 8)
 OVERRIDES = {
   'schedule.learning_rate': 0.005,
@@ -29,46 +26,56 @@ OVERRIDES = {
   'data.validation_size': 1000,
   'train.log_every_steps': 10,
 }
+Records = list[dict[str, Any]]
 
 
 def main() -> None:
-  """Runs with each number of devices and compares."""
+  """Runs with each number of devices, compares, prints and writes."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--data-dir', required=True)
   data_dir = parser.parse_args().data_dir
-  with tempfile.TemporaryDirectory() as scratch:
-    records = {n: run(pathlib.Path(scratch) / str(n), n, data_dir) for n in DEVICES}
-  rows = [{'num_devices': n} | differences(records[1], records[n]) for n in DEVICES[1:]]
-  told = provenance.describe(1)
-  told['command'] = shlex.join(['python', 'benchmarks/devices.py', '--data-dir', 'DATA'])
-  told |= {'overrides': OVERRIDES, 'of_one_device': records[1][-1], 'rows': rows}
-  RESULT.write_text(json.dumps(told, indent=2) + '\n')
+  origin = result_file.origin('devices', {data_dir: 'DATA'})
+  with tempfile.TemporaryDirectory() as folder:
+    records = {n: run(pathlib.Path(folder) / str(n), n, data_dir) for n in DEVICES}
+  rows = [{'num_devices': n} | compare(records[1], records[n]) for n in DEVICES[1:]]
+  measured = {'overrides': OVERRIDES, 'of_one_device': records[1][-1], 'rows': rows}
+  result_file.write(RESULT, origin | measured)
 
 
-def run(workdir: pathlib.Path, num_devices: int, data_dir: str) -> list[dict[str, Any]]:
-  """The records of one epoch of ResNet-8, those of training, validation and test."""
+def run(workdir: pathlib.Path, num_devices: int, data_dir: str) -> Records:
+  """Trains ResNet-8 for an epoch; returns the records of training, validation and test."""
   flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={num_devices}'
   overrides = OVERRIDES | {'data.data_dir': data_dir, 'sharding.num_devices': num_devices}
+  config = result_file.ROOT / 'configs' / 'resnet.py'
   command = [sys.executable, '-m', 'cifar_jax.main', '--workdir', str(workdir)]
-  command += ['--config', f'{ROOT / "configs/resnet.py"}:depth=8,epochs=1,schedule=constant']
+  command += ['--config', f'{config}:depth=8,epochs=1,schedule=constant']
   command += [f'--config.{key}={value}' for key, value in overrides.items()]
   environment = os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}
   subprocess.run(command, env=environment, check=True)
-  return runs.read_records(workdir)
+  return read_records(workdir)
 
 
-def differences(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any]:
-  """The largest relative difference of a loss, and the largest of an accuracy, in images of it."""
-  pairs = list(zip(one, other, strict=True))
+def compare(reference: Records, records: Records) -> dict[str, Any]:
+  """Returns and prints the largest differences of two runs.
+
+  Args:
+    reference: records of one device.
+    records: records of several, of the same steps and splits.
+
+  Returns:
+    The largest relative difference of a loss, the largest difference of an accuracy, and the test
+    accuracy of the second run.
+  """
+  pairs = list(zip(reference, records, strict=True))
   assert all((a['step'], a['split']) == (b['step'], b['split']) for a, b in pairs)
-  found = {
+  differences = {
     'records': len(pairs),
     'largest_relative_difference_of_loss': max(abs(b['loss'] / a['loss'] - 1) for a, b in pairs),
     'largest_difference_of_accuracy': max(abs(b['accuracy'] - a['accuracy']) for a, b in pairs),
-    'test_accuracy': other[-1]['accuracy'],
+    'test_accuracy': records[-1]['accuracy'],
   }
-  print(*(f'{key} {value}' for key, value in found.items()), flush=True)
-  return found
+  result_file.print_row(differences)
+  return differences
 
 
 if __name__ == '__main__':

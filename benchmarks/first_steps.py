@@ -1,17 +1,14 @@
-"""A small member of each family, trained for 200 steps on real images: does its loss fall?
+"""Trains a small net of each family for 200 steps on real images, to see that its loss falls.
 
-  python benchmarks/first_steps.py --data-dir DATA
+  python -m benchmarks.first_steps --data-dir DATA
 
-Each net takes the whole path of a run (configuration, data, augmentation, jitted step) with its
-family's own recipe but for the batch, the rate, which is constant, and the length. Prints a line a
-net, with the mean training loss of the first and last 20 steps, and adds it to
-`results/first_steps.json`, in place of an earlier one of the same family.
+Each net passes through all parts of a run: configuration, data, augmentation, jitted step. It has
+its family's recipe, but another batch size, a constant learning rate and another length. Prints a
+line per net, with the mean training loss of the first and last 20 steps, and adds it to
+`results/first_steps.json`, in place of an earlier line of the same family.
 """
 
 import argparse
-import json
-import pathlib
-import shlex
 import sys
 import time
 from typing import Any
@@ -19,12 +16,20 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import backend, config, experiment, metrics, models, order, provenance, sharding
-from cifar_jax import step as steps
+from benchmarks import result_file
+from cifar_jax import models
+from cifar_jax.config import loading
+from cifar_jax.experiment import metrics
+from cifar_jax.experiment.epoch_order import order_of_epoch
+from cifar_jax.experiment.experiment import build
+from cifar_jax.experiment.state import initial_state
+from cifar_jax.experiment.train_step import make_reset_means, make_train_step
+from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime.devices import replicate
 
-RESULT = pathlib.Path(__file__).parent / 'results' / 'first_steps.json'
-CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
-# Family: a member that two cores train in a minute, its own fields, and the learning rate.
+RESULT = result_file.FOLDER / 'first_steps.json'
+CONFIGS = result_file.ROOT / 'configs'
+# By family: a net that two cores train in a minute, its fields, and the learning rate.
 NETS: dict[str, tuple[str, dict[str, Any], float]] = {
   'alexnet': ('alexnet', {}, 0.01),
   'vgg': ('vgg11_bn', {}, 0.02),
@@ -46,45 +51,42 @@ NETS: dict[str, tuple[str, dict[str, Any], float]] = {
 
 
 def main() -> None:
-  """Trains what is named, by default a member of every family."""
+  """Trains a net of each family of the command line, by default of all."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('families', nargs='*', default=list(NETS))
   parser.add_argument('--data-dir', required=True)
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--batch-size', type=int, default=32)
   arguments = parser.parse_args()
-  backend.prepare()
-  told = provenance.describe(1)
-  command = [word if word != arguments.data_dir else 'DATA' for word in sys.argv[1:]]
-  told['command'] = shlex.join(['python', 'benchmarks/first_steps.py', *command])
-  rows = json.loads(RESULT.read_text())['rows'] if RESULT.exists() else []
-  rows = {row['family']: row for row in rows}
+  xla_flags.prepare()
+  origin = result_file.origin('first_steps', {arguments.data_dir: 'DATA'})
+  rows = {row['family']: row for row in result_file.read_rows(RESULT)}
   for family in arguments.families:
-    rows[family] = train(family, arguments) | {'commit': told['commit']}
-    print(*(f'{key} {value}' for key, value in rows[family].items()), flush=True)
-    RESULT.write_text(json.dumps(told | {'rows': list(rows.values())}, indent=2) + '\n')
+    rows[family] = train(family, arguments) | {'commit': origin['commit']}
+    result_file.print_row(rows[family])
+    result_file.write(RESULT, origin | {'rows': list(rows.values())})
   if not all(row['last_loss'] < row['first_loss'] for row in rows.values()):
-    sys.exit('some loss does not fall')
+    sys.exit('the loss of some net does not fall')
 
 
 def train(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
-  """One net's row: its losses in nats, and seconds with compilation."""
+  """Trains a net; returns its row, with losses in nats and seconds that include compilation."""
   name, fields, learning_rate = NETS[family]
-  made = config.load(str(CONFIGS / f'{family}.py'))
-  made.model = {'name': name, 'dtype': 'float32', **fields}
-  made.schedule.update(name='constant', learning_rate=learning_rate, warmup_epochs=0.0)
-  made.data.update(data_dir=arguments.data_dir, image_size=0)
-  made.train.update(batch_size=arguments.batch_size, num_epochs=1)
-  begun = time.perf_counter()
-  parts = experiment.build(made)
-  state, train_step = experiment.initial_state(parts), experiment.train_step(parts)
-  reset = steps.make_reset_means(parts.mesh)
-  split = parts.dataset.train
-  images, labels = sharding.replicate((split.images, split.labels), parts.mesh)
-  epoch_order = order.of_epoch(parts.key, jnp.int32(0), len(split))
+  settings = loading.load(str(CONFIGS / f'{family}.py'))
+  settings.model = {'name': name, 'dtype': 'float32', **fields}
+  settings.schedule.update(name='constant', learning_rate=learning_rate, warmup_epochs=0.0)
+  settings.data.update(data_dir=arguments.data_dir, image_size=0)
+  settings.train.update(batch_size=arguments.batch_size, num_epochs=1)
+  start = time.perf_counter()
+  experiment = build(settings)
+  state, train_step = initial_state(experiment), make_train_step(experiment)
+  reset = make_reset_means(experiment.mesh)
+  split = experiment.dataset.train
+  images, labels = replicate((split.images, split.labels), experiment.mesh)
+  epoch_order = order_of_epoch(experiment.key, jnp.int32(0), len(split))
   losses = []
   for _ in range(arguments.steps):
-    state = train_step(state, parts.key, images, labels, epoch_order)
+    state = train_step(state, experiment.key, images, labels, epoch_order)
     losses.append(metrics.read(state.means)['loss'])
     state = reset(state)
   return {
@@ -96,7 +98,7 @@ def train(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
     'learning_rate': learning_rate,
     'first_loss': round(float(np.mean(losses[:20])), 3),
     'last_loss': round(float(np.mean(losses[-20:])), 3),
-    'seconds': round(time.perf_counter() - begun, 1),
+    'seconds': round(time.perf_counter() - start, 1),
   }
 
 

@@ -1,73 +1,54 @@
-"""Forms of a computation measured in turn, so that what else is running falls on all alike."""
+"""Measures variants of a computation in turn, so that other load on the machine hits all alike."""
 
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from cifar_jax import augment, losses, optimizer, order, seeds, sharding
-from cifar_jax import state as states
-from cifar_jax import step as steps
-
-NUM_IMAGES = 5_000
+from cifar_jax.experiment import Experiment
+from cifar_jax.experiment.epoch_order import order_of_epoch
+from cifar_jax.experiment.state import initial_state
+from cifar_jax.experiment.train_step import make_train_step
+from cifar_jax.runtime.devices import replicate
 
 Run = Callable[[], Any]
 
 
-def training_step(
-  model: nn.Module,
-  augment_fn: augment.Augment,
-  batch_size: int,
-  num_steps: int = 1,
-  num_seeds: int = 1,
-) -> Run:
-  """A function that takes the next steps of a model, or of a stack of seeds, on random images."""
-  mesh = sharding.make_mesh(num_devices=1)
-  tx = optimizer.make(optimizer.make_schedule(1000, 1))
-  train_step = steps.make_train_step(
-    model=model,
-    tx=tx,
-    loss_fn=losses.make(),
-    augment_fn=augment_fn,
-    batch_size=batch_size,
-    mesh=mesh,
-    num_steps=num_steps,
-    num_seeds=num_seeds,
-  )
-  random = np.random.RandomState(0)
-  images = random.randint(0, 256, (NUM_IMAGES, 32, 32, 3), np.uint8)
-  labels = random.randint(0, 10, len(images), np.int32)
-  key = seeds.root_keys(0, num_seeds)
-  make = seeds.each(lambda key: states.create(model, tx, key, (32, 32, 3)), num_seeds, (0,))
-  images, labels, state = sharding.replicate((images, labels, jax.jit(make)(key)), mesh)
-  # The order is of one epoch; after its end the last indices serve again.
-  epoch = order.of_epoch(key, jnp.int32(0), len(images))
+def training_step(experiment: Experiment, num_steps: int = 1) -> Run:
+  """Returns a function that takes the next `num_steps` steps of an experiment."""
+  train_step = make_train_step(experiment, num_steps)
+  train, key = experiment.dataset.train, experiment.key
+  images, labels = replicate((train.images, train.labels), experiment.mesh)
+  state = initial_state(experiment)
+  # The order is that of one epoch; after its end the last indices are used again.
+  epoch_order = order_of_epoch(key, jnp.int32(0), len(train))
 
-  def run() -> Any:
+  def run() -> jax.Array:
     nonlocal state
-    state = train_step(state, key, images, labels, epoch)
+    state = train_step(state, key, images, labels, epoch_order)
     return state.step
 
   return run
 
 
-def seconds(forms: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-  """Wall time of each form in each round; a first round, which compiles, is not counted."""
-  measured: dict[str, list[float]] = {name: [] for name in forms}
+def seconds(variants: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+  """Returns the wall time of each variant in each round.
+
+  A first round, in which the variants are compiled, is not counted.
+  """
+  times: dict[str, list[float]] = {name: [] for name in variants}
   for _ in range(rounds + 1):
-    for name, run in forms.items():
+    for name, run in variants.items():
       start = time.perf_counter()
       jax.block_until_ready(run())
-      measured[name].append(time.perf_counter() - start)
-  return {name: values[1:] for name, values in measured.items()}
+      times[name].append(time.perf_counter() - start)
+  return {name: values[1:] for name, values in times.items()}
 
 
 def quartiles(values: list[float], digits: int) -> list[float]:
-  """The first and the third, rounded."""
+  """Returns the first and the third quartile, rounded."""
   first, _, third = statistics.quantiles(values, n=4)
   return [round(first, digits), round(third, digits)]

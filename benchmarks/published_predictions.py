@@ -1,24 +1,25 @@
-"""Whether our evaluation gives 30 published models the errors that were published for them.
+"""Evaluates the published predictions of 30 models, and compares the errors with the paper's.
 
-  python benchmarks/published_predictions.py FILE.npz --config.data.data_dir=DIR
+  python -m benchmarks.published_predictions FILE.npz --config.data.data_dir=DIR
 
-FILE.npz holds the class that each model gave to each of CIFAR-10's test images, as published beside
-Recht et al. 2018 (github.com/modestyachts/CIFAR-10.1, `model_predictions/original_predictions`),
-each an integer array under the model's name. Exits with 1 unless each error, rounded as the paper
-rounds, is the paper's. Writes `results/published_predictions.json`.
+FILE.npz holds the class that each model predicted for each of CIFAR-10's test images, an integer
+array under the model's name, as published with Recht et al. 2018
+(github.com/modestyachts/CIFAR-10.1, `model_predictions/original_predictions`). Exits with 1 unless
+each error, rounded as the paper rounds, is the paper's. Writes
+`results/published_predictions.json`.
 """
 
 import argparse
-import json
-import pathlib
-import shlex
 import sys
 
-from cifar_jax import evaluate, predictions, provenance, verdict, workdir
+from benchmarks import result_file
+from cifar_jax.evaluation import scorecard
+from cifar_jax.evaluation.predictions import check_predictions, read_predictions
+from cifar_jax.evaluation.sources import load_ground_truth
 
-RESULT = pathlib.Path(__file__).parent / 'results' / 'published_predictions.json'
+RESULT = result_file.FOLDER / 'published_predictions.json'
 
-# The accuracies on the original test set, in percent: Recht et al. 2018, arXiv 1806.00451, Table 1,
+# Accuracies on the original test set, in percent: Recht et al. 2018, arXiv 1806.00451, Table 1,
 # under the names of the published files.
 PUBLISHED = {
   'shake_shake_26_2x64d_SSI_cutout16': '97.1',
@@ -55,37 +56,32 @@ PUBLISHED = {
 
 
 def main() -> None:
-  """Evaluates each model, and holds its error against the published one."""
+  """Evaluates each model, and compares its error with the published one."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('file', metavar='FILE.npz')
   arguments, overrides = parser.parse_known_args()
-  told = provenance.describe(1)
-  words = ['python', 'benchmarks/published_predictions.py', 'FILE.npz']
-  told['command'] = shlex.join([*words, '--config.data.data_dir=DIR'])
-  models, _ = predictions.read(arguments.file)
-  truth = evaluate.load_truth('test', overrides)
+  placeholders = {word: '--config.data.data_dir=DIR' for word in overrides}
+  origin = result_file.origin('published_predictions', placeholders | {arguments.file: 'FILE.npz'})
+  models, _ = read_predictions(arguments.file)
+  truth = load_ground_truth('test', overrides)
   rows = []
   for model in models:
-    predictions.check(model, truth)
-    found = verdict.of(model, truth)
-    accuracy = f'{100 * found["accuracy"]:.1f}'
+    check_predictions(model, truth)
+    card = scorecard.compute(model, truth)
+    accuracy = f'{100 * card["accuracy"]:.1f}'
     rows.append(
-      {'name': model.name, 'num_images': found['num_images']}
-      | {'num_wrong': found['num_images'] - found['num_correct']}
-      | {'error_percent': round(found['error_percent'], 2)}
+      {'name': model.name, 'num_images': card['num_images']}
+      | {'num_wrong': card['num_images'] - card['num_correct']}
+      | {'error_percent': round(card['error_percent'], 2)}
       | {'published_error_percent': round(100 - float(PUBLISHED[model.name]), 1)}
       | {'equal': accuracy == PUBLISHED[model.name]}
     )
-    print(*(f'{key} {value}' for key, value in rows[-1].items()))
+    result_file.print_row(rows[-1])
   rows.sort(key=lambda row: row['error_percent'])
   equal = sum(row['equal'] for row in rows)
   print(f'{equal} of {len(PUBLISHED)} equal')
-  told |= {
-    'data': 'the official labels of the 10,000 test images',
-    'num_equal': equal,
-    'rows': rows,
-  }
-  workdir.write(RESULT, json.dumps(told, indent=2) + '\n')
+  data = 'the official labels of the 10,000 test images'
+  result_file.write(RESULT, origin | {'data': data, 'num_equal': equal, 'rows': rows})
   sys.exit(equal != len(PUBLISHED) or {row['name'] for row in rows} != PUBLISHED.keys())
 
 

@@ -1,23 +1,29 @@
-"""What the devices of a training step tell each other: collectives of the compiled program.
+"""Counts the collectives of a training step that is compiled for several devices.
 
-  python benchmarks/scaling.py --models resnet20 wrn_28_10 --devices 8 64 256 --output FILE.json
+  python -m benchmarks.scaling --models resnet20 wrn_28_10 --devices 8 64 256 --output FILE.json
 
 Nothing is trained and no cluster is needed: XLA compiles the step for virtual devices, one program
-for all of them, and its text says what is sent. On real ones XLA merges neighbours further, so the
-numbers of collectives are upper bounds; their bytes are not changed by that.
+for all of them, and the program's text shows what the devices send. For real devices XLA merges
+neighbouring collectives further, so the numbers are upper bounds; the bytes stay the same.
 """
 
 import argparse
 import collections
-import functools
 import json
 import os
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 from typing import Any
+
+import jax
+
+from benchmarks import result_file
+from benchmarks.random_images import UNOPTIMIZED, make_experiment
+from cifar_jax import models
+from cifar_jax.experiment.train_step import abstract_inputs, make_train_step
+from cifar_jax.runtime.devices import replicated_sharding
 
 GLOBAL_BATCH = 1024
 KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
@@ -32,18 +38,18 @@ _NAME = re.compile(r'op_name="([^"]*)"')
 
 
 def collectives(text: str) -> list[dict[str, Any]]:
-  """Kind, bytes of the result and origin of each collective in a compiled program's text."""
-  found = []
+  """Returns kind, bytes of the result and origin of each collective in a program's text."""
+  rows = []
   for match in _INSTRUCTION.finditer(text):
     name = _NAME.search(match['rest'])
-    found.append(
+    rows.append(
       {
         'kind': match['kind'],
         'bytes': sum(_bytes(*array) for array in _ARRAY.findall(match['result'])),
-        'origin': origin(name[1] if name else ''),
+        'origin': origin_of(name[1] if name else ''),
       }
     )
-  return found
+  return rows
 
 
 def _bytes(dtype: str, shape: str) -> int:
@@ -53,79 +59,58 @@ def _bytes(dtype: str, shape: str) -> int:
   return size
 
 
-def origin(name: str) -> str:
-  """What a collective is for, by the name of the operation that it is part of."""
+def origin_of(name: str) -> str:
+  """Returns the purpose of a collective, from the name of the operation that it belongs to."""
   if 'conv_general_dilated' in name or 'dot_general' in name:
-    return 'gradient'  # and what XLA has merged with it: the metrics, the last norm's backward
+    return 'gradient'  # XLA merges the metrics and the last norm's backward pass with it
   if re.search(r'norm\d*/', name):
     return 'batch norm, backward' if 'transpose(' in name else 'batch norm, forward'
   return 'other'
 
 
 def compile_text(model_name: str, num_devices: int) -> str:
-  """The text of the project's training step, compiled for all devices of this process."""
-  import jax
-  import jax.numpy as jnp
-
-  from cifar_jax import augment, losses, models, optimizer, order, sharding, state, step
-
-  mesh = sharding.make_mesh(num_devices=num_devices)
+  """Returns the text of the training step, compiled for all devices of this process."""
   model = models.create(model_name)
-  tx = optimizer.make(optimizer.make_schedule(1000, 1))
-  train_step: Any = step.make_train_step(
-    model=model,
-    tx=tx,
-    loss_fn=losses.make(),
-    normalize=functools.partial(augment.normalize, mean=(0.5,) * 3, std=(0.25,) * 3),
-    augment_fn=augment.make(),
-    batch_size=GLOBAL_BATCH,
-    mesh=mesh,
-  )
-  key = jax.eval_shape(jax.random.key, 0)
-  start = jax.eval_shape(functools.partial(state.create, model, tx, image_shape=(32, 32, 3)), key)
-  images = jax.ShapeDtypeStruct((50_000, 32, 32, 3), jnp.uint8)
-  labels = jax.ShapeDtypeStruct((50_000,), jnp.int32)
-  epoch = jax.eval_shape(functools.partial(order.of_epoch, num_images=50_000), key, 0)
-  replicated = sharding.replicated(mesh)
+  experiment = make_experiment(model, GLOBAL_BATCH, num_images=50_000, num_devices=num_devices)
+  train_step: Any = make_train_step(experiment)
+  replicated = replicated_sharding(experiment.mesh)
   arguments = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
-    (start, key, images, labels, epoch),
+    abstract_inputs(experiment),
   )
-  unoptimized = {  # machine code that never runs
-    'xla_backend_optimization_level': 0,
-    'xla_llvm_disable_expensive_passes': True,
-  }
-  return train_step.lower(*arguments).compile(compiler_options=unoptimized).as_text()
+  return train_step.lower(*arguments).compile(compiler_options=UNOPTIMIZED).as_text()
 
 
-def summary(model_name: str, num_devices: int, found: list[dict[str, Any]]) -> dict[str, Any]:
-  """Numbers and bytes of the collectives by kind and origin."""
+def summarize(model_name: str, num_devices: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+  """Returns numbers and bytes of the collectives by kind and origin."""
   groups: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
-  for one in found:
-    group = groups[f'{one["kind"]}: {one["origin"]}']
+  for row in rows:
+    group = groups[f'{row["kind"]}: {row["origin"]}']
     group[0] += 1
-    group[1] += one['bytes']
+    group[1] += row['bytes']
   return {
     'model': model_name,
     'devices': num_devices,
     'global_batch': GLOBAL_BATCH,
-    'collectives': len(found),
-    'bytes': sum(one['bytes'] for one in found),
+    'collectives': len(rows),
+    'bytes': sum(row['bytes'] for row in rows),
     'groups': {name: dict(zip(('count', 'bytes'), groups[name], strict=True)) for name in groups},
   }
 
 
 def measure(model_name: str, num_devices: int) -> dict[str, Any]:
-  """The same from a process of its own, as devices are counted once for each."""
+  """Returns the summary from a new process, as a process has one number of devices."""
   flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={num_devices}'
-  command = [sys.executable, __file__, '--one', model_name, str(num_devices)]
+  command = [sys.executable, '-m', 'benchmarks.scaling', '--one', model_name, str(num_devices)]
   environment = os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}
-  done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+  done = subprocess.run(
+    command, cwd=result_file.ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+  )
   return json.loads(done.stdout)
 
 
 def main() -> None:
-  """Prints the result as JSON, and writes it to a file if one is named."""
+  """Prints the result as JSON, and writes it to `--output` if given."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--models', nargs='+', default=['resnet20', 'resnet110', 'wrn_28_10'])
   parser.add_argument('--devices', nargs='+', type=int, default=[8, 64, 256])
@@ -134,23 +119,15 @@ def main() -> None:
   options = parser.parse_args()
   if options.one:
     model_name, num_devices = options.one[0], int(options.one[1])
-    found = collectives(compile_text(model_name, num_devices))
-    print(json.dumps(summary(model_name, num_devices, found)))
+    rows = collectives(compile_text(model_name, num_devices))
+    print(json.dumps(summarize(model_name, num_devices, rows)))
     return
-
-  from cifar_jax import provenance
-
-  where = provenance.describe(num_devices=1)
-  result = {
-    'programs': [measure(name, count) for name in options.models for count in options.devices],
-    **where,
-    'device': 'virtual CPU devices',
-    'command': shlex.join(['python', 'benchmarks/scaling.py', *sys.argv[1:]]),
-  }
-  text = json.dumps(result, indent=2)
-  print(text)
+  origin = result_file.origin('scaling') | {'device': 'virtual CPU devices'}
+  programs = [measure(name, count) for name in options.models for count in options.devices]
+  result = {'programs': programs, **origin}
+  print(json.dumps(result, indent=2))
   if options.output:
-    options.output.write_text(text + '\n')
+    result_file.write(options.output, result)
 
 
 if __name__ == '__main__':

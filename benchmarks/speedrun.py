@@ -1,88 +1,96 @@
-"""The speed run against the clock: seconds and accuracy, the mean of several seeds.
+"""Measures seconds and accuracy of the speed run, over several seeds.
 
-  python benchmarks/speedrun.py --runs 10
-  python benchmarks/speedrun.py --config configs/speedrun.py:widths=16_64_64 --runs 1
+  python -m benchmarks.speedrun --runs 10
+  python -m benchmarks.speedrun --config configs/speedrun.py:widths=16_64_64 --runs 1
 
-The clock is cifar10-airbench's (`legacy/airbench94.py`). It starts with the data on the device, the
-net initialised and everything compiled, which a first, short run sees to; it runs while the
-whitening is computed, while the net is trained, and while the test images are evaluated over the
-views of `augment.tta`; it stops when their accuracy is known. The accuracy without views is found
-after that. Prints a line a run, and writes `results/speedrun.json`.
+The clock is that of cifar10-airbench (`legacy/airbench94.py`). When it starts, the data are on the
+device, the net is initialised, and a short first run has compiled everything. It covers the
+whitening, the training, and the evaluation of the test images over the views of `augment.tta`, and
+stops when their accuracy is known. The accuracy without views is computed after that. Prints a line
+per run, and writes `results/speedrun.json`.
 """
 
 import argparse
 import dataclasses
 import json
 import pathlib
-import shlex
 import statistics
-import sys
 import time
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from cifar_jax import backend, config, experiment, models, order, provenance, sharding
-from cifar_jax import state as states
+from benchmarks import result_file
+from cifar_jax import models
 from cifar_jax.augment import views
-from cifar_jax.placed import evaluate, place
+from cifar_jax.config import loading
+from cifar_jax.config.command_line import override
+from cifar_jax.experiment.epoch_order import end_of_epoch, order_of_epoch
+from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.experiment.experiment import Experiment, build
+from cifar_jax.experiment.state import State, initial_state, make_fit
+from cifar_jax.experiment.train_step import make_train_step
+from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime.devices import replicate, replicate_key
 
-RESULT = pathlib.Path(__file__).parent / 'results' / 'speedrun.json'
+RESULT = result_file.FOLDER / 'speedrun.json'
 CLOCK = (
   'from the whitening to the accuracy over the views; data on the device, initialisation and '
   'compilation come before'
 )
 
 
-class Race:
+class SpeedRun:
   """The compiled programs of an experiment and its data on the device, for any number of runs."""
 
-  def __init__(self, parts: experiment.Experiment) -> None:
-    """Copies the data, and compiles everything by a run of a few steps that is thrown away."""
-    self.parts = parts
-    tta = views.make(parts.augmentation.tta, parts.augmentation)
-    self.fit = experiment.make_fit(parts)
-    self.train_step = experiment.train_step(parts)
-    self.eval_step = experiment.eval_step(parts)
-    self.tta_step = experiment.eval_step(parts, tta)
-    train, mesh = parts.dataset.train, parts.mesh
-    self.images, self.labels = sharding.replicate((train.images, train.labels), mesh)
-    self.fit_images = self.images[: parts.model.fit_images]
-    self.test = place(parts.dataset.test, parts.plan.batch_size, mesh)
+  def __init__(self, experiment: Experiment) -> None:
+    """Copies the data, and compiles everything in a run of a few steps that is thrown away."""
+    self.experiment = experiment
+    tta = views.make(experiment.augmentation.tta, experiment.augmentation)
+    self.fit = make_fit(experiment)
+    self.train_step = make_train_step(experiment)
+    self.eval_step = make_eval_step(experiment)
+    self.tta_step = make_eval_step(experiment, tta)
+    train, mesh = experiment.dataset.train, experiment.mesh
+    self.images, self.labels = replicate((train.images, train.labels), mesh)
+    self.fit_images = self.images[: experiment.model.fit_images]
+    self.test = split_to_devices(experiment.dataset.test, experiment.batch_size, mesh)
     self.run(seed=2**32 - 1, num_steps=3)
 
   def run(self, seed: int, num_steps: int) -> dict[str, Any]:
-    """Seconds and accuracies of the run of a seed."""
-    parts = dataclasses.replace(self.parts, key=jax.random.key(seed))
-    key = sharding.replicate_key(parts.key, parts.mesh)
-    state = jax.block_until_ready(experiment.initial_state(parts))
+    """Trains and evaluates with a seed; returns seconds and accuracies."""
+    experiment = dataclasses.replace(self.experiment, key=jax.random.key(seed))
+    key = replicate_key(experiment.key, experiment.mesh)
+    state = jax.block_until_ready(initial_state(experiment))
     start = time.perf_counter()
     state = state.replace(batch_stats=self.fit(state.batch_stats, self.fit_images))
     state, epochs = self._train(state, key, num_steps)
     trained = time.perf_counter()
-    with_views, _ = evaluate(self.tta_step, state, self.test)
+    with_views, _ = evaluate_split(self.tta_step, state, self.test)
     seconds = time.perf_counter() - start
-    alone, _ = evaluate(self.eval_step, state, self.test)
+    without_views, _ = evaluate_split(self.eval_step, state, self.test)
     return {
       'seed': seed,
       'seconds': round(seconds, 3),
       'seconds_before_evaluation': round(trained - start, 3),
       'seconds_of_epochs': epochs,
       'accuracy': with_views['accuracy'],
-      'accuracy_without_views': alone['accuracy'],
+      'accuracy_without_views': without_views['accuracy'],
     }
 
-  def _train(
-    self, state: states.State, key: jax.Array, num_steps: int
-  ) -> tuple[states.State, list[float]]:
-    """The state after so many steps, and the seconds of each epoch, of which the last is cut."""
-    num_images, batch_size = len(self.labels), self.parts.plan.batch_size
-    step, epochs = 0, []
+  def _train(self, state: State, key: jax.Array, num_steps: int) -> tuple[State, list[float]]:
+    """Takes `num_steps` steps; returns the state and the seconds of each epoch.
+
+    The last epoch may be cut short.
+    """
+    num_images, batch_size = len(self.labels), self.experiment.batch_size
+    step = 0
+    epochs: list[float] = []
     while step < num_steps:
       start, epoch = time.perf_counter(), len(epochs)
-      epoch_order = order.of_epoch(key, jnp.int32(epoch), num_images)
-      end = min(order.end_of_epoch(epoch, batch_size, num_images), num_steps)
+      epoch_order = order_of_epoch(key, jnp.int32(epoch), num_images)
+      end = min(end_of_epoch(epoch, batch_size, num_images), num_steps)
       for _ in range(step, end):
         state = self.train_step(state, key, self.images, self.labels, epoch_order)
       step = end
@@ -98,49 +106,48 @@ def main() -> None:
   parser.add_argument('--runs', type=int, default=10)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments, overrides = parser.parse_known_args()
-  backend.prepare()
-  settings = config.load(arguments.config)
-  config.override(settings, [*overrides, '--config.sharding.num_devices=1'])
-  told: dict[str, Any] = provenance.describe(1)
-  told['command'] = shlex.join(['python', 'benchmarks/speedrun.py', *sys.argv[1:]])
-  parts = experiment.build(settings)
-  race = Race(parts)
+  xla_flags.prepare()
+  settings = loading.load(arguments.config)
+  override(settings, [*overrides, '--config.sharding.num_devices=1'])
+  origin = result_file.origin('speedrun')
+  experiment = build(settings)
+  speed_run = SpeedRun(experiment)
   runs = []
   for seed in range(arguments.runs):
-    runs.append(race.run(seed, parts.num_steps))
+    runs.append(speed_run.run(seed, experiment.num_steps))
     print('  '.join(f'{name} {value}' for name, value in runs[-1].items()), flush=True)
-  print(json.dumps(summary(runs)))
-  told |= facts(parts, settings.model.name) | summary(runs) | {'runs': runs}
-  arguments.output.write_text(json.dumps(told, indent=2) + '\n')
+  print(json.dumps(summarize(runs)))
+  measured = describe(experiment, settings.model.name) | summarize(runs) | {'runs': runs}
+  result_file.write(arguments.output, origin | measured)
 
 
-def facts(parts: experiment.Experiment, model: str) -> dict[str, Any]:
-  """What was run, ready for JSON."""
+def describe(experiment: Experiment, model: str) -> dict[str, Any]:
+  """Returns what was run, ready for JSON."""
   return {
     'clock': CLOCK,
     'model': model,
-    'num_params': models.num_params(parts.model),
-    'num_epochs': parts.plan.num_epochs,
-    'num_steps': parts.num_steps,
-    'batch_size': parts.plan.batch_size,
-    'num_training_images': len(parts.dataset.train),
-    'num_test_images': len(parts.dataset.test),
-    'views': parts.augmentation.tta,
+    'num_params': models.num_params(experiment.model),
+    'num_epochs': experiment.train_settings.num_epochs,
+    'num_steps': experiment.num_steps,
+    'batch_size': experiment.batch_size,
+    'num_training_images': len(experiment.dataset.train),
+    'num_test_images': len(experiment.dataset.test),
+    'views': experiment.augmentation.tta,
   }
 
 
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-  """Means, and standard deviations where there are several runs; ready for JSON."""
-  told: dict[str, Any] = {}
+def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
+  """Returns means, and standard deviations if there are several runs; ready for JSON."""
+  result: dict[str, Any] = {}
   for name in ('seconds', 'accuracy', 'accuracy_without_views'):
     values = [run[name] for run in runs]
-    told[f'mean_{name}'] = round(statistics.mean(values), 5)
+    result[f'mean_{name}'] = round(statistics.mean(values), 5)
     if len(values) > 1:
-      told[f'std_{name}'] = round(statistics.stdev(values), 5)
-  told['median_seconds_of_an_epoch'] = statistics.median(
+      result[f'std_{name}'] = round(statistics.stdev(values), 5)
+  result['median_seconds_of_an_epoch'] = statistics.median(
     seconds for run in runs for seconds in run['seconds_of_epochs'][:-1] or run['seconds_of_epochs']
   )
-  return told
+  return result
 
 
 if __name__ == '__main__':

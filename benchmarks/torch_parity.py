@@ -1,20 +1,17 @@
-"""The same weights, the same logits: our nets beside public PyTorch implementations of them.
+"""Compares the logits of our nets and of public PyTorch nets with the same weights.
 
-  python benchmarks/torch_parity.py [MODEL ...]
+  python -m benchmarks.torch_parity [MODEL ...]
 
-The rows are those of `torch_rows.py`, by default all. Each Torch net gets random weights and random
-batch statistics, `cifar_jax.convert` carries them over, and both nets classify random images in
-evaluation, in float32; the way back must give the same arrays to the bit. Prints a table and writes
-`results/torch_parity.json` next to this file.
+The rows are those of `public_torch_nets.py`, by default all. Each Torch net gets random weights and
+random batch statistics, and `cifar_jax.convert` converts them. Both nets then classify random
+images in evaluation mode, in float32. The conversion back must give the same arrays to the bit.
+Prints a table and writes `results/torch_parity.json`.
 
-Needs PyTorch and pytorchcv (`pip install torch pytorchcv`; torchvision for the rows that name it),
-which nothing else here does.
+Needs PyTorch and pytorchcv (`pip install torch pytorchcv`), and torchvision for the rows that name
+it.
 """
 
 import importlib.metadata
-import json
-import pathlib
-import shlex
 import sys
 from typing import Any
 
@@ -22,18 +19,22 @@ import jax
 import numpy as np
 import torch
 from torch import nn
-from torch_rows import ROWS, Row
 
-from cifar_jax import backend, convert, models, provenance
+from benchmarks import result_file
+from benchmarks.public_torch_nets import ROWS, Row
+from cifar_jax import models
+from cifar_jax.convert import engine
+from cifar_jax.models import classifier
+from cifar_jax.runtime import xla_flags
 
 TOLERANCE = 1e-4
-RESULT = pathlib.Path(__file__).parent / 'results' / 'torch_parity.json'
+RESULT = result_file.FOLDER / 'torch_parity.json'
 
 
 def main() -> None:
-  """Compares every row, or those of the models that are named."""
-  backend.prepare()
-  told = provenance.describe(1)
+  """Compares the rows of the models of the command line, by default all."""
+  xla_flags.prepare()
+  origin = result_file.origin('torch_parity')
   names = sys.argv[1:] or [row.name for row in ROWS]
   if unknown := set(names) - {row.name for row in ROWS}:
     sys.exit(f'no row for {", ".join(sorted(unknown))}')
@@ -50,17 +51,16 @@ def main() -> None:
       flush=True,
     )
   packages = {row.rules for row in rows} | {'torch', 'safetensors'}
-  told['command'] = shlex.join(['python', 'benchmarks/torch_parity.py', *sys.argv[1:]])
-  told['versions'] |= {name: importlib.metadata.version(name) for name in sorted(packages)}
-  RESULT.write_text(json.dumps(told | {'tolerance': TOLERANCE, 'nets': results}, indent=2) + '\n')
+  origin['versions'] |= {name: importlib.metadata.version(name) for name in sorted(packages)}
+  result_file.write(RESULT, origin | {'tolerance': TOLERANCE, 'nets': results})
   if not all(r['largest_difference'] <= TOLERANCE and r['round_trip_exact'] for r in results):
-    sys.exit('some net is not the same')
+    sys.exit('the logits or the arrays of some net differ')
 
 
 def compare(row: Row) -> dict[str, Any]:
-  """The largest difference between the logits of both nets, and what the way back gives."""
+  """Returns the row of the result, with the largest difference of the logits."""
   model = models.create(row.name, **row.fields)
-  size = getattr(model, 'image_size', 32)
+  size = classifier.image_size(model)
   images = np.random.RandomState(0).standard_normal((4, size, size, 3)).astype(np.float32)
   batch = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
   net = row.torch_net()
@@ -69,10 +69,10 @@ def compare(row: Row) -> dict[str, Any]:
     expected = net(batch).numpy()
   state_dict = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
 
-  variables = convert.to_variables(state_dict, model, row.rules)
+  variables = engine.to_variables(state_dict, model, row.rules)
   apply = jax.jit(lambda variables, images: model.apply(variables, images, train=False))
   logits = np.asarray(apply(variables, images))
-  back = convert.to_state_dict(variables, model, row.rules)
+  back = engine.to_state_dict(variables, model, row.rules)
   counters = {name for name in back if name.endswith('num_batches_tracked')}
   return {
     'model': row.name,
@@ -88,10 +88,10 @@ def compare(row: Row) -> dict[str, Any]:
 
 @torch.no_grad()
 def randomize(net: nn.Module, batch: torch.Tensor) -> None:
-  """Random weights and statistics, the latter around the batch's own so that no logit explodes.
+  """Draws weights, and statistics that are near those of a batch so that no logit explodes.
 
   Args:
-    net: put into evaluation mode.
+    net: a net, which is put into evaluation mode.
     batch: float32 `[batch, 3, height, width]`.
   """
   torch.manual_seed(0)
@@ -112,7 +112,10 @@ def randomize(net: nn.Module, batch: torch.Tensor) -> None:
 
 
 def draw_statistics(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
-  """Statistics of the inputs, off by up to half a deviation and half the variance."""
+  """Sets a norm's statistics to those of its inputs, changed at random.
+
+  The mean is off by up to half a standard deviation, the variance by up to half of itself.
+  """
   variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
   shift = torch.empty_like(mean).uniform_(-0.5, 0.5)
   norm.running_mean.copy_(mean + shift * variance.sqrt())

@@ -1,21 +1,19 @@
 """The convolutional networks that conquered CIFAR-10, exact and reproducible, in JAX and Flax.
 
-One run is a pure function of its configuration and seed. From the command to the gradient:
+A run is a pure function of its configuration and seed. The way from the command to the gradient:
 
-  main.py        the command line
-  config.py      the base configuration; `configs/` has the papers' recipes
-  train.py       a run from its first session to its last
-  experiment.py  a configuration, made into the parts of a run
-  loop.py        steps, records, evaluations and checkpoints, in their order
-  step.py        one step of training, of evaluation, of prediction
-  order.py       which images a step takes
-  augment/       what happens to them
-  models/        `layers.py` with the residual seam, then one file a family
+  main.py                        the command line
+  config/                        what a run is made of, key by key; `configs/` has the recipes
+  train/session.py, loop.py      the order of operations
+  experiment/experiment.py       a configuration made into model, data, loss and optimizer
+  experiment/train_step.py       one training step, with its gradient
+  models/resnet.py               a model; one file per family
+  models/layers/                 what the families share, above all the residual seam
 
-Beside it: `data/` (any data set as arrays), `optimizer.py`, `losses.py`, `metrics.py`, `state.py`,
-`sharding.py`, `checkpoint.py`, `records.py`, `report/`. On finished runs: `evaluate.py`,
-`compare.py` and `predict.py`, by `restore.py`, `ensemble.py`, `scores.py` and
-`verdict.py`, with `predictions.py` for files.
+The other rooms, from the ground up: `runtime/` (devices, processes, signals), `runs/` (files of a
+run), `data/`, `augment/`, `optim/`, `models/cost/`, `convert/` (weights from PyTorch), `report/`
+(pages and pictures), `evaluation/`, `analysis/`, `study/`. `tests/test_imports.py` states which
+room may import which.
 
 From a notebook::
 

@@ -1,11 +1,14 @@
-"""The exceptions that a command answers with one line; any other keeps its traceback, as a bug."""
+"""The exceptions that a command reports in one line. Each class has its own exit status.
+
+Any other exception is a bug and keeps its traceback.
+"""
 
 import errno
 import resource
 
 
 class InputError(ValueError):
-  """A value, file or directory that the caller gave and can mend; the text says how.
+  """A value, file or directory that the user gave and can correct; the message says how.
 
   Commands exit with status 2.
   """
@@ -17,53 +20,61 @@ class DivergedError(ArithmeticError):
   Commands exit with status 1.
 
   Attributes:
-    step: the first such step.
+    step: the first such step, from 0.
     metric: `loss` or `gradient`.
-    what: which metric of which step, and of which seed where there are several.
+    subject: the metric, the step and, in a run of several seeds, the seed, as the beginning of a
+      sentence.
   """
 
   def __init__(self, step: int, metric: str, remedy: str, seed: int | None = None) -> None:
-    """The text names them all."""
+    """Composes the message.
+
+    Args:
+      step: the first step whose loss or gradient was not finite, from 0.
+      metric: `loss` or `gradient`.
+      remedy: what the user can do, the end of the message.
+      seed: the seed that diverged; None in a run of one seed.
+    """
     self.step, self.metric = step, metric
-    self.what = f'the {metric} of step {step}' + ('' if seed is None else f' of seed {seed}')
-    super().__init__(f'{self.what} is not finite; {remedy}')
+    self.subject = f'the {metric} of step {step}' + ('' if seed is None else f' of seed {seed}')
+    super().__init__(f'{self.subject} is not finite; {remedy}')
 
 
 class ShortageError(RuntimeError):
-  """The machine ran short of memory, disk or file handles; the text says of what.
+  """The machine ran out of memory, disk space or file handles; the message says which.
 
-  Commands exit with status 3: what was saved is intact, and the same command goes on from there.
+  Commands exit with status 3. Everything saved is intact, and the same command resumes the run.
   """
 
 
 class LostError(RuntimeError):
-  """Another process of this run was lost, and nothing can be computed without it.
+  """Another process of this run died, and nothing can be computed without it.
 
-  Commands exit with status 4, at once: the same command, in all processes, goes on from the last
-  checkpoint.
+  Commands exit with status 4, at once. The same command, started again in all processes, resumes
+  from the last checkpoint.
   """
 
 
 _NO_SPACE = 'the disk is full: make room'
 _NO_MEMORY = 'out of memory'
 _NO_HANDLES = 'too few file handles: raise ulimit -n above {}'
-_BY_NUMBER = {
+_MESSAGES_BY_ERRNO = {
   errno.ENOSPC: _NO_SPACE,
   errno.EDQUOT: 'the quota of the disk is used up: make room',
   errno.EFBIG: 'a file may not grow so large: raise ulimit -f',
   errno.EROFS: 'the disk is read-only: make it writable',
   errno.EACCES: 'permission denied: make it writable',
-  errno.EIO: 'the disk fails: look at it',
+  errno.EIO: 'the disk reports an input/output error: check it',
   errno.EMFILE: _NO_HANDLES,
   errno.ENFILE: _NO_HANDLES,
   errno.ENOMEM: _NO_MEMORY,
 }
-# Of TensorStore and XLA, whose errors are known by their text alone.
-_BY_TEXT = {
+# TensorStore and XLA raise errors without an errno; only their text says what happened.
+_MESSAGES_BY_TEXT = {
   'No space left on device': _NO_SPACE,
   'Error writing': _NO_SPACE,
-  'File too large': _BY_NUMBER[errno.EFBIG],
-  'Read-only file system': _BY_NUMBER[errno.EROFS],
+  'File too large': _MESSAGES_BY_ERRNO[errno.EFBIG],
+  'Read-only file system': _MESSAGES_BY_ERRNO[errno.EROFS],
   'Too many open files': _NO_HANDLES,
   'RESOURCE_EXHAUSTED': _NO_MEMORY,
   'Out of memory': _NO_MEMORY,
@@ -71,21 +82,22 @@ _BY_TEXT = {
 
 
 def shortage(error: BaseException | None) -> str:
-  """What the machine ran short of, by an exception and those behind it; '' if of nothing."""
-  told = ''
-  while error is not None and not told:
+  """A message on what the machine ran out of, from an exception and its causes; '' if nothing."""
+  message = ''
+  while error is not None and not message:
     if isinstance(error, MemoryError):
-      told = _NO_MEMORY
+      message = _NO_MEMORY
     elif isinstance(error, OSError):
-      told = _BY_NUMBER.get(error.errno or 0, '')
-      if told and error.filename:
-        told = f'{error.filename}: {told}'
+      message = _MESSAGES_BY_ERRNO.get(error.errno or 0, '')
+      if message and error.filename:
+        message = f'{error.filename}: {message}'
     else:
-      told = next((told for text, told in _BY_TEXT.items() if text in str(error)), '')
+      text = str(error)
+      message = next((words for part, words in _MESSAGES_BY_TEXT.items() if part in text), '')
     error = error.__cause__ or error.__context__
-  return told.format(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+  return message.format(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-  """Whether what ran short is memory, of the host or of a device."""
+  """Whether an exception means that the host or a device ran out of memory."""
   return shortage(error).endswith(_NO_MEMORY)

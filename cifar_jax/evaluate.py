@@ -1,8 +1,9 @@
-"""Evaluation: every image of a split counts exactly once.
+"""Evaluates a run or a prediction file; every image of a split counts exactly once.
 
 `python -m cifar_jax.evaluate --workdir DIR` evaluates a run, finished or not, alone or in an
-ensemble; `--predictions FILE.npz` a file of predictions (see `predictions.py`). It prints a short
-table and writes values, pictures and every prediction, under names with split and checkpoint.
+ensemble; `--predictions FILE.npz` evaluates a prediction file (see `evaluation/predictions.py`).
+Both print a short table. They write values, pictures and, for a run, every prediction, into files
+whose names contain the split and the checkpoint.
 """
 
 import pathlib
@@ -10,146 +11,153 @@ import zlib
 
 import numpy as np
 
-from cifar_jax import command, config, data, ensemble, predictions, provenance, restore, verdict
+from cifar_jax import cli, output_files
+from cifar_jax.data.dataset import SPLITS, select_split
 from cifar_jax.errors import InputError
-
-SPLITS = ('train', 'validation', 'test')
-
-
-def split_of(dataset: data.Dataset, name: str) -> data.Split:
-  """A split by its name; raises InputError where it has no images."""
-  split: data.Split = getattr(dataset, name)
-  if not len(split):
-    raise InputError(f'there are no {name} images')
-  return split
-
-
-def load_truth(split: str, overrides: list[str]) -> predictions.Truth:
-  """The truth of a split of CIFAR-10, or of the data that `--config.data.KEY=VALUE` say."""
-  settings = config.base('')
-  if other := [word for word in overrides if not word.startswith('--config.data.')]:
-    raise InputError(
-      f'unknown argument {other[0]}; for files, overrides are --config.data.KEY=VALUE'
-    )
-  config.override(settings, overrides)
-  dataset = data.load(**settings.data)
-  images = split_of(dataset, split)
-  return predictions.Truth(images.labels, dataset.class_names, images.images)
+from cifar_jax.evaluation import scorecard
+from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.options import add_ensemble, add_prediction_options, add_seed_index
+from cifar_jax.evaluation.predictions import (
+  GroundTruth,
+  Predictions,
+  check_predictions,
+  read_predictions,
+)
+from cifar_jax.evaluation.restore import Restored
+from cifar_jax.evaluation.sources import load_ground_truth
+from cifar_jax.runs import provenance
 
 
 def evaluate_runs(
   runs: list[pathlib.Path],
   split: str,
-  which: str,
+  checkpoint: str,
   tta: str,
   overrides: list[str],
   out: pathlib.Path | None,
   seed_index: int = 0,
 ) -> None:
-  """Evaluates a run's checkpoint, or an ensemble of several, and writes what it finds.
+  """Evaluates a run, or an ensemble of several, and writes and prints the results.
 
   Args:
-    runs: the workdirs; the results go to that of the first.
-    split: one of `SPLITS`.
-    which: one of `restore.CHECKPOINTS`.
-    tta: one of `views.NAMES`.
-    overrides: `--config.SECTION.KEY=VALUE`, such as another place of the data.
-    out: another directory for the results.
-    seed_index: of runs of several seeds, which of them, from 0.
+    runs: the workdirs.
+    split: one of `data.dataset.SPLITS`.
+    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    tta: one of `config.augmentation.VIEWS`.
+    overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data.
+    out: directory of the results; by default `evaluation` in the first workdir.
+    seed_index: index of the seed, from 0, in runs that trained several seeds.
 
   Raises:
     InputError: there is no such run, checkpoint or split, or the results cannot be written.
   """
-  members = ensemble.restore(runs, which, overrides, seed_index)
-  parts = members[0].parts
-  origin = provenance.describe(parts.mesh.size, 'cifar_jax.evaluate')
-  images = split_of(parts.dataset, split)
-  names = [split, which] + ([tta] if tta != 'none' else [])
-  if members[0].is_of_several:
-    names.append(f'seed{parts.seeds[0]}')
-  if len(runs) > 1:
-    told = '\n'.join(str(run.resolve()) for run in runs)
-    names.append(f'ensemble_of_{len(runs)}_{zlib.crc32(told.encode()):08x}')
-  stem = '_'.join(names)
-  truth = predictions.Truth(images.labels, parts.dataset.class_names, images.images)
-  out = out or runs[0] / verdict.FOLDER
-  verdict.make_folder(out)
+  members = restore_ensemble(runs, checkpoint, overrides, seed_index)
+  experiment = members[0].experiment
+  # First, because the commit may change during the computation.
+  origin = provenance.describe(experiment.mesh.size, 'cifar_jax.evaluate')
+  images = select_split(experiment.dataset, split)
+  out = out or runs[0] / scorecard.FOLDER
+  output_files.make_folder(out)
+  stem = _file_stem(members, runs, split, checkpoint, tta)
+  name = model_name(members)
 
-  logits = ensemble.predict(members, images, tta)
-  found = predictions.Predictions.of_logits(f'{runs[0].resolve().name}_{stem}', logits)
-  told_members = [
-    {'workdir': str(m.workdir), 'model': m.settings.model.name, 'step': m.step}
-    | ({'seed': m.parts.seeds[0]} if m.is_of_several else {})
-    for m in members
-  ]
-  of = {'split': split, 'checkpoint': which, 'tta': tta, 'members': told_members}
-  model = members[0].settings.model.name if len(runs) == 1 else f'ensemble of {len(runs)}'
-  title = f'{model}{"" if tta == "none" else " with " + tta}, {split} split'
-  judged = verdict.leave(out, stem, title, found, truth, of | origin)
-  at = ', '.join(str(member.step) for member in members)
-  print(f'{model}, {which} checkpoint (step {at}), tta {tta}, on {len(images)} {split} images')
-  print('\n'.join([*verdict.lines(judged), f'written: {out / stem}.json, .npz and pictures']))
+  logits = predict_ensemble(members, images, tta)
+  predictions = Predictions.of_logits(f'{runs[0].resolve().name}_{stem}', logits)
+  truth = GroundTruth(images.labels, experiment.dataset.class_names, images.images)
+  title = f'{name}{"" if tta == "none" else " with " + tta}, {split} split'
+  details = {
+    'split': split,
+    'checkpoint': checkpoint,
+    'tta': tta,
+    'members': [_member_details(member) for member in members],
+    **origin,
+  }
+  results = scorecard.save(out, stem, title, predictions, truth, details)
+
+  steps = ', '.join(str(member.step) for member in members)
+  print(
+    f'{name}, {checkpoint} checkpoint (step {steps}), tta {tta}, on {len(images)} {split} images'
+  )
+  print('\n'.join([*scorecard.lines(results), f'written: {out / stem}.json, .npz and pictures']))
+
+
+def _file_stem(
+  members: list[Restored], runs: list[pathlib.Path], split: str, checkpoint: str, tta: str
+) -> str:
+  """The beginning of file names, different for all that can be evaluated of a run."""
+  words = [split, checkpoint]
+  if tta != 'none':
+    words.append(tta)
+  if members[0].is_one_of_several_seeds:
+    words.append(f'seed{members[0].experiment.seeds[0]}')
+  if len(runs) > 1:
+    paths = '\n'.join(str(run.resolve()) for run in runs)
+    words.append(f'ensemble_of_{len(runs)}_{zlib.crc32(paths.encode()):08x}')
+  return '_'.join(words)
+
+
+def _member_details(member: Restored) -> dict[str, str | int]:
+  details = {'workdir': str(member.workdir), 'model': member.config.model.name, 'step': member.step}
+  return details | ({'seed': member.experiment.seeds[0]} if member.is_one_of_several_seeds else {})
 
 
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:
-  """Evaluates each model of a file of predictions.
+  """Evaluates each model of a prediction file, and writes and prints the results.
 
   Args:
     file: `FILE.npz` or `FILE.npz:NAME`.
-    split: whose labels and images it is held against where it has no labels, or data are named.
+    split: one of `data.dataset.SPLITS`, whose labels and images are loaded if the file has no
+      labels or `overrides` select a data set.
     overrides: `--config.data.KEY=VALUE`.
-    out: for the results; by default `evaluation/FILE` in the current directory.
+    out: directory of the results; by default `evaluation/FILE` in the current directory.
 
   Raises:
-    InputError: the file, its models or the data cannot be used.
+    InputError: the file, one of its models or the data cannot be used.
   """
-  models, truth = predictions.read(file)
-  if truth is None or overrides:
-    own, truth = truth, load_truth(split, overrides)
-    if own is not None and not np.array_equal(own.labels, truth.labels):
-      raise InputError(f'{file} has other labels than the {split} split of these data')
+  models, file_truth = read_predictions(file)
+  truth = load_ground_truth(split, overrides) if file_truth is None or overrides else file_truth
+  if file_truth is not None and not np.array_equal(file_truth.labels, truth.labels):
+    raise InputError(f'{file} has other labels than the {split} split of these data')
   for model in models:
-    predictions.check(model, truth)
+    check_predictions(model, truth)
   out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
   width = max(len(model.name) for model in models)
   for model in models:
-    judged = verdict.of(model, truth)
-    verdict.write(out, model.name.replace('/', '_'), model.name, judged, truth)
+    results = scorecard.compute(model, truth)
+    scorecard.write(out, model.name.replace('/', '_'), model.name, results, truth)
     if len(models) > 1:
-      low, high = (100 * (1 - bound) for bound in reversed(judged['accuracy_interval']))
+      low, high = (100 * (1 - bound) for bound in reversed(results['accuracy_interval']))
       print(
-        f'{model.name:{width}}  error {judged["error_percent"]:6.2f} %  '
+        f'{model.name:{width}}  error {results["error_percent"]:6.2f} %  '
         f'(95 % interval {low:.2f} to {high:.2f})'
       )
     else:
-      print('\n'.join([f'{model.name} on {len(truth.labels)} images', *verdict.lines(judged)]))
+      print('\n'.join([f'{model.name} on {len(truth.labels)} images', *scorecard.lines(results)]))
   print(f'written: {out}')
 
 
 def main() -> None:
-  """Accuracy, calibration, confusions and mistakes of a run or of a file of predictions."""
-  parser = command.Parser(prog='python -m cifar_jax.evaluate', description=main.__doc__)
-  what = parser.add_mutually_exclusive_group(required=True)
-  what.add_argument('--workdir', type=pathlib.Path, help='of a run, finished or not')
-  what.add_argument('--predictions', metavar='FILE.npz[:NAME]', help='of one model or several')
+  """Accuracy, calibration, confusions and mistakes of a run or of a prediction file."""
+  parser = cli.Parser(prog='python -m cifar_jax.evaluate', description=main.__doc__)
+  source = parser.add_mutually_exclusive_group(required=True)
+  source.add_argument('--workdir', type=pathlib.Path, help='directory of a run, finished or not')
+  source.add_argument(
+    '--predictions', metavar='FILE.npz[:NAME]', help='prediction file of one model or several'
+  )
   parser.add_argument('--split', choices=SPLITS, default='test')
-  parser.add_argument('--out', type=pathlib.Path, help='where the results go')
-  restore.add_seed_index(parser)
-  ensemble.add_arguments(parser)
-  ensemble.add_members(parser)
+  parser.add_argument('--out', type=pathlib.Path, help='directory of the results')
+  add_seed_index(parser)
+  add_prediction_options(parser)
+  add_ensemble(parser)
   arguments, overrides = parser.parse_known_args()
+  checkpoint, tta = arguments.checkpoint, arguments.tta
   if arguments.workdir:
     runs = [arguments.workdir, *arguments.ensemble]
     evaluate_runs(
-      *(runs, arguments.split, arguments.checkpoint, arguments.tta, overrides, arguments.out),
-      seed_index=arguments.seed_index,
+      runs, arguments.split, checkpoint, tta, overrides, arguments.out, arguments.seed_index
     )
     return
-  if (
-    arguments.ensemble
-    or arguments.seed_index
-    or ((arguments.checkpoint, arguments.tta) != ('last', 'none'))
-  ):
+  if arguments.ensemble or arguments.seed_index or (checkpoint, tta) != ('last', 'none'):
     raise InputError(
       '--checkpoint, --tta, --ensemble and --seed-index go with --workdir, not with --predictions'
     )
@@ -157,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  command.run(main)
+  cli.run(main)

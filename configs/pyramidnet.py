@@ -1,4 +1,4 @@
-"""PyramidNet on CIFAR: Han et al. 2017, arXiv 1610.02915; ShakeDrop: 1802.02375.
+"""PyramidNet on CIFAR: Han et al. 2017, arXiv 1610.02915; ShakeDrop: Yamada et al., 1802.02375.
 
   python -m cifar_jax.main --config configs/pyramidnet.py
   python -m cifar_jax.main --config configs/pyramidnet.py:depth=272,alpha=200,dataset=cifar100
@@ -7,87 +7,91 @@
   python -m cifar_jax.main --config \
     configs/pyramidnet.py:depth=272,alpha=200,shake_drop=true,recipe=autoaugment
 
-Published error and recipes in the tables below. All use Nesterov momentum, zero padding of 4 and
-flip, and train on all 50,000 images (`--config.data.validation_size=0`). With `remat=true` the deep
-ones fit into less memory.
+Published error (table 4 and the authors' README) on CIFAR-10 / CIFAR-100, percent:
+
+  110, alpha 48    4.62 / 23.31      110, mul 4.75   4.62 / 23.16      164, alpha 48   4.21 / 19.52
+  110, alpha 84    4.27 / 20.21      110, mul 8      4.50 / 20.94      164, alpha 84   3.96 / 18.32
+  110, alpha 270   3.73 / 18.25      110, mul 27     4.06 / 18.79      164, alpha 270  3.48 / 17.01
+  200, alpha 240   3.44 / 16.51      236, alpha 220  3.40 / 16.37      272, alpha 200  3.31 / 16.35
+
+Nets of 164 and more layers have bottlenecks. All recipes use Nesterov momentum, crops padded by 4
+with zeros and flips, and train on all 50,000 images (`--config.data.validation_size=0`).
+`remat=true` fits the deep nets into less memory.
 """
 
 from ml_collections import ConfigDict
 
-from cifar_jax import config as configs
+from cifar_jax.config import arguments, base, one_of
 
-# Table 4 and the authors' README: error in percent on CIFAR-10 and CIFAR-100.
-VARIANTS = {
-  'pyramidnet110_mul_4.75': (4.62, 23.16),
-  'pyramidnet110_mul_8': (4.50, 20.94),
-  'pyramidnet110_mul_27': (4.06, 18.79),
-  'pyramidnet110_a48': (4.62, 23.31),
-  'pyramidnet110_a84': (4.27, 20.21),
-  'pyramidnet110_a270': (3.73, 18.25),
-  'pyramidnet164_a48_bottleneck': (4.21, 19.52),
-  'pyramidnet164_a84_bottleneck': (3.96, 18.32),
-  'pyramidnet164_a270_bottleneck': (3.48, 17.01),
-  'pyramidnet200_a240_bottleneck': (3.44, 16.51),
-  'pyramidnet236_a220_bottleneck': (3.40, 16.37),
-  'pyramidnet272_a200_bottleneck': (3.31, 16.35),
-}
+# Depth and alpha of the nets of table 4 that have bottlenecks; other nets have basic blocks.
+BOTTLENECK_NETS = {(164, 48.0), (164, 84.0), (164, 270.0), (200, 240.0), (236, 220.0), (272, 200.0)}
 STEPS = {'name': 'piecewise', 'factor': 0.1, 'boundaries': (0.5, 0.75)}
 RECIPES = {
-  # The authors' README (jhkim89/PyramidNet), but for the rate on CIFAR-100: `LEARNING_RATES`.
+  # The authors' README (jhkim89/PyramidNet). On CIFAR-100 the rate is that of `LEARNING_RATES`.
   'paper': {
     'schedule': STEPS | {'learning_rate': 0.1},
     'optimizer': {'weight_decay': 1e-4},
     'train': {'num_epochs': 300, 'batch_size': 128},
   },
-  # Its authors' README (imenurok/ShakeDrop): as PyramidNet on CIFAR-100, on both sets. There with
-  # 110 layers and alpha 270: 16.22 at level batch (as owruby/shake-drop_pytorch quotes the paper).
+  # The README of ShakeDrop's authors (imenurok/ShakeDrop): on both data sets, PyramidNet's recipe
+  # for CIFAR-100. Published error on CIFAR-100 with 110 layers and alpha 270: 16.22 % with one draw
+  # per batch (as owruby/shake-drop_pytorch quotes the paper).
   'shake_drop': {
     'schedule': STEPS | {'learning_rate': 0.5},
     'optimizer': {'weight_decay': 1e-4},
     'train': {'num_epochs': 300, 'batch_size': 128},
   },
-  # Cubuk et al. 2019, arXiv 1805.09501, and its `train_cifar.py`, where the decay is clipped too.
-  # With 272 layers, alpha 200 and ShakeDrop, without policies as here: 2.7 and 14.0.
+  # Cubuk et al. 2019, arXiv 1805.09501, and its `train_cifar.py`, which clips the decay with the
+  # gradient. Published error with 272 layers, alpha 200 and ShakeDrop, without learnt policies (as
+  # here): 2.7 and 14.0 %.
   'autoaugment': {
     'schedule': {'name': 'cosine', 'learning_rate': 0.05},
     'optimizer': {'weight_decay': 5e-5, 'clip_norm': 5.0},
     'train': {'num_epochs': 1800, 'batch_size': 64},
   },
 }
-LEARNING_RATES = {('paper', 'cifar100'): 0.5}
-LEVELS = {'autoaugment': 'image'}  # its `shake_drop.py` draws for each image; batch elsewhere
+LEARNING_RATES = {('paper', 'cifar100'): 0.5}  # by recipe and data set, where not the recipe's
+# What shares a draw of ShakeDrop, by recipe. AutoAugment's `shake_drop.py` draws for each image;
+# the other recipes draw once per batch.
+LEVELS = {'autoaugment': 'image'}
 
 
 def get_config(text: str = '') -> ConfigDict:
-  """Arguments: see below; an empty block or recipe and no epochs are chosen by the others."""
-  arguments = configs.arguments(
+  """Returns the configuration of a recipe.
+
+  Args:
+    text: depth, alpha, growth (add, mul), block (basic, bottleneck; by default the one of the
+      published net), shake_drop, remat, recipe (one of `RECIPES`; by default `shake_drop` with
+      ShakeDrop and `paper` without), dataset, epochs (0 for the recipe's).
+  """
+  args = arguments(
     text,
     depth=110,
     alpha=48.0,
-    growth='add',  # or mul
-    block='',  # basic, bottleneck
+    growth='add',
+    block='',
     shake_drop=False,
     remat=False,
-    recipe='',  # one of RECIPES
+    recipe='',
     dataset='cifar10',
     epochs=0,
   )
-  growth = {'add': 'a', 'mul': 'mul_'}[configs.one_of('growth', arguments.growth, ('add', 'mul'))]
-  name = f'pyramidnet{arguments.depth}_{growth}{arguments.alpha:.15g}'
-  default = 'bottleneck' if f'{name}_bottleneck' in VARIANTS else 'basic'
-  block = configs.one_of('block', arguments.block or default, ('basic', 'bottleneck'))
-  default = 'shake_drop' if arguments.shake_drop else 'paper'
-  recipe = configs.one_of('recipe', arguments.recipe or default, tuple(RECIPES))
+  growth = {'add': 'a', 'mul': 'mul_'}[one_of('growth', args.growth, ('add', 'mul'))]
+  has_bottlenecks = args.growth == 'add' and (args.depth, args.alpha) in BOTTLENECK_NETS
+  default_block = 'bottleneck' if has_bottlenecks else 'basic'
+  block = one_of('block', args.block or default_block, ('basic', 'bottleneck'))
+  default_recipe = 'shake_drop' if args.shake_drop else 'paper'
+  recipe = one_of('recipe', args.recipe or default_recipe, tuple(RECIPES))
 
   suffix = '_bottleneck' if block == 'bottleneck' else ''
-  config = configs.base(name + suffix, arguments.dataset)
-  config.model.update(survival_probability=1.0, shake_drop='', remat=arguments.remat)
+  config = base(f'pyramidnet{args.depth}_{growth}{args.alpha:.15g}{suffix}', args.dataset)
+  config.model.update(survival_probability=1.0, shake_drop='', remat=args.remat)
   config.model.update(first_relu=False, last_norm=True, shortcut='pad')  # figures 6d and 5
-  if arguments.shake_drop:  # p_L is 0.5 in both papers
+  if args.shake_drop:  # p_L is 0.5 in both papers
     config.model.update(survival_probability=0.5, shake_drop=LEVELS.get(recipe, 'batch'))
   config.optimizer.update(momentum=0.9, nesterov=True)
   config.update(RECIPES[recipe])
-  if (recipe, arguments.dataset) in LEARNING_RATES:
-    config.schedule.learning_rate = LEARNING_RATES[recipe, arguments.dataset]
-  config.train.num_epochs = arguments.epochs or config.train.num_epochs
+  if (recipe, args.dataset) in LEARNING_RATES:
+    config.schedule.learning_rate = LEARNING_RATES[recipe, args.dataset]
+  config.train.num_epochs = args.epochs or config.train.num_epochs
   return config

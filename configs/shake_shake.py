@@ -14,22 +14,22 @@ Published error on CIFAR-10 (table 1, mean of 3 runs, of 5 at 96d; last epoch), 
   S-E-B   3.47   3.30               S-S-I   3.55   2.98   2.86
   S-S-B   3.67   3.07
 
-and on CIFAR-100 (table 2, ResNeXt-29 2x4x64d): 16.34 E-E-B, 15.85 S-E-I. Recipe: 1800 epochs of 128
-images, one cosine from 0.2 to zero, decay 1e-4; on CIFAR-100 of 32 images, from 0.025, decay 5e-4.
-The paper trains on all 50,000 images (`--config.data.validation_size=0`).
+and on CIFAR-100 (table 2, ResNeXt-29 2x4x64d): 16.34 E-E-B, 15.85 S-E-I. Recipe: 1800 epochs, one
+cosine down to zero; on CIFAR-10 batches of 128 images, learning rate 0.2 and weight decay 1e-4, on
+CIFAR-100 batches of 32 images, 0.025 and 5e-4. The paper trains on all 50,000 images
+(`--config.data.validation_size=0`).
 """
 
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cifar_jax import config as configs
-from cifar_jax.models.shake_coefficients import TABLE_1
+from cifar_jax.config import arguments, base, one_of
 
-# By `net`: its name, the width and the mode where none is given, the model's fields. The first two
-# are the author's commands for each data set; a, b and c are the nets of section 5, in the mode
-# that is the best of a and the only shaken one of c.
-VARIANTS: dict[str, tuple[str, int, str, dict[str, Any]]] = {
+# By `net`: pattern of the model's name, default width, default mode, fields of the model. `resnet`
+# and `resnext` are the author's commands for CIFAR-10 and CIFAR-100. a, b and c are the nets of
+# section 5, in the mode that is the best one of net a and the only shaken one of net c.
+NETS: dict[str, tuple[str, int, str, dict[str, Any]]] = {
   'resnet': ('shake_shake_26_{branches}x{width}d', 96, 'S-S-I', {}),
   'resnext': ('shake_shake_resnext_29_{branches}x4x{width}d', 64, 'S-E-I', {}),
   'a': ('shake_shake_26_{branches}x{width}d', 32, 'S-E-I', {'skip': False}),
@@ -42,14 +42,29 @@ VARIANTS: dict[str, tuple[str, int, str, dict[str, Any]]] = {
   ),
 }
 
+# The rows of table 1: forward, backward, level. Even-Even is the same net at both levels.
+TABLE_1 = {
+  'E-E-B': ('even', 'even', 'batch'),
+  'E-S-B': ('even', 'shake', 'batch'),
+  'S-K-B': ('shake', 'keep', 'batch'),
+  'S-E-B': ('shake', 'even', 'batch'),
+  'S-S-B': ('shake', 'shake', 'batch'),
+  'E-S-I': ('even', 'shake', 'image'),
+  'S-K-I': ('shake', 'keep', 'image'),
+  'S-E-I': ('shake', 'even', 'image'),
+  'S-S-I': ('shake', 'shake', 'image'),
+}
+
 
 def get_config(text: str = '') -> ConfigDict:
-  """Arguments: net, branches, base_width, mode or forward, backward, level, dataset, epochs.
+  """Returns the configuration of the recipe.
 
-  `net` is one of `VARIANTS`, `mode` a row of table 1; forward, backward and level (see the model's
-  fields) each change one part of it. Empty or 0 means what the paper has for the net.
+  Args:
+    text: net (one of `NETS`), branches, base_width, mode (one of `TABLE_1`), dataset, epochs.
+      forward, backward and level (fields of the model) each replace one part of the mode. An empty
+      value, or a base_width of 0, stands for the paper's choice for the net.
   """
-  arguments = configs.arguments(
+  args = arguments(
     text,
     net='resnet',
     branches=2,
@@ -61,27 +76,27 @@ def get_config(text: str = '') -> ConfigDict:
     dataset='',
     epochs=1800,
   )
-  net = configs.one_of('net', arguments.net, tuple(VARIANTS))
-  name, width, mode, fields = VARIANTS[net]
-  mode = configs.one_of('mode', arguments.mode or mode, tuple(TABLE_1))
+  net = one_of('net', args.net, tuple(NETS))
+  name, width, mode, fields = NETS[net]
+  mode = one_of('mode', args.mode or mode, tuple(TABLE_1))
   forward, backward, level = TABLE_1[mode]
-  config = configs.base(
-    name.format(branches=arguments.branches, width=arguments.base_width or width),
-    arguments.dataset or ('cifar100' if net == 'resnext' else 'cifar10'),
+  config = base(
+    name.format(branches=args.branches, width=args.base_width or width),
+    args.dataset or ('cifar100' if net == 'resnext' else 'cifar10'),
   )
   config.model.update(
-    forward=arguments.forward or forward,
-    backward=arguments.backward or backward,
-    level=arguments.level or level,
+    forward=args.forward or forward,
+    backward=args.backward or backward,
+    level=args.level or level,
     **fields,
   )
   config.schedule.update(name='cosine', learning_rate=0.2)
   config.optimizer.update(momentum=0.9, nesterov=True, weight_decay=1e-4)
-  config.train.update(num_epochs=arguments.epochs, batch_size=128)
+  config.train.update(num_epochs=args.epochs, batch_size=128)
   if net == 'resnext':  # the author's README
     config.schedule.learning_rate = 0.025
     config.optimizer.weight_decay = 5e-4
     config.train.batch_size = 32
-  if net == 'c':  # section 5: 0.025 for one epoch, then 0.05; here it rises during that epoch
+  if net == 'c':  # section 5: 0.025 for one epoch, then 0.05; here the rate rises in that epoch
     config.schedule.update(learning_rate=0.05, warmup_epochs=1.0, warmup_learning_rate=0.025)
   return config

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A run in a container, with Docker: on this machine's GPUs, or of an image for a cluster.
+# Builds the image, and starts a run in a container on this machine's GPUs, with Docker.
 #
 #   launch/container.sh [--dry-run] --image NAME [--extra cuda] [--runs DIR] [--gpus all]
 #     (--build-only | -- ARGUMENTS)
 #
-# ARGUMENTS are those of `python -m cifar_jax.main`. DIR (by default runs/) is /runs in the
-# container: --workdir and --config.data.data_dir belong there, to outlast it. With --gpus none it
-# runs on the CPU.
+# ARGUMENTS are those of `python -m cifar_jax.main`. DIR (by default runs/) is mounted as /runs in
+# the container. --workdir and --config.data.data_dir must be below /runs to outlast the container.
+# With --gpus none the run uses the CPU. --build-only builds the image, for example for a cluster.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,7 +33,7 @@ run docker build --file launch/Containerfile --build-arg "EXTRA=$extra" --tag "$
 run mkdir -p "$runs"
 devices=()
 [[ $gpus == none ]] || devices=(--gpus "$gpus")
-# Docker cannot tell statuses apart: ten tries, and 90 s to save when it is stopped.
+# Docker restarts after any status but 0, so at most ten times. When stopped, a run has 90 s to save.
 run docker run --detach --name cifar_jax --restart on-failure:10 --stop-timeout 90 \
   "${devices[@]}" --volume "$(realpath -m "$runs"):/runs" "$image" "$@"
-echo '# to follow it: docker logs --follow cifar_jax'
+echo '# to follow the run: docker logs --follow cifar_jax'

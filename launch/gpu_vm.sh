@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A run on one machine with NVIDIA GPUs that ssh reaches, of any cloud or under a desk.
+# Starts a run on one machine with NVIDIA GPUs, in any cloud or under a desk, over ssh.
 #
 #   launch/gpu_vm.sh [--dry-run] [--python python3.11] HOST -- ARGUMENTS
 #
-# HOST is as ssh takes it; it needs the NVIDIA driver, Python and systemd. ARGUMENTS are those of
-# `python -m cifar_jax.main`. The last commit is copied to ~/cifar_jax there.
+# HOST is a name that ssh understands. It needs the NVIDIA driver, Python and systemd. ARGUMENTS are
+# those of `python -m cifar_jax.main`. The last commit is copied to ~/cifar_jax on HOST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,5 +26,5 @@ printf 'git archive HEAD | ssh %q %q\n' "$host" "$copy"
 printf 'ssh %q %q\n' "$host" "$start"
 [[ $dry_run ]] && exit
 git archive HEAD | ssh "$host" "$copy"
-# shellcheck disable=SC2029 # the words are for the host
+# shellcheck disable=SC2029 # expanded here on purpose: the words are quoted for the host
 ssh "$host" "$start"

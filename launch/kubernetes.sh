@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A run on Kubernetes with GPUs: one pod for each host, together a JobSet.
+# Starts a run on Kubernetes with GPUs: a JobSet with one pod per host.
 #
 #   launch/kubernetes.sh [--dry-run] --image IMAGE --claim CLAIM --hosts N --gpus PER_HOST
 #     [--name cifar-jax] -- ARGUMENTS
 #
-# IMAGE is of launch/container.sh, where the cluster finds it. CLAIM is a PersistentVolumeClaim that
-# all pods can write (ReadWriteMany); it is /runs in them: --workdir and --config.data.data_dir
-# belong there. ARGUMENTS are those of `python -m cifar_jax.main`.
+# IMAGE was built by launch/container.sh and pushed to where the cluster finds it. CLAIM is a
+# PersistentVolumeClaim that all pods can write (ReadWriteMany). It is mounted as /runs in them:
+# --workdir and --config.data.data_dir must be below /runs. ARGUMENTS are those of
+# `python -m cifar_jax.main`.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -24,13 +25,13 @@ for needed in image claim hosts gpus; do
 done
 (($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
 
-# The pods' names are known beforehand, so they need no rights to ask the cluster for each other, as
-# JAX's own detection would.
+# The pods' names are known beforehand. JAX's detection would ask the cluster for them, and the pods
+# would need rights to do so.
 set -- "$@" --coordinator "$name-host-0-0.$name:8476" --num_processes "$hosts"
 arguments=''
 for word; do
   word=${word//\\/\\\\} word=${word//\"/\\\"}
-  word=${word//\$(/\$\$(}  # which Kubernetes would fill in
+  word=${word//\$(/\$\$(}  # Kubernetes would expand $(NAME)
   arguments+=", \"$word\""
 done
 manifest=$(< jobset.yaml)
@@ -40,4 +41,4 @@ manifest=${manifest//@CLAIM/"$claim"} manifest=${manifest//@ARGUMENTS/"[${argume
 
 printf 'kubectl apply --filename - <<END\n%s\nEND\n' "$manifest"
 [[ $dry_run ]] || kubectl apply --filename - <<< "$manifest"
-echo "# to follow it: kubectl logs --follow --selector jobset.sigs.k8s.io/jobset-name=$name"
+echo "# to follow the run: kubectl logs --follow --selector jobset.sigs.k8s.io/jobset-name=$name"

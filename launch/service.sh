@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a training as a service of this host, under systemd: it is started again when it fails, and
-# when the host comes back. To be called on the host, in any directory; the other scripts do.
+# Runs a training as a service of this host under systemd, which restarts it when it fails and when
+# the host reboots. Call it on the host, in any directory; gpu_vm.sh and tpu_vm.sh do so.
 #
 #   launch/service.sh [--dry-run] [--extra cuda] [--python python3.11] -- ARGUMENTS
 #
@@ -25,7 +25,7 @@ run() {
   [[ $dry_run ]] || "$@"
 }
 
-# As systemd reads a word: in quotes, without its own specifiers and variables.
+# Quotes words for systemd, so that it expands no specifier (%) and no variable ($) in them.
 quoted() {
   local word
   for word; do
@@ -34,9 +34,9 @@ quoted() {
   done
 }
 
-export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}  # a command of ssh may lack it
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}  # may be unset in a command of ssh
 unit=$HOME/.config/systemd/user/cifar_jax.service
-# 1, 2 and 3 are answers to a person (README.md); anything else, the loss of a peer too, may pass.
+# A person must act on 1, 2 and 3 (README.md). Other failures, such as a lost process, may pass.
 content="[Unit]
 Description=cifar_jax
 StartLimitIntervalSec=0
@@ -63,4 +63,4 @@ run loginctl enable-linger
 run systemctl --user daemon-reload
 run systemctl --user enable cifar_jax
 run systemctl --user restart cifar_jax
-echo '# to follow it: journalctl --user --unit cifar_jax --follow'
+echo '# to follow the run: journalctl --user --unit cifar_jax --follow'

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A run on a Slurm cluster: one process for each GPU, which JAX joins by Slurm's own variables.
+# Submits a run to a Slurm cluster: one process per GPU, which JAX connects by Slurm's variables.
 #
 #   launch/slurm.sh [--dry-run] --nodes N --gpus PER_NODE [--time 24:00:00] [--partition P]
 #     [--account A] [--python .venv/bin/python] -- ARGUMENTS
 #
-# ARGUMENTS are those of `python -m cifar_jax.main`; --workdir is on a disk that all nodes see. To
-# be called in the checkout, on such a disk too. The job is requeued when its time is over, when it
-# is preempted, when a node fails and when a process is lost, and goes on from its checkpoint.
+# ARGUMENTS are those of `python -m cifar_jax.main`. --workdir must be on a disk that all nodes see,
+# and so must the checkout, in which to call this script. The job is requeued when its time is over,
+# when it is preempted, when a node fails and when a process is lost. It resumes from its checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,8 +23,9 @@ done
 [[ $nodes && $gpus ]] || { echo "$0: give --nodes and --gpus" >&2; exit 2; }
 (($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
 
-# All GPUs of a node are visible to all its processes, and JAX takes one each: --gpus-per-task would
-# hide the others and with them their numbers. 1, 2 and 3 are answers to a person (README.md).
+# All processes of a node see all its GPUs, and JAX gives each process the GPU of its local number.
+# --gpus-per-task would hide the other GPUs and change the numbers. A person must act on statuses 1,
+# 2 and 3 (README.md).
 script="#!/usr/bin/env bash
 srun --kill-on-bad-exit=1 $(printf '%q ' "$python" -m cifar_jax.main "$@")
 status=\$?
@@ -32,7 +33,7 @@ case \$status in
   0 | 1 | 2 | 3) exit \$status ;;
   *) scontrol requeue \$SLURM_JOB_ID ;;
 esac"
-# SIGTERM 90 s before the time is over leaves time to save.
+# SIGTERM comes 90 s before the time is over, so that the run can save.
 submit=(sbatch --job-name=cifar_jax "--nodes=$nodes" "--ntasks-per-node=$gpus"
   "--gpus-per-node=$gpus" "--time=$time" --signal=TERM@90 --requeue --open-mode=append "${options[@]}")
 printf '%q ' "${submit[@]}" && printf '<<END\n%s\nEND\n' "$script"

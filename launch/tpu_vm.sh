@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A run on a Cloud TPU VM, made if it is not there.
+# Starts a run on a Cloud TPU VM, and creates the VM if it does not exist.
 #
 #   launch/tpu_vm.sh [--dry-run] --project P --zone Z --name N --type T --version V
 #     [--spot] [--python python3.11] -- ARGUMENTS
 #
-# T is an accelerator type of one host, such as v5litepod-8; V its software version, such as
+# T is an accelerator type with one host, such as v5litepod-8. V is its software version, such as
 # v2-alpha-tpuv5-lite. ARGUMENTS are those of `python -m cifar_jax.main`. The last commit is copied
-# to ~/cifar_jax there. Run again, for example after a preemption, it goes on.
+# to ~/cifar_jax on the VM. Given again, for example after a preemption, the script resumes the run.
 #
-# launch/tpu_pod.sh adds --hosts all and --nfs SERVER:/EXPORT, which is mounted at ~/shared.
+# launch/tpu_pod.sh adds --hosts all and --nfs SERVER:/EXPORT; the export is mounted at ~/shared.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -58,7 +58,7 @@ show "${tpu[@]}" scp cifar_jax.tar "$name:cifar_jax.tar" "${place[@]}" --worker 
 [[ $dry_run ]] ||
   "${tpu[@]}" scp "$archive" "$name:cifar_jax.tar" "${place[@]}" --worker "$hosts"
 
-# The images of TPU VMs come with an older Python.
+# The images of TPU VMs have an older Python.
 start="set -e
 command -v $python || sudo apt-get install -y $python-venv"
 [[ $nfs ]] && start+="

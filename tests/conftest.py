@@ -1,4 +1,4 @@
-"""What all tests share: eight virtual devices, compiled programs and a small CIFAR-10 on disk."""
+"""The setting of all tests: eight virtual CPU devices, a compilation cache and a small CIFAR-10."""
 
 import os
 import pathlib
@@ -10,44 +10,45 @@ import jaxlib
 import numpy as np
 import pytest
 
-from cifar_jax import backend
+from cifar_jax.runtime import xla_flags
 
-# Most of a test's time is compilation; unoptimised machine code computes the same, if slower.
+# Most of a test's time is compilation. Unoptimised machine code computes the same, only slower.
 FLAGS = [
   '--xla_force_host_platform_device_count=8',
   '--xla_backend_optimization_level=0',
   '--xla_llvm_disable_expensive_passes=true',
 ]
-if jaxlib.__version__.startswith('0.10.'):  # later ones do not know it, and end where they see it
+if jaxlib.__version__.startswith('0.10.'):  # later versions end at this flag, which they lack
   FLAGS.append('--xla_cpu_use_fusion_emitters=false')
 os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *FLAGS])
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-# Many tests run the same programs, in processes of their own: what one has compiled, all have.
-COMPILED = 'JAX_COMPILATION_CACHE_DIR'
-_own_cache = COMPILED not in os.environ  # not so in the workers, which are started with it
-if _own_cache:
-  os.environ[COMPILED] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
+# Many tests run the same programs in different processes; with a shared cache each program is
+# compiled once.
+CACHE_DIR = 'JAX_COMPILATION_CACHE_DIR'
+_made_cache = CACHE_DIR not in os.environ  # the workers of pytest-xdist get it from their parent
+if _made_cache:
+  os.environ[CACHE_DIR] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
-backend.prepare()
+xla_flags.prepare()
 
 FILES = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
 
 
 def pytest_unconfigure() -> None:
-  """Leaves nothing behind."""
-  if _own_cache:
-    shutil.rmtree(os.environ[COMPILED], ignore_errors=True)
+  """Removes the compilation cache."""
+  if _made_cache:
+    shutil.rmtree(os.environ[CACHE_DIR], ignore_errors=True)
 
 
 @pytest.fixture
 def compiled_afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-  """Within the test everything is compiled, here and in the processes that it starts."""
-  import jax  # not before the environment is set, which it reads
+  """Turns the compilation cache off within a test and the processes that it starts."""
+  import jax  # reads the environment, so not before it is set
   from jax.experimental.compilation_cache import compilation_cache
 
   monkeypatch.setenv('JAX_ENABLE_COMPILATION_CACHE', 'false')
   jax.config.update('jax_enable_compilation_cache', False)
-  compilation_cache.reset_cache()  # JAX looks once whether there is one
+  compilation_cache.reset_cache()  # JAX looks only once whether there is a cache
   yield
   jax.config.update('jax_enable_compilation_cache', True)
   compilation_cache.reset_cache()
@@ -55,9 +56,9 @@ def compiled_afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope='session')
 def tiny_cifar(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-  """A data directory with 240 training and 48 test images, as the official folder has them.
+  """A data directory with 240 training and 48 test images, in the official binary form.
 
-  The upper half of each image is lit by its class, so that there is something to learn.
+  The brightness of each image's upper half depends on its class, so that a net can learn something.
   """
   root = tmp_path_factory.mktemp('cifar')
   folder = root / 'cifar-10-batches-bin'

@@ -1,4 +1,4 @@
-"""The README's commands exist, and its numbers are those of the committed results."""
+"""The README's commands and files exist, and its numbers are those of the committed results."""
 
 import json
 import pathlib
@@ -7,21 +7,28 @@ import shlex
 
 import pytest
 
-from cifar_jax import config
+from cifar_jax.config import loading
+from cifar_jax.config.command_line import override
+from tests.support.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'launch' / 'README.md']
+PAGES += sorted((ROOT / 'docs').rglob('*.md'))
 BLOCKS = re.findall(r'^```\n(.*?)^```', README, flags=re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 RESULTS = sorted((ROOT / 'benchmarks' / 'results').glob('*.json'))
+# Words that a page sets in backticks and that look like a path of this repository.
+PATH = re.compile(
+  r'`((?:cifar_jax|benchmarks|configs|docs|launch|tests)/[\w./]*(?:/|\.(?:py|md|sh|json|yaml)))`'
+)
 
 
-def test_the_two_commands_are_there():
+def test_the_readme_gives_the_two_commands() -> None:
   assert 'make demo' in COMMANDS and 'make test' in COMMANDS
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_each_command_names_what_exists(command):
+def test_each_command_names_a_module_and_a_configuration_that_exist(command: str) -> None:
   program, *words = shlex.split(command)
   if program == 'make':
     assert re.search(rf'^{words[0]}:', (ROOT / 'Makefile').read_text(), flags=re.MULTILINE)
@@ -31,13 +38,36 @@ def test_each_command_names_what_exists(command):
   assert module.with_suffix('.py').exists() or (module / '__main__.py').exists()
   if '--config' in words:
     path = words[words.index('--config') + 1]
-    config.override(config.load(str(ROOT / path)), [w for w in words if w.startswith('--config.')])
+    override(loading.load(str(ROOT / path)), [w for w in words if w.startswith('--config.')])
 
 
 @pytest.mark.parametrize('file', RESULTS, ids=lambda file: file.stem)
-def test_each_result_stands_in_the_readme_with_its_source(file):
+def test_each_result_stands_in_the_readme_with_its_source(file: pathlib.Path) -> None:
   result = json.loads(file.read_text())
   assert f'benchmarks/results/{file.name}' in README
   assert result['commit'] in README and '+changes' not in result['commit']
   if 'test' in result:
     assert f'{100 * result["test"]["accuracy"]:.2f} %' in README
+
+
+def test_the_reading_order_names_files_that_exist() -> None:
+  section = README.split('## Reading order')[1].split('[CONTRIBUTING')[0]
+  folder = ROOT
+  names = re.findall(r'`([\w/.]+)`', section)
+  assert len(names) > 5
+  for name in names:
+    start = ROOT if name.startswith('cifar_jax/') else ROOT / 'cifar_jax'
+    path = start / name if '/' in name else folder / name
+    assert path.exists(), name
+    folder = path.parent
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_page_links_to_and_names_files_that_exist(page: pathlib.Path) -> None:
+  text = page.read_text()
+  links = re.findall(r'\]\((?!https?:)([^)#]+)\)', text)
+  missing = [link for link in links if not (page.parent / link).exists()]
+  written_by_the_page = re.findall(r'^Write `([^`]+)`', text, flags=re.MULTILINE)
+  paths = set(PATH.findall(text)) - set(written_by_the_page)
+  missing += sorted(path for path in paths if not (ROOT / path).exists())
+  assert not missing

@@ -1,9 +1,11 @@
-"""Ours against PyTorch on the same machine: the same nets, batches and augmentation.
+"""Races our nets against PyTorch on the same machine, with equal nets, batches and augmentation.
 
   python -m benchmarks.speed
 
-Each side computes in a process of its own, told over a pipe how many steps to take, so that only
-one computes at any moment; rounds of both follow one another (A B A B ...). `nets.py` says what is
-run, `ours.py` and `theirs.py` are the two sides, `compare.py` the race and `ratios.py` its
-arithmetic. The side of PyTorch imports nothing of this project but `nets.py` and `serve.py`.
+Each side computes in a separate process and reads from a pipe how many steps to take, so that only
+one side computes at any moment. Rounds of both sides alternate (A B A B ...). `nets.py` lists the
+nets and the recipe, `jax_side.py` and `torch_side.py` are the two sides, `compare.py` is the race,
+`rows.py` measures a whole row, and `ratios.py` is the arithmetic. The PyTorch side imports nothing
+of this project but `nets.py`, `serve.py`, `torch_nets.py`, `torch_training.py` and
+`benchmarks/torch_reference`, as its Python may have no JAX.
 """

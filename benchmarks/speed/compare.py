@@ -1,4 +1,4 @@
-"""One row: a net in one dtype, both sides started, checked, raced and looked into."""
+"""Starts both sides with one net in one dtype, checks that the nets agree, and races them."""
 
 import contextlib
 import dataclasses
@@ -13,29 +13,27 @@ from benchmarks.speed import ratios, workers
 from benchmarks.speed.nets import NETS, overrides
 from benchmarks.speed.workers import Worker, WorkerError
 from cifar_jax.errors import InputError
-from cifar_jax.progress import logger
 
-# Of `torch_training.VARIANTS`; the fastest is raced.
+# Variants of `torch_training.VARIANTS`, of which the fastest is raced.
 VARIANTS = {'cpu': ('eager', 'compiled'), 'gpu': ('eager', 'compiled', 'compiled, CUDA graphs')}
-INPUT_STEPS = 100
-COMMAND_SECONDS = 600.0  # that a command may take to its first step
-CHOICE, EVALUATION = 0.25, 0.25  # shares of the seconds
-NUMBERS, REPEATS = 40_000_000, 7  # parameters of the checkpoint, and how often it is written
+COMMAND_SECONDS = 600.0  # limit for a command's first step
+CHOICE = 0.25  # share of a row's seconds for the choice of PyTorch's variant
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-  """What all rows share.
+  """The machine and the settings that all rows share.
 
   Attributes:
     device: `cpu` or `gpu`.
-    threads: of PyTorch; ours takes the processors that it is allowed, which are as many.
+    threads: number of PyTorch's threads; our side uses all processors of the process, which is the
+      same number.
     torch_python: the interpreter that has PyTorch.
-    data_dir: of our side.
-    export: the same data for PyTorch, as `ours.Side.export` leaves them.
-    rounds: of each race.
-    seconds: for a row's races.
-    compile_seconds: that PyTorch's compiler may take for a net.
+    data_dir: directory of the data for our side.
+    export: folder of the same data for PyTorch, which `JaxSide.export` writes.
+    rounds: number of rounds of each race.
+    seconds: time of a row's races.
+    compile_seconds: limit for PyTorch's compiler, per net.
   """
 
   device: str
@@ -48,20 +46,20 @@ class Machine:
   compile_seconds: float
 
 
-def check_counts(net: str, ours: int, theirs: int) -> None:
-  """Raises InputError where the two sides would race with different nets."""
-  if ours != theirs:
+def check_counts(net: str, ours: int, torch: int) -> None:
+  """Raises InputError if the two sides have different numbers of parameters."""
+  if ours != torch:
     raise InputError(
-      f'{net} has {ours:,} parameters here and {theirs:,} in PyTorch; mend '
-      'benchmarks/speed/torch_nets.py'
+      f'{net} has {ours:,} parameters here and {torch:,} in PyTorch; correct '
+      'benchmarks/torch_reference'
     )
 
 
 class Comparison:
-  """The workers of one row and what they are started with; to be used in a `with` block."""
+  """The workers of one row and their settings, for a `with` block, which ends the workers."""
 
   def __init__(self, machine: Machine, net: str, dtype: str, batch: int) -> None:
-    """Starts nothing yet."""
+    """Prepares the settings; starts no worker."""
     self.machine, self.net, self.batch = machine, net, batch
     self.config = NETS[net].config
     self.overrides = overrides(dtype, batch, machine.data_dir)
@@ -77,24 +75,31 @@ class Comparison:
     self._stack = contextlib.ExitStack()
 
   def __enter__(self) -> 'Comparison':
-    """Makes an empty folder for what is compiled."""
+    """Makes an empty folder for compiled programs."""
     folder = tempfile.TemporaryDirectory(prefix='speed_')
     self.cache = pathlib.Path(self._stack.enter_context(folder))
     return self
 
   def __exit__(self, *_: Any) -> None:
-    """Ends all workers, and removes what they compiled."""
+    """Ends all workers, and removes the compiled programs."""
     self._stack.close()
 
   def _start(self, side: str, settings: dict[str, Any]) -> tuple[Worker, dict[str, Any]]:
-    """A worker, and what it says of its net."""
+    """Starts a worker; returns it with its answer to `build`."""
     python = sys.executable if side == 'ours' else self.machine.torch_python
-    worker = workers.side(side, python, settings, self.machine.device, self.cache / side)
+    worker = workers.start_side(side, python, settings, self.machine.device, self.cache / side)
     self._stack.enter_context(worker)
     return worker, worker.ask('build')
 
   def start_ours(self, kind: str) -> tuple[Worker, int]:
-    """Our worker after its first step, timed as `kind` (cold, cached); its number of parameters."""
+    """Starts our worker, and takes its first step.
+
+    Args:
+      kind: name of the measured time, `cold` or `cached`.
+
+    Returns:
+      The worker and its number of parameters.
+    """
     settings = {'config': self.config, 'overrides': self.overrides}
     worker, built = self._start('ours', settings)
     first = worker.ask('train', steps=1)
@@ -103,62 +108,80 @@ class Comparison:
     return worker, built['num_params']
 
   def start_torch(self, num_params: int) -> tuple[Worker, str, dict[str, Any]]:
-    """PyTorch's fastest worker, its variant, and seconds a step of each, or why there are none.
+    """Starts PyTorch's fastest variant.
 
-    Each is held against the fastest before it in turns: minutes later the machine may be slower.
+    Each variant is compared with the fastest one before it in alternating rounds, because minutes
+    later the machine may be slower.
+
+    Args:
+      num_params: number of parameters of our net.
+
+    Returns:
+      The worker, its variant, and by variant the seconds per step or the reason of a failure.
 
     Raises:
-      InputError: the net is not the same.
-      WorkerError: PyTorch does not run it at all.
+      InputError: the nets differ.
+      WorkerError: PyTorch does not run the net at all.
     """
-    variant, *others = VARIANTS[self.machine.device]
+    variant, *rivals = VARIANTS[self.machine.device]
     worker, built = self._start('torch', self.settings | {'variant': variant})
     check_counts(self.net, num_params, built['num_params'])
-    starts = _first_step(worker, built, workers.LONGEST)
+    starts = _first_step(worker, built, workers.TIMEOUT)
     tried: dict[str, Any] = {}
-    for other in others:
-      rival, built = self._start('torch', self.settings | {'variant': other})
+    for rival_variant in rivals:
+      rival, built = self._start('torch', self.settings | {'variant': rival_variant})
       try:
         rival_starts = _first_step(rival, built, self.machine.compile_seconds)
         times, _ = self._rounds(worker, rival, 'train', self.machine.seconds * CHOICE)
       except WorkerError as error:  # there may be no compiler
-        tried[other] = str(error)
+        tried[rival_variant] = str(error)
         rival.close()
         continue
-      for name, seconds in zip((variant, other), times, strict=True):
+      for name, seconds in zip((variant, rival_variant), times, strict=True):
         tried[name] = round(statistics.median(seconds), 6)
       if ratios.race(*times, self.batch)['ratio']['median'] < 1:
         worker, rival = rival, worker
-        variant, starts = other, rival_starts
+        variant, starts = rival_variant, rival_starts
       rival.close()
     self.starts['torch'] = starts
-    if variant != 'eager':  # once more, with what was compiled
+    if variant != 'eager':  # starts once more, with the compiled program
       worker.close()
       worker, built = self._start('torch', self.settings | {'variant': variant})
       first = worker.ask('train', steps=1)
       self.starts['torch']['cached'] = round(built['waited'] + first['waited'], 2)
     return worker, variant, tried
 
-  def race(self, ours: Worker, theirs: Worker, do: str, seconds: float) -> dict[str, Any]:
-    """What `ratios.race` says of rounds of both in turn, and the steps of a round."""
-    times, steps = self._rounds(ours, theirs, do, seconds)
+  def race(self, ours: Worker, torch: Worker, do: str, seconds: float) -> dict[str, Any]:
+    """Races two workers; returns the result of `ratios.race` and the number of steps per round.
+
+    Args:
+      ours: our worker.
+      torch: PyTorch's worker.
+      do: request to race with, `train` or `evaluate`.
+      seconds: time of all rounds.
+    """
+    times, steps = self._rounds(ours, torch, do, seconds)
     return ratios.race(*times, self.batch) | {'steps': steps}
 
   def _rounds(
     self, first: Worker, second: Worker, do: str, seconds: float
   ) -> tuple[tuple[list[float], list[float]], int]:
-    """Seconds a step in rounds of both in turn, after two warm-ups each; the steps of a round."""
-    sides = (first, second)
-    warm = [[side.ask(do, steps=1)['seconds'] for _ in range(2)] for side in sides]
+    """Runs alternating rounds of two workers, after two warm-up steps each.
+
+    Returns:
+      The seconds per step of each worker in each round, and the number of steps per round.
+    """
+    pair = (first, second)
+    warm = [[worker.ask(do, steps=1)['seconds'] for _ in range(2)] for worker in pair]
     rounds, steps = ratios.plan(warm[0][1], warm[1][1], self.machine.rounds, seconds)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-      for side, seconds_a_step in zip(sides, times, strict=True):
-        seconds_a_step.append(side.ask(do, steps=steps)['seconds'] / steps)
+      for worker, seconds_per_step in zip(pair, times, strict=True):
+        seconds_per_step.append(worker.ask(do, steps=steps)['seconds'] / steps)
     return times, steps
 
   def commands(self, variant: str) -> dict[str, float | None]:
-    """Seconds from a command to its first step, with what was compiled before."""
+    """Returns the seconds from each side's command to its first step, with compiled programs."""
     options = [*self.overrides, '--config.train.log_every_steps=1']
     workdir = ['--workdir', str(self.cache / 'run')]
     settings = self.cache / 'settings.json'
@@ -171,13 +194,19 @@ class Comparison:
     result = {}
     for side, command in commands.items():
       environment = workers.environment(side, self.machine.device, self.cache / side)
-      took = workers.seconds_until(command, environment, 'step 1/', COMMAND_SECONDS)
-      result[side] = took and round(took, 2)
+      seconds = workers.seconds_until(command, environment, 'step 1/', COMMAND_SECONDS)
+      result[side] = seconds and round(seconds, 2)
     return result
 
 
 def _first_step(worker: Worker, built: dict[str, Any], limit: float) -> dict[str, float]:
-  """How long it and all before it took; it has `limit` seconds."""
+  """Takes a worker's first step; returns the seconds of the step and of everything up to it.
+
+  Args:
+    worker: a worker that has answered `build`.
+    built: this answer.
+    limit: largest number of seconds of the step.
+  """
   first = worker.ask('train', limit, steps=1)
   cold = round(built['waited'] + first['waited'], 2)
   return {'cold': cold, 'cold_compile': round(first['seconds'], 2)}
@@ -185,56 +214,3 @@ def _first_step(worker: Worker, built: dict[str, Any], limit: float) -> dict[str
 
 def _main(config: str) -> list[str]:
   return [sys.executable, '-m', 'cifar_jax.main', '--config', config]
-
-
-def row(machine: Machine, net: str, dtype: str, batch: int) -> dict[str, Any]:
-  """Measures one net in one dtype.
-
-  Raises:
-    InputError: the two sides have not the same net.
-    WorkerError: a worker failed.
-  """
-  with Comparison(machine, net, dtype, batch) as comparison:
-    cold, num_params = comparison.start_ours('cold')
-    cold.close()
-    theirs, variant, tried = comparison.start_torch(num_params)
-    ours, _ = comparison.start_ours('cached')
-    train = comparison.race(ours, theirs, 'train', machine.seconds * (1 - EVALUATION))
-    logger.info('%s %s: training %.2f', net, dtype, train['ratio']['median'])
-    memory = {'ours': ours.ask('memory'), 'torch': theirs.ask('memory')}
-    evaluate = comparison.race(ours, theirs, 'evaluate', machine.seconds * EVALUATION)
-    share = {
-      side: worker.ask('input', steps=INPUT_STEPS)['seconds'] * train[side]['median'] / batch
-      for side, worker in (('ours', ours), ('torch', theirs))
-    }
-    ours.close()
-    theirs.close()
-    return {
-      'net': net,
-      'dtype': dtype,
-      'batch': batch,
-      'num_params': num_params,
-      'torch_variant': variant,
-      'torch_variants_step_seconds': tried,
-      'train': train,
-      'evaluate': evaluate,
-      'input_share': {side: round(part, 5) for side, part in share.items()},
-      'first_step_seconds': comparison.starts,
-      'command_to_first_step_seconds': comparison.commands(variant),
-      'memory': {
-        side: {key: value for key, value in told.items() if key != 'waited'}
-        for side, told in memory.items()
-      },
-    }
-
-
-def checkpoint(machine: Machine) -> dict[str, Any]:
-  """How long a checkpoint of `NUMBERS` parameters and their momenta keeps the training thread."""
-  result: dict[str, Any] = {'parameters': NUMBERS}
-  with tempfile.TemporaryDirectory(prefix='speed_') as cache:
-    for side, python in (('ours', sys.executable), ('torch', machine.torch_python)):
-      folder = pathlib.Path(cache)
-      with workers.side(side, python, {'pause': True}, machine.device, folder) as worker:
-        told = worker.ask('pause', numbers=NUMBERS, repeats=REPEATS)
-      result[side] = ratios.spread(told['pauses'])
-  return result

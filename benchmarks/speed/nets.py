@@ -1,16 +1,16 @@
-"""What both sides train: the nets and the one recipe; imported by both, so it imports nothing."""
+"""The nets and the recipe of both sides; both import this module, so it imports nothing."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-  """One of the nets compared.
+  """A net of the race.
 
   Attributes:
-    title: as papers write it.
-    config: the configuration file and its arguments.
-    cpu_batch: images of a step on a CPU, where `--batch` does not say.
+    title: name as papers write it.
+    config: configuration file with its arguments.
+    cpu_batch: number of images of a step on a CPU, unless `--batch` is given.
   """
 
   title: str
@@ -32,7 +32,7 @@ DTYPES = ('float32', 'bfloat16')
 BATCH = 128
 
 MOMENTUM, WEIGHT_DECAY, LEARNING_RATE, EPOCHS, PAD = 0.9, 5e-4, 0.1, 200, 4
-OVERRIDES = (  # of each net's configuration, for the recipe to be the same
+OVERRIDES = (  # of each net's configuration, so that both sides have the same recipe
   'data.validation_size=0',
   f'augment.pad={PAD}',
   'augment.padding=zero',
@@ -50,6 +50,6 @@ OVERRIDES = (  # of each net's configuration, for the recipe to be the same
 
 
 def overrides(dtype: str, batch: int, data_dir: str) -> list[str]:
-  """The arguments that follow `--config FILE` in a comparison."""
-  own = (f'model.dtype={dtype}', f'train.batch_size={batch}', f'data.data_dir={data_dir}')
-  return [f'--config.{assignment}' for assignment in (*OVERRIDES, *own)]
+  """Returns the arguments that follow `--config FILE` in a comparison."""
+  row = (f'model.dtype={dtype}', f'train.batch_size={batch}', f'data.data_dir={data_dir}')
+  return [f'--config.{assignment}' for assignment in (*OVERRIDES, *row)]

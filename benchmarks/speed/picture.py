@@ -1,9 +1,9 @@
-"""The picture of the results: ratios by net, with their spread."""
+"""Draws the results: the ratio of each net with its quartiles."""
 
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed.nets import BATCH, DTYPES, NETS
-from cifar_jax.report import panels
+from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -13,10 +13,10 @@ KINDS = {'train': 'Training', 'evaluate': 'Evaluation'}
 
 
 def figure(result: dict[str, Any]) -> 'Figure':
-  """Two panels, training and evaluation; a mark a net and dtype, and a line at 1.
+  """Draws two panels, training and evaluation, with a mark per net and dtype, and a line at 1.
 
   Args:
-    result: as `results.read` gives it, with at least one row.
+    result: content of the file of results, with at least one row.
   """
   from matplotlib.figure import Figure
 
@@ -25,11 +25,11 @@ def figure(result: dict[str, Any]) -> 'Figure':
   left, right = picture.subplots(1, 2, sharey=True)
   for axes, (kind, title) in zip((left, right), KINDS.items(), strict=True):
     for index, dtype in enumerate(DTYPES):
-      _marks(axes, result['rows'], nets, kind, dtype, index)
-    _scale(axes, result['rows'], kind)
+      _draw_marks(axes, result['rows'], nets, kind, dtype, index)
+    _set_scale(axes, result['rows'], kind)
     panels.label(axes, 'Times as fast as PyTorch', '', title)
     axes.grid(visible=False, axis='y')
-  left.set_yticks(range(len(nets)), [_label(result['rows'], net) for net in nets])
+  left.set_yticks(range(len(nets)), [_title(result['rows'], net) for net in nets])
   left.set_ylim(len(nets) - 0.5, -0.5)
   left.tick_params(axis='y', labelsize=13)
   picture.suptitle(f'{result["machine"]}: medians and quartiles of rounds', fontsize=13)
@@ -38,41 +38,41 @@ def figure(result: dict[str, Any]) -> 'Figure':
   return picture
 
 
-def _label(rows: list[dict[str, Any]], net: str) -> str:
+def _title(rows: list[dict[str, Any]], net: str) -> str:
   batch = next(row['batch'] for row in rows if row['net'] == net)
   return NETS[net].title if batch == BATCH else f'{NETS[net].title}\n(batch {batch})'
 
 
-def _marks(
+def _draw_marks(
   axes: 'Axes', rows: list[dict[str, Any]], nets: list[str], kind: str, dtype: str, index: int
 ) -> None:
-  mine = [row for row in rows if row['dtype'] == dtype]
-  if not mine:
+  rows = [row for row in rows if row['dtype'] == dtype]
+  if not rows:
     return
-  ratios = [row[kind]['ratio'] for row in mine]
-  middle = [ratio['median'] for ratio in ratios]
-  places = [nets.index(row['net']) + 0.3 * (index - 0.5) for row in mine]
+  ratios = [row[kind]['ratio'] for row in rows]
+  medians = [ratio['median'] for ratio in ratios]
+  heights = [nets.index(row['net']) + 0.3 * (index - 0.5) for row in rows]
   errors = [
     [ratio['median'] - ratio['low'] for ratio in ratios],
     [ratio['high'] - ratio['median'] for ratio in ratios],
   ]
   axes.errorbar(
-    middle, places, xerr=errors, linestyle='none', markersize=9, capsize=5, elinewidth=2,
+    medians, heights, xerr=errors, linestyle='none', markersize=9, capsize=5, elinewidth=2,
     label=dtype, **panels.style(index),
   )  # fmt: skip
-  for x, y in zip(middle, places, strict=True):
+  for x, y in zip(medians, heights, strict=True):
     axes.annotate(
       f'{x:.2f}', (x, y), (0, 8), textcoords='offset points', ha='center', fontsize=10.5
     )
 
 
-def _scale(axes: 'Axes', rows: list[dict[str, Any]], kind: str) -> None:
-  """A logarithmic axis, on which twice and half as fast are as far from 1."""
+def _set_scale(axes: 'Axes', rows: list[dict[str, Any]], kind: str) -> None:
+  """Makes the axis logarithmic, so that a ratio of 2 and one of 1/2 are equally far from 1."""
   from matplotlib import ticker
 
-  every = [row[kind]['ratio'][key] for row in rows for key in ('low', 'high')]
+  values = [row[kind]['ratio'][key] for row in rows for key in ('low', 'high')]
   axes.set_xscale('log')
-  axes.set_xlim(min(0.6, 0.8 * min(every)), max(1.6, 1.25 * max(every)))
+  axes.set_xlim(min(0.6, 0.8 * min(values)), max(1.6, 1.25 * max(values)))
   axes.xaxis.set_major_locator(ticker.FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]))
   axes.xaxis.set_major_formatter('{x:g}')
   axes.xaxis.set_minor_locator(ticker.NullLocator())

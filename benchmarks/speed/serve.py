@@ -1,6 +1,6 @@
-"""The worker's end of the pipe: waits for a request, does it, answers; in JSON, a line each.
+"""The worker's end of the pipe: reads requests and writes answers, each a line of JSON.
 
-A worker that waits sleeps: it takes nothing from the side that computes.
+A waiting worker sleeps, and so takes no processor time from the side that computes.
 """
 
 import json
@@ -17,33 +17,33 @@ Handlers = dict[str, Callable[..., dict[str, Any]]]
 def serve(handlers: Handlers) -> None:
   """Answers requests until the pipe closes.
 
-  A request is `{"do": NAME, **arguments}`; the answer is what the handler returns, or
-  `{"error": TEXT}` with what it raised.
+  A request is `{"do": NAME, **arguments}`. The answer is the result of the handler of that name, or
+  `{"error": TEXT}` if the handler raised an exception.
   """
   answers = os.fdopen(os.dup(1), 'w')
-  os.dup2(2, 1)  # whatever else is printed is no answer
+  os.dup2(2, 1)  # nothing else that is printed can be taken for an answer
   for line in sys.stdin:
     request = json.loads(line)
     try:
       answer = handlers[request.pop('do')](**request)
-    except Exception as error:  # goes to the one who asked
+    except Exception as error:  # the controller decides what to do about it
       answer = {'error': ' '.join(f'{type(error).__name__}: {error}'.split())[:300]}
     print(json.dumps(answer), file=answers, flush=True)
 
 
 def timed(run: Callable[[], Any]) -> dict[str, Any]:
-  """The wall seconds that a call takes."""
+  """Returns the wall time of a call, in `seconds`."""
   start = time.perf_counter()
   run()
   return {'seconds': time.perf_counter() - start}
 
 
 def resident_bytes() -> int:
-  """What the process holds in memory now."""
+  """Returns the memory of this process now."""
   with open('/proc/self/statm') as file:
     return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
 
-def most_resident_bytes() -> int:
-  """The most that the process ever held in memory."""
+def peak_resident_bytes() -> int:
+  """Returns the largest memory that this process ever had."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

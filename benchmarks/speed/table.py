@@ -1,4 +1,4 @@
-"""The README's table, made from the file of results."""
+"""Makes the README's table from the file of results."""
 
 import pathlib
 from typing import Any
@@ -13,11 +13,11 @@ HEAD = (
 
 
 def markdown(result: dict[str, Any], file: pathlib.Path) -> str:
-  """The table and what is to be known of it.
+  """Returns the table, and a paragraph that explains it.
 
   Args:
-    result: as `results.read` gives it.
-    file: where it was read.
+    result: content of the file of results.
+    file: path of the file.
   """
   nets = list(NETS)
   rows = sorted(
@@ -29,20 +29,20 @@ def markdown(result: dict[str, Any], file: pathlib.Path) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-  """A line of the table: ours, with PyTorch's in brackets."""
+  """Returns a line of the table: our numbers, with PyTorch's in brackets."""
   title = NETS[row['net']].title
   starts, command = row['first_step_seconds'], row['command_to_first_step_seconds']
   first = f'{starts["ours"]["cold"]:.0f}, {starts["ours"]["cached"]:.1f}'
-  theirs = f'{starts["torch"]["cold"]:.0f}'
+  torch_first = f'{starts["torch"]["cold"]:.0f}'
   if 'cached' in starts['torch']:
-    theirs += f', {starts["torch"]["cached"]:.1f}'
+    torch_first += f', {starts["torch"]["cached"]:.1f}'
   kind = 'device_peak_bytes' if 'device_peak_bytes' in row['memory']['ours'] else 'peak_bytes'
   memory = [row['memory'][side][kind] / 1e6 for side in ('ours', 'torch')]
   return (
     title if row['batch'] == BATCH else f'{title}, batch {row["batch"]}',
     row['dtype'],
     *(cell for kind in ('train', 'evaluate') for cell in _race(row[kind])),
-    f'{first} ({theirs})',
+    f'{first} ({torch_first})',
     f'{_seconds(command["ours"])} ({_seconds(command["torch"])})',
     f'{memory[0]:,.0f} ({memory[1]:,.0f})',
     f'{100 * row["input_share"]["ours"]:.1f} %',
@@ -50,9 +50,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _race(race: dict[str, Any]) -> tuple[str, str]:
-  ratio, ours, theirs = race['ratio'], race['ours']['median'], race['torch']['median']
+  ratio, ours, torch = race['ratio'], race['ours']['median'], race['torch']['median']
   return (
-    f'{_three_digits(ours)} ({_three_digits(theirs)})',
+    f'{_three_digits(ours)} ({_three_digits(torch)})',
     f'**{ratio["median"]:.2f}** ({ratio["low"]:.2f} to {ratio["high"]:.2f})',
   )
 
@@ -68,7 +68,7 @@ def _seconds(value: float | None) -> str:
 def _remarks(result: dict[str, Any], file: pathlib.Path) -> str:
   compiled = [row for row in result['rows'] if row['torch_variant'] != 'eager']
   best = f'compiled in {len(compiled)} of {len(result["rows"])} rows, where that was faster'
-  parts = [
+  sentences = [
     'In brackets PyTorch at its best (channels-last, data and augmentation on the device; '
     f'{best}). Ratios are medians of interleaved rounds with their quartiles; above 1 ours is '
     'faster.'
@@ -76,13 +76,13 @@ def _remarks(result: dict[str, Any], file: pathlib.Path) -> str:
   if 'checkpoint' in result:
     pauses = [1000 * result['checkpoint'][side]['median'] for side in ('ours', 'torch')]
     millions = result['checkpoint']['parameters'] / 1e6
-    parts.append(
+    sentences.append(
       f'A checkpoint of {millions:.0f} M parameters and their momenta keeps the training thread '
       f'for {pauses[0]:.0f} ms (`torch.save`: {pauses[1]:.0f}).'
     )
   versions = f'jax {result["versions"]["jax"]}, PyTorch {result["versions"]["torch"]}'
-  parts.append(
+  sentences.append(
     f'{result["machine"]}, {versions} ([result](benchmarks/results/{file.name}), commit '
     f'{result["commit"]}).'
   )
-  return ' '.join(parts)
+  return ' '.join(sentences)

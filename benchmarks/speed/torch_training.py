@@ -1,6 +1,6 @@
 """Training and evaluation in PyTorch at its best: data and augmentation on the device.
 
-Also the equivalent of `python -m cifar_jax.main` until its first step:
+As a command it does what `python -m cifar_jax.main` does until its first step:
 
   python -m benchmarks.speed.torch_training SETTINGS.json
 """
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.speed import nets, torch_nets
 
-# What `torch.compile` is told, by variant; None leaves the net as it is.
+# Options of `torch.compile` by variant; None for a net that is not compiled.
 VARIANTS: dict[str, dict[str, Any] | None] = {
   'eager': None,
   'compiled': {},
@@ -28,33 +28,37 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 
 
 class Training:
-  """A net, its optimizer and the data, on the device.
-
-  Args of the constructor, all in `settings`: `net`, `variant` (of `VARIANTS`), `dtype`, `batch`,
-  `device` (`cpu` or `gpu`), `threads`, and `data`, a folder with `images.npy` (uint8, `[n, height,
-  width, 3]`) and `labels.npy`, and the same for `test_`, and `statistics.json`.
-  """
+  """A net, its optimizer and the data, on the device."""
 
   def __init__(self, settings: dict[str, Any]) -> None:
-    """Sets PyTorch up and loads the data; `build` makes the net."""
+    """Sets PyTorch up and loads the data; `build` makes the net.
+
+    Args:
+      settings: `net`, `variant` (of `VARIANTS`), `dtype`, `batch`, `device` (`cpu` or `gpu`),
+        `threads`, and `data`: a folder with `images.npy` and `test_images.npy` (uint8, `[n, height,
+        width, 3]`), `labels.npy` and `test_labels.npy`, and `statistics.json`.
+    """
     self.settings, self.batch = settings, settings['batch']
     self.device = torch.device('cuda' if settings['device'] == 'gpu' else 'cpu')
     torch.set_num_threads(settings['threads'])
     torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision('high')  # as JAX's default
+    torch.set_float32_matmul_precision('high')  # JAX's default
     folder = pathlib.Path(settings['data'])
-    load = lambda name: torch.from_numpy(np.load(folder / f'{name}.npy')).to(self.device)  # noqa: E731
+
+    def load(name: str) -> Tensor:
+      return torch.from_numpy(np.load(folder / f'{name}.npy')).to(self.device)
+
     self.images, self.labels = load('images'), load('labels').long()
     self.test_images, self.test_labels = load('test_images'), load('test_labels').long()
-    told = json.loads((folder / 'statistics.json').read_text())
-    self.mean = 255 * torch.tensor(told['mean'], device=self.device)
-    self.scale = 1 / (255 * torch.tensor(told['std'], device=self.device))
+    statistics = json.loads((folder / 'statistics.json').read_text())
+    self.mean = 255 * torch.tensor(statistics['mean'], device=self.device)
+    self.scale = 1 / (255 * torch.tensor(statistics['std'], device=self.device))
     self.corners = torch.arange(32, device=self.device)
     self.seen = self.test_seen = 0
     self.order = torch.empty(0, dtype=torch.long, device=self.device)
 
   def build(self) -> int:
-    """Makes net and optimizer; returns the number of parameters."""
+    """Makes the net and the optimizer; returns the number of parameters."""
     self.net = torch_nets.create(self.settings['net'])
     self.net = self.net.to(self.device, memory_format=torch.channels_last)
     self.optimizer = torch.optim.SGD(
@@ -65,10 +69,10 @@ class Training:
       weight_decay=nets.WEIGHT_DECAY,
       fused=True,
     )
-    self.steps_an_epoch = max(1, len(self.images) // self.batch)
-    length = nets.EPOCHS * self.steps_an_epoch
+    self.steps_per_epoch = max(1, len(self.images) // self.batch)
+    length = nets.EPOCHS * self.steps_per_epoch
     self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, length)
-    self.loss = torch.zeros((), device=self.device)  # sums, read seldom
+    self.loss = torch.zeros((), device=self.device)  # a sum, which is seldom read
     self.correct = torch.zeros((), device=self.device)
     self.model, self.augment = self.net, self._augment
     if (options := VARIANTS[self.settings['variant']]) is not None:
@@ -87,9 +91,9 @@ class Training:
     return (images.float() - self.mean) * self.scale
 
   def _augment(self, images: Tensor, labels: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """Crop of the padded image, flip, normalisation; the result is channels-last as it stands."""
+    """Normalises, pads, crops and flips; the result is channels-last without a copy."""
     count, pad = len(order), nets.PAD
-    padded = F.pad(self._normalize(images[order]), (0, 0, pad, pad, pad, pad))
+    padded = functional.pad(self._normalize(images[order]), (0, 0, pad, pad, pad, pad))
     top, left = torch.randint(0, 2 * pad + 1, (2, count, 1), device=self.device)
     rows, columns = top + self.corners, self.corners.expand(count, -1)
     flips = torch.rand(count, 1, device=self.device) < 0.5
@@ -98,7 +102,7 @@ class Training:
     return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2), labels[order]
 
   def next_batch(self) -> tuple[Tensor, Tensor]:
-    """The input pipeline: a shuffle an epoch, then batch after batch."""
+    """Returns the next batch of the input pipeline, which shuffles once per epoch."""
     if self.seen + self.batch > len(self.order):
       self.order, self.seen = torch.randperm(len(self.images), device=self.device), 0
     order = self.order[self.seen : self.seen + self.batch]
@@ -106,14 +110,14 @@ class Training:
     return self.augment(self.images, self.labels, order)
 
   def train(self, steps: int) -> None:
-    """Takes training steps, and waits for the last."""
+    """Takes `steps` training steps, and waits for the last one."""
     self.net.train()
     for _ in range(steps):
       images, labels = self.next_batch()
       self.optimizer.zero_grad(set_to_none=True)
       with self._autocast():
         logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = functional.cross_entropy(logits.float(), labels)
       loss.backward()
       self.optimizer.step()
       self.schedule.step()
@@ -123,32 +127,32 @@ class Training:
 
   @torch.no_grad()
   def evaluate(self, steps: int) -> None:
-    """Evaluates batches of the test images, over and over, and waits for the last."""
+    """Evaluates `steps` batches of the test images, repeated, and waits for the last one."""
     self.net.eval()
     for _ in range(steps):
       if self.test_seen + self.batch > len(self.test_images):
         self.test_seen = 0
-      part = slice(self.test_seen, self.test_seen + self.batch)
+      batch = slice(self.test_seen, self.test_seen + self.batch)
       self.test_seen += self.batch
-      images, labels = self._normalize(self.test_images[part]), self.test_labels[part]
+      images, labels = self._normalize(self.test_images[batch]), self.test_labels[batch]
       with self._autocast():
         logits = self.model(images.permute(0, 3, 1, 2)).float()
-        self.loss += F.cross_entropy(logits, labels)
+        self.loss += functional.cross_entropy(logits, labels)
       self.correct += (logits.argmax(1) == labels).sum()
     self.wait()
 
   def wait(self) -> None:
-    """Until the device is done."""
+    """Waits until the device is done."""
     if self.device.type == 'cuda':
       torch.cuda.synchronize()
 
 
 def main() -> None:
-  """Takes one step, and says so as our command does."""
+  """Takes one step, and prints it as our command does."""
   training = Training(json.loads(pathlib.Path(sys.argv[1]).read_text()))
   training.build()
   training.train(1)
-  print(f'step 1/{nets.EPOCHS * training.steps_an_epoch}  loss {float(training.loss):.3f}')
+  print(f'step 1/{nets.EPOCHS * training.steps_per_epoch}  loss {float(training.loss):.3f}')
 
 
 if __name__ == '__main__':

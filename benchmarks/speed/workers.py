@@ -1,4 +1,4 @@
-"""The controller's end of the pipe, and what both sides find in their environment."""
+"""The controller's end of the pipe, and the environment of both sides."""
 
 import contextlib
 import json
@@ -11,27 +11,25 @@ import tempfile
 import time
 from typing import Any
 
-from cifar_jax import backend
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import xla_flags
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Threads of PyTorch that wait would spin, and take a core from the side that computes. What the
-# user has set stays as it is, as do the settings of memory.
+# By default PyTorch's waiting threads spin, and take a core from the side that computes. Variables
+# that the user has set are not changed, here and for the memory allocator.
 SLEEP = {'OMP_WAIT_POLICY': 'passive', 'KMP_BLOCKTIME': '0', 'GOMP_SPINCOUNT': '0'}
-
-
-LONGEST = 1200.0  # seconds of a request, after which its process is taken to hang
+TIMEOUT = 1200.0  # seconds after which the process of a request is taken to hang
 
 
 class WorkerError(RuntimeError):
-  """A worker failed at a request, ended, or took longer than it may; the text says which."""
+  """A worker failed at a request, ended, or took too long; the text says which."""
 
 
 class Worker:
-  """A process of one side, to be used in a `with` block, whose end ends it."""
+  """A process of one side, for a `with` block, which ends the process."""
 
   def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-    """Starts the process, which waits for requests."""
+    """Starts the process, which then waits for requests."""
     self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115 (open as long as the process runs)
     self._process = subprocess.Popen(
       command,
@@ -47,7 +45,7 @@ class Worker:
     self._requests, self._answers = self._process.stdin, self._process.stdout
 
   def __enter__(self) -> 'Worker':
-    """Nothing more to do."""
+    """Returns the worker."""
     return self
 
   def __exit__(self, *_: Any) -> None:
@@ -55,25 +53,25 @@ class Worker:
     self.close()
 
   def close(self) -> None:
-    """Ends the process and those it started; does nothing the second time."""
+    """Ends the process and its children; does nothing when called again."""
     _end(self._process)
     for pipe in (self._requests, self._answers, self._log):
-      with contextlib.suppress(BrokenPipeError):  # what the dead have not read
+      with contextlib.suppress(BrokenPipeError):  # a request that the process had not read
         pipe.close()
 
-  def ask(self, do: str, limit: float = LONGEST, **arguments: Any) -> dict[str, Any]:
-    """Requests, and waits for the answer.
+  def ask(self, do: str, limit: float = TIMEOUT, **arguments: Any) -> dict[str, Any]:
+    """Sends a request, and waits for the answer.
 
     Args:
       do: name of the request.
-      limit: seconds that it may take.
+      limit: largest number of seconds until the answer.
       **arguments: of the request.
 
     Returns:
-      The answer, and under `waited` the seconds until it came.
+      The answer, with the seconds until it came as `waited`.
 
     Raises:
-      WorkerError: there is no answer, or it is an error.
+      WorkerError: there is no answer, or the answer is an error.
     """
     start = time.perf_counter()
     try:
@@ -87,52 +85,53 @@ class Worker:
       raise WorkerError(f'not done within {limit:g} s')
     line = self._answers.readline()
     if not line:
-      raise WorkerError(f'the process ended: {self._last_words()}')
+      raise WorkerError(f'the process ended: {self._last_line()}')
     answer = json.loads(line)
     if 'error' in answer:
       raise WorkerError(answer['error'])
     return answer | {'waited': time.perf_counter() - start}
 
-  def _last_words(self) -> str:
+  def _last_line(self) -> str:
+    """Returns the last line that the process printed."""
     self._log.seek(0)
     lines = self._log.read().strip().splitlines()
-    return lines[-1] if lines else 'without a word'
+    return lines[-1] if lines else 'it printed nothing'
 
 
-def side(
+def start_side(
   name: str, python: str, settings: dict[str, Any], device: str, cache: pathlib.Path
 ) -> Worker:
-  """The worker of a side, waiting for requests.
+  """Starts the worker of a side, which then waits for requests.
 
   Args:
     name: `ours` or `torch`.
-    python: the interpreter that has its packages.
-    settings: what it is started with.
+    python: the interpreter with the side's packages.
+    settings: argument of the side's module.
     device: `cpu` or `gpu`.
-    cache: where it keeps what it has compiled.
+    cache: folder for compiled programs.
   """
-  module = {'ours': 'ours', 'torch': 'theirs'}[name]
+  module = {'ours': 'jax_side', 'torch': 'torch_side'}[name]
   command = [python, '-m', f'benchmarks.speed.{module}', json.dumps(settings)]
   return Worker(command, environment(name, device, cache))
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
-  """Ends a process and those it started, such as a compiler, which would go on computing."""
+  """Ends a process and its children, such as a compiler, which would otherwise go on."""
   with contextlib.suppress(ProcessLookupError):
     os.killpg(process.pid, signal.SIGKILL)
   process.wait()
 
 
 def environment(side: str, device: str, cache: pathlib.Path) -> dict[str, str]:
-  """The environment of a side: `ours` or `torch`.
+  """Returns the environment of a side.
 
-  Both keep memory as `backend` has it: ours sets that by itself, PyTorch by the variables, unless
-  they are set already.
+  Both sides use the memory allocator with the settings of `xla_flags`. Our side sets them by
+  itself; for PyTorch they are variables here, unless the user has set some.
 
   Args:
-    side: which.
+    side: `ours` or `torch`.
     device: `cpu` or `gpu`.
-    cache: where it keeps what it has compiled.
+    cache: folder for compiled programs.
   """
   result = {'PYTHONPATH': str(ROOT), **SLEEP} | {k: os.environ[k] for k in SLEEP if k in os.environ}
   if side == 'ours':
@@ -144,17 +143,24 @@ def environment(side: str, device: str, cache: pathlib.Path) -> dict[str, str]:
     }
   else:
     result |= {'TORCHINDUCTOR_CACHE_DIR': str(cache)}
-    if not backend.MALLOC.keys() & os.environ.keys():
-      result |= {name: str(value) for name, (_, value) in backend.MALLOC.items()}
+    if not xla_flags.MALLOC.keys() & os.environ.keys():
+      result |= {name: str(value) for name, (_, value) in xla_flags.MALLOC.items()}
   return dict(os.environ) | result
 
 
 def seconds_until(
   command: list[str], environment: dict[str, str], text: str, limit: float
 ) -> float | None:
-  """Seconds from a command to the first line with a text that it prints; then it is ended.
+  """Returns the seconds from the start of a command until it prints a text; then ends it.
 
-  None where that does not come within the limit.
+  Args:
+    command: program and arguments.
+    environment: variables of the process.
+    text: the text to wait for.
+    limit: seconds after which the result is None.
+
+  Raises:
+    InputError: the command ended without printing the text.
   """
   start = time.perf_counter()
   process = subprocess.Popen(

@@ -1,7 +1,18 @@
-"""Trained nets taken apart, as the papers did it.
+"""Analyses of trained nets from papers, such as deleting blocks or following gradients.
 
-Each module is one analysis and one command, `python -m cifar_jax.analysis.NAME --workdir DIR ...`,
-which writes `analysis/NAME.json` and `analysis/NAME.png` into the run's directory and prints a
-table. They see the nets through what the models offer anyway: the gates of their residual branches
-(`gating.py`) and the activations of their named modules. `command.py` is what the commands share.
+Each of these modules is one analysis and one command:
+
+  lesion              the error without blocks, and with blocks exchanged
+  path_length         the gradient along paths through the residual blocks
+  branch_correlation  the correlation of the branches of Shake-Shake nets
+  activations         activations and gradients by layer
+  landscape           the loss along a line in the space of the parameters
+  complexity          the error against operations, parameters, memory and time
+
+`python -m cifar_jax.analysis.NAME --workdir DIR ...` writes `analysis/NAME.json` and
+`analysis/NAME.png` into the directory of each run, and prints a table. `runner.py` holds what the
+commands share.
+
+The analyses rely only on the contract of `models/classifier.py`: gates of residual branches, and
+names of submodules.
 """

@@ -1,16 +1,20 @@
-"""How signal and gradient travel through a net, before and after training.
+"""Activations and gradients in a net by layer, before and after training.
 
-For each layer in the order it is computed: the mean and the variance of what its convolution and
-norm give (what the ReLU sees), the share of its channels that are dead (nowhere above zero, on no
-image of the sample, so that a ReLU never lets them through), and the norm of the loss's gradient by
-its kernel. Deeper plain nets train worse, the degradation of He et al. 2015, arXiv 1512.03385,
-section 4.1; here is what it looks like beside residual ones.
+For each convolution, in the order of computation: the mean and the variance of its output after the
+norm, which is the input of the ReLU; the fraction of its channels that are dead (not above zero at
+any pixel of any image of the sample, so that a ReLU outputs only zeros); and the norm of the loss's
+gradient with respect to its kernel. The training error of plain nets grows with depth, the
+degradation of He et al. 2015, arXiv 1512.03385, section 4.1; this analysis shows its activations
+and gradients beside those of residual nets.
 
-Activations are those of evaluation: before training, the running statistics are 0 and 1, and norms
-pass on what the initialisation gives. Gradients are those of a training step.
+Activations are those of evaluation. Before training, the running statistics are 0 and 1, so that
+norms do not change what the initialisation makes of the images. Gradients are those of a training
+step.
 """
 
+import argparse
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -18,153 +22,170 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import experiment
-from cifar_jax.analysis import command, recording
-from cifar_jax.analysis.recording import Path
+from cifar_jax import cli
+from cifar_jax.analysis import runner
+from cifar_jax.analysis.intermediates import Path, record_outputs
+from cifar_jax.analysis.module_names import is_scanned, norm_of
 from cifar_jax.analysis.sample import Sample
+from cifar_jax.analysis.training_mode import apply_in_training_mode
 from cifar_jax.errors import InputError
-from cifar_jax.models.convolution import Conv
-from cifar_jax.report import activations as report
+from cifar_jax.experiment.state import initial_state
+from cifar_jax.models import layers
+from cifar_jax.report.figures import activations
 
 
 def convolutions(net: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> list[Path]:
-  """The paths of a net's convolutions, in the order they are computed.
+  """The paths of a net's convolutions, in the order of computation.
+
+  Args:
+    net: a `models.classifier.Classifier`.
+    variables: parameters and statistics of the net; shapes are enough.
+    image_shape: height, width and channels.
 
   Raises:
-    InputError: a stage is scanned, so that its layers are one.
+    InputError: a stage is scanned, so that several layers share one path.
   """
   order: list[Path] = []
 
-  def note(call: Any, arguments: Any, fields: Any, context: Any) -> Any:
-    if context.method_name == '__call__' and isinstance(context.module, nn.Conv | Conv):
+  def note_convolution(
+    call: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    context: nn.module.InterceptorContext,
+  ) -> Any:
+    if context.method_name == '__call__' and isinstance(context.module, nn.Conv | layers.Conv):
       order.append(context.module.path)
-    return call(*arguments, **fields)
+    return call(*arguments, **keywords)
 
-  with nn.intercept_methods(note):
+  with nn.intercept_methods(note_convolution):
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     jax.eval_shape(functools.partial(net.apply, train=False), variables, images)
-  if any(name.endswith('_rest') for path in order for name in path):
+  if any(is_scanned(name) for path in order for name in path):
     raise InputError('the layers of a scanned stage are stacked; take a net of fewer blocks')
   return order
 
 
-def norm_after(path: Path, statistics: Any) -> Path | None:
-  """The batch normalisation named as the convolution at `path` is, if there is one."""
-  norm = (*path[:-1], path[-1].replace('conv', 'norm'))
-  tree = statistics
-  for name in norm:
+def norm_path(convolution: Path, batch_stats: Any) -> Path | None:
+  """The path of the batch normalisation of a convolution; None if it has none.
+
+  In pre-activation nets, the norm of this name comes before the convolution.
+  """
+  path = (*convolution[:-1], norm_of(convolution[-1]))
+  tree = batch_stats
+  for name in path:
     tree = tree.get(name, {})
-  return norm if tree else None
+  return path if tree else None
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def signals(net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array) -> Any:
-  """What leaves some modules, summed up over a batch of images and the pixels.
+def output_moments(
+  net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array
+) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+  """Moments of the outputs of some modules, over the images and pixels of a batch.
 
   Args:
-    net: evaluated with its running statistics.
-    paths: of the modules.
-    variables: parameters and statistics.
+    net: in evaluation, with its running statistics.
+    paths: paths of the modules.
+    variables: parameters and statistics of the net.
     images: float32 `[batch, height, width, channels]`, normalised.
 
   Returns:
-    For each path: the mean and the mean square, scalars, and each channel's largest value.
+    For each module: the mean and the mean square, scalars, and the maximum of each channel,
+    `[channels]`.
   """
-  recorded = recording.results(net, paths, variables, images)
-  values = [recorded[path] for path in paths]
+  outputs = record_outputs(net, paths, variables, images)
+  values = [outputs[path] for path in paths]
   return [(jnp.mean(x), jnp.mean(x**2), jnp.max(x, axis=(0, 1, 2))) for x in values]
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def gradient_norms(net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
-  """The norm of the gradient of the mean cross-entropy (in nats), by each parameter array.
+  """Norms of the gradient of the mean cross-entropy (in nats).
 
   Args:
-    net: in training, so normalised by the batch and with one draw of what it draws.
-    variables: parameters and statistics.
+    net: in training mode: normalised by the batch, with one draw of its random choices.
+    variables: parameters and statistics of the net.
     images: float32 `[batch, height, width, channels]`, normalised.
     labels: int32 `[batch]`.
 
   Returns:
-    A tree of scalars, like the parameters.
+    A tree like the parameters, with a scalar for each array.
   """
 
   def loss(params: Any) -> jax.Array:
-    logits, _ = net.apply(
-      {**variables, 'params': params},
-      images,
-      train=True,
-      mutable=['batch_stats', 'auxiliary_logits'],
-      rngs={'params': jax.random.key(0)},  # stands in for every stream
-    )
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    return -jnp.mean(chosen)
+    logits, _ = apply_in_training_mode(net, {**variables, 'params': params}, images)
+    log_probabilities = jax.nn.log_softmax(logits)
+    return -jnp.mean(jnp.take_along_axis(log_probabilities, labels[:, None], axis=1))
 
   gradient = jax.grad(loss)(variables['params'])
   return jax.tree.map(lambda leaf: jnp.linalg.norm(leaf.ravel()), gradient)
 
 
-def by_layer(net: nn.Module, variables: Any, sample: Sample) -> list[dict[str, Any]]:
-  """A row for each convolution of a net, in the order they are computed.
+def measure_layers(net: nn.Module, variables: Any, sample: Sample) -> list[dict[str, Any]]:
+  """Measures each convolution of a net, in the order of computation.
 
   Args:
-    net: with convolutions of named paths.
-    variables: parameters and statistics.
-    sample: its first batch has no padding.
+    net: a `models.classifier.Classifier`.
+    variables: parameters and statistics of the net.
+    sample: whole batches, without padding.
 
   Returns:
-    For each its `name`; `mean`, `variance` and `dead` (a share of the channels, in [0, 1]) of what
-    it gives, after its norm if it has one; `gradient`, the norm of that by its kernel.
+    A dictionary for each convolution: its `name`; `mean`, `variance` and `dead` (fraction of the
+    channels, in [0, 1]) of its output, after its norm if it has one; and `gradient`, the norm of
+    the gradient with respect to its kernel.
   """
-  convolved = convolutions(net, variables, sample.images[0].shape[1:])
-  seen = [norm_after(path, variables['batch_stats']) or path for path in convolved]
-  sums = [signals(net, tuple(seen), variables, images) for images, _ in sample]
-  gradient = gradient_norms(net, variables, sample.images[0], sample.labels[0])
+  paths = convolutions(net, variables, sample.images[0].shape[1:])
+  outputs = tuple(norm_path(path, variables['batch_stats']) or path for path in paths)
+  moments = [output_moments(net, outputs, variables, images) for images, _ in sample]
+  gradients = gradient_norms(net, variables, sample.images[0], sample.labels[0])
   rows = []
-  for i, path in enumerate(convolved):
-    means, squares, largest = zip(*(batch[i] for batch in sums), strict=True)
+  for i, path in enumerate(paths):
+    means, squares, maxima = zip(*(batch[i] for batch in moments), strict=True)
     mean, square = float(np.mean(means)), float(np.mean(squares))
     rows.append({
       'name': '/'.join(path),
       'mean': mean,
       'variance': square - mean**2,
-      'dead': float(np.mean(np.max(largest, axis=0) <= 0)),
-      'gradient': float(functools.reduce(dict.__getitem__, path, gradient)['kernel']),
+      'dead': float(np.mean(np.max(maxima, axis=0) <= 0)),
+      'gradient': float(functools.reduce(dict.__getitem__, path, gradients)['kernel']),
     })  # fmt: skip
   return rows
 
 
-def measure(opened: command.Opened, arguments: Any) -> dict[str, Any]:
-  """The rows of a run's net as it was before training and as it is, ready for JSON."""
+def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:
+  """Measures the layers of a run's net before and after training; ready for JSON."""
   del arguments
-  sample = opened.sample.whole_batches()
-  initial = experiment.initial_state(opened.parts)
+  sample = run.sample.whole_batches()
+  initial = initial_state(run.experiment)
   untrained = {'params': initial.params, 'batch_stats': initial.batch_stats}
   return {
     'num_images': sample.size,
-    'before': by_layer(opened.model, untrained, sample),
-    'after': by_layer(opened.model, opened.variables, sample),
+    'before': measure_layers(run.model, untrained, sample),
+    'after': measure_layers(run.model, run.variables, sample),
   }
 
 
-def text(told: dict[str, Any]) -> str:
-  """A line a layer, before and after training."""
-  lines = [f'{"":28}{"before training":>32}{"":14}{"after training":>32}',
-           f'{"layer":28}' + f'{"variance":>12}{"dead":>8}{"gradient":>12}' + ' ' * 14
-           + f'{"variance":>12}{"dead":>8}{"gradient":>12}']  # fmt: skip
-  for before, after in zip(told['before'], told['after'], strict=True):
-    columns = [
+def format_table(results: dict[str, Any]) -> str:
+  """Formats the results, one line per layer, before and after training."""
+  gap = ' ' * 14
+  columns = f'{"variance":>12}{"dead":>8}{"gradient":>12}'
+  lines = [
+    f'{"":28}{"before training":>32}{gap}{"after training":>32}',
+    f'{"layer":28}{columns}{gap}{columns}',
+  ]
+  for before, after in zip(results['before'], results['after'], strict=True):
+    values = [
       f'{row["variance"]:12.3g}{row["dead"]:8.1%}{row["gradient"]:12.2e}' for row in (before, after)
     ]
-    lines.append(f'{before["name"]:28}' + (' ' * 14).join(columns))
+    lines.append(f'{before["name"]:28}' + gap.join(values))
   return '\n'.join(lines)
 
 
 def main() -> None:
   """Measures activations and gradients by layer, before and after training."""
-  parser = command.Parser(prog='python -m cifar_jax.analysis.activations', description=main.__doc__)
-  command.analyse('activations', parser, measure, text, report.figure)
+  parser = cli.Parser(prog='python -m cifar_jax.analysis.activations', description=main.__doc__)
+  runner.analyse('activations', parser, measure, format_table, activations.figure)
 
 
 if __name__ == '__main__':
-  command.run(main)
+  cli.run(main)

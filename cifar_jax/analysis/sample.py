@@ -1,4 +1,4 @@
-"""Images of a split on the devices, in batches, for an analysis to go through many times."""
+"""A sample of images on the devices, in batches, which an analysis evaluates many times."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -7,20 +7,21 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from cifar_jax import data, sharding
+from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime.devices import batch_sharding
 
-PADDING = -1  # the label of what fills the last batch
+PADDING = -1  # label of the images that fill the last batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-  """Some images, normalised.
+  """Normalised images in batches, with their labels.
 
   Attributes:
-    images: float32 `[batch, height, width, channels]`, of each batch.
-    labels: int32 `[batch]`, of each batch; `PADDING` where an image does not count.
-    size: how many images count.
+    images: one array per batch, float32 `[batch, height, width, channels]`.
+    labels: one array per batch, int32 `[batch]`; `PADDING` for an image that does not count.
+    size: number of images that count.
   """
 
   images: tuple[jax.Array, ...]
@@ -28,48 +29,50 @@ class Sample:
   size: int
 
   def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
-    """The images and labels of each batch."""
+    """Iterates over the images and labels of each batch."""
     return zip(self.images, self.labels, strict=True)
 
   def whole_batches(self) -> 'Sample':
-    """Without the last batch where that is padded.
+    """The sample without its last batch if that is padded.
 
     Raises:
-      InputError: there is no other.
+      InputError: the sample has no whole batch.
     """
-    count = self.size // len(self.labels[0])
+    batch_size = len(self.labels[0])
+    count = self.size // batch_size
     if not count:
       raise InputError(
-        f'{self.size} images are less than a batch of {len(self.labels[0])}; give --num-images more'
+        f'{self.size} images are fewer than a batch of {batch_size}; increase --num-images'
       )
-    return Sample(self.images[:count], self.labels[:count], count * len(self.labels[0]))
+    return Sample(self.images[:count], self.labels[:count], count * batch_size)
 
 
-def take(
-  split: data.Split,
+def take_sample(
+  split: Split,
   num_images: int,
   batch_size: int,
   normalize: Callable[[jax.Array], jax.Array],
   mesh: Mesh,
 ) -> Sample:
-  """The first images of a split.
+  """Copies the first images of a split to the devices.
 
   Args:
     split: uint8 images `[n, height, width, channels]` and their labels `[n]`.
-    num_images: how many; all where there are fewer.
-    batch_size: of each batch, a multiple of the number of devices.
-    normalize: uint8 images to float32 ones.
-    mesh: the devices that a batch is split over.
+    num_images: number of images; all images if the split has fewer.
+    batch_size: images per batch, a multiple of the number of devices.
+    normalize: maps uint8 images to float32 images.
+    mesh: the devices that each batch is split over.
   """
   images, labels = split.images[:num_images], split.labels[:num_images]
   size = len(images)
-  missing = -size % batch_size
-  images = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-  labels = np.pad(labels, (0, missing), constant_values=PADDING)
-  place = jax.jit(normalize, out_shardings=sharding.batch(mesh))
+  padding = -size % batch_size
+  images = np.pad(images, ((0, padding), (0, 0), (0, 0), (0, 0)))
+  labels = np.pad(labels, (0, padding), constant_values=PADDING)
+  sharding = batch_sharding(mesh)
+  normalize_batch = jax.jit(normalize, out_shardings=sharding)
   starts = range(0, len(images), batch_size)
   return Sample(
-    tuple(place(images[i : i + batch_size]) for i in starts),
-    tuple(jax.device_put(labels[i : i + batch_size], sharding.batch(mesh)) for i in starts),
+    tuple(normalize_batch(images[i : i + batch_size]) for i in starts),
+    tuple(jax.device_put(labels[i : i + batch_size], sharding) for i in starts),
     size,
   )

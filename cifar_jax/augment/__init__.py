@@ -1,13 +1,24 @@
 """Augmentation on the device: pure functions `(key, images) -> images`, vectorised and jittable.
 
-`make` composes them in two spaces. Colours, noise, filters and the learnt policies (`colour.py`,
-`noise.py`, `filters.py`, `policies.py`) work on float32 pixels in [0, 1]; then the images are
-normalised, and what leaves a gap (`geometric.py`, `erase.py`) fills it with zeros, which are then
-the mean colour, as in fb.resnet.torch and the Cutout paper. What mixes images (`mix.py`) comes
-last and makes the labels soft. `views.py` has the crops of test-time augmentation.
+`make` composes them in this order:
 
-To add one: write its function, give it a field in `settings.py` and in `config.py`, and put it
-where it belongs in the order below. `python -m cifar_jax.augment --gallery FILE.png` shows them.
+1. Learnt policies, colours, filters and noise (`policies.py`, `colour.py`, `filters.py`,
+   `noise.py`) change float32 pixels in [0, 1].
+2. The images are normalised.
+3. Geometric changes and erasing (`geometric.py`, `erase.py`) change normalised images. They fill
+   gaps with zeros, which are then the mean colour, as in fb.resnet.torch and the Cutout paper.
+4. Mixing (`mix.py`) blends two images and makes their labels soft.
+
+`views.py` holds the views of test-time augmentation.
+
+To add an augmentation:
+
+1. Write its function in the module of its kind.
+2. Add a field with its default and limits to `AugmentSettings` in `config/augmentation.py`. The
+   value 0 or False turns the augmentation off.
+3. Append the field's name to `_KEY_ORDER` below, and put the function at its place in the order of
+   `_on_pixels` or `_on_normalized`.
+4. Add an example to `gallery.py`. `python -m cifar_jax.augment --gallery FILE.png` shows it.
 """
 
 from collections.abc import Callable
@@ -17,34 +28,36 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.augment import colour, erase, filters, geometric, mix, noise, policies
-from cifar_jax.augment.settings import Settings, Statistics
-from cifar_jax.augment.views import Views
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.augmentation import AugmentSettings
 
-__all__ = ['Augment', 'Settings', 'Statistics', 'Views', 'make', 'normalize']
+__all__ = ['Augment', 'Normalize', 'Statistics', 'make', 'normalize']
 
 Augment = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+Normalize = Callable[[jax.Array], jax.Array]
 Operation = Callable[[jax.Array, jax.Array], jax.Array]
 
-# The place of each is folded into the step's key, so that what one draws depends on no other being
-# asked for. A new one goes to the end: a run can then be repeated by a later version.
-_DRAWS = (
+# The index of each name is folded into the key of the step, so that the random numbers of an
+# augmentation do not depend on which others are on. Append new names at the end: then a later
+# version can repeat a run of an earlier one.
+_KEY_ORDER = (
   *('pad', 'flip', 'cutout', 'resize', 'quarter_turns', 'rotate', 'erase', 'mix'),
   *('brightness', 'contrast', 'saturation', 'hue', 'pca_noise'),
   *('blur', 'sharpen', 'gaussian_noise', 'salt_and_pepper', 'autoaugment', 'randaugment'),
 )
 
 
-def make(settings: Settings, statistics: Statistics) -> Augment:
-  """Composes the augmentations asked for, and normalisation.
+def make(settings: AugmentSettings, statistics: Statistics) -> Augment:
+  """Composes the augmentations that the settings turn on, and normalisation.
 
   Args:
-    settings: their strengths.
-    statistics: of the training split.
+    settings: the section `augment`.
+    statistics: the statistics of the training split.
 
   Returns:
-    `(key, images, labels) -> (images, labels)`, where the images are uint8 `[batch, height, width,
-    channels]` and become float32, normalised. The labels, int32 `[batch]`, become float32
-    `[batch, classes]`, rows that sum to 1, if images are mixed.
+    `(key, images, labels) -> (images, labels)`. The images are uint8 `[batch, height, width,
+    channels]` and become float32, normalised. The labels, int32 `[batch]`, stay as they are or, if
+    images are mixed, become float32 `[batch, classes]` with rows that sum to 1.
   """
   on_pixels, on_normalized = (
     {name: operation for name, operation in operations.items() if getattr(settings, name)}
@@ -53,7 +66,7 @@ def make(settings: Settings, statistics: Statistics) -> Augment:
   mixes = bool(settings.mixup or settings.cutmix)
 
   def augment(key: jax.Array, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(_DRAWS)}
+    keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(_KEY_ORDER)}
     if on_pixels:
       images = images.astype(jnp.float32) / 255.0
       for name, operation in on_pixels.items():
@@ -77,55 +90,60 @@ def make(settings: Settings, statistics: Statistics) -> Augment:
 
 
 def normalize(images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-  """Bytes to zero mean and unit variance.
+  """Scales images to zero mean and unit variance per channel.
 
   Args:
     images: uint8, or float32 on the same scale, `[batch, height, width, channels]`.
-    mean: of each channel, in units of the full scale (255).
-    std: of each channel, likewise.
+    mean: mean of each channel, in units of the full scale (255).
+    std: standard deviation of each channel, in the same units.
 
   Returns:
     float32 of the same shape.
   """
-  scale = 1.0 / (255.0 * jnp.asarray(std, jnp.float32))
-  return images.astype(jnp.float32) * scale - jnp.asarray(mean, jnp.float32) * 255.0 * scale
+  per_channel = (1, 1, 1, len(mean))
+  scale = 1.0 / (255.0 * jnp.asarray(std, jnp.float32).reshape(per_channel))
+  shift = jnp.asarray(mean, jnp.float32).reshape(per_channel) * 255.0 * scale
+  return images.astype(jnp.float32) * scale - shift
 
 
-def _on_pixels(settings: Settings, statistics: Statistics) -> dict[str, Operation]:
-  """What works on pixels in [0, 1], by field, in the order of a camera: light, lens, sensor."""
-  s, mean = settings, statistics.mean
-  magnitude = s.randaugment_magnitude
+def _on_pixels(settings: AugmentSettings, statistics: Statistics) -> dict[str, Operation]:
+  """The operations on pixels in [0, 1], by field, in the order of a camera: light, lens, sensor."""
   return {
-    'autoaugment': partial(policies.autoaugment, fill=mean),
+    'autoaugment': partial(policies.autoaugment, fill=statistics.mean),
     'randaugment': partial(
-      policies.randaugment, operations=s.randaugment, magnitude=magnitude, fill=mean
+      policies.randaugment,
+      num_operations=settings.randaugment,
+      magnitude=settings.randaugment_magnitude,
+      fill=statistics.mean,
     ),
-    'brightness': partial(colour.random_brightness, strength=s.brightness),
-    'contrast': partial(colour.random_contrast, strength=s.contrast),
-    'saturation': partial(colour.random_saturation, strength=s.saturation),
-    'hue': partial(colour.random_hue, degrees=s.hue),
-    'pca_noise': partial(colour.pca_noise, sigma=s.pca_noise, covariance=statistics.covariance),
-    'blur': partial(filters.random_blur, sigma=s.blur),
-    'sharpen': partial(filters.random_sharpen, amount=s.sharpen),
-    'gaussian_noise': partial(noise.gaussian_noise, sigma=s.gaussian_noise),
-    'salt_and_pepper': partial(noise.salt_and_pepper, share=s.salt_and_pepper),
+    'brightness': partial(colour.random_brightness, strength=settings.brightness),
+    'contrast': partial(colour.random_contrast, strength=settings.contrast),
+    'saturation': partial(colour.random_saturation, strength=settings.saturation),
+    'hue': partial(colour.random_hue, degrees=settings.hue),
+    'pca_noise': partial(
+      colour.pca_noise, sigma=settings.pca_noise, covariance=statistics.covariance
+    ),
+    'blur': partial(filters.random_blur, sigma=settings.blur),
+    'sharpen': partial(filters.random_sharpen, amount=settings.sharpen),
+    'gaussian_noise': partial(noise.gaussian_noise, sigma=settings.gaussian_noise),
+    'salt_and_pepper': partial(noise.salt_and_pepper, share=settings.salt_and_pepper),
   }
 
 
-def _on_normalized(settings: Settings, statistics: Statistics) -> dict[str, Operation]:
-  """What works on normalised images, by field, in their order; Cutout comes last in its paper."""
-  s = settings
+def _on_normalized(settings: AugmentSettings, statistics: Statistics) -> dict[str, Operation]:
+  """The operations on normalised images, by field, in their order; Cutout is last in its paper."""
+  mean_and_std = tuple(zip(statistics.mean, statistics.std, strict=True))
   return {
-    'resize': partial(geometric.random_resized_crop, size=s.resize),
-    'pad': partial(geometric.random_crop, pad=s.pad, padding=s.padding),
+    'resize': partial(geometric.random_resized_crop, size=settings.resize),
+    'pad': partial(geometric.random_crop, pad=settings.pad, padding=settings.padding),
     'flip': geometric.random_flip,
     'quarter_turns': geometric.random_quarter_turn,
-    'rotate': partial(geometric.random_rotation, degrees=s.rotate),
-    'cutout': partial(erase.random_cutout, size=s.cutout),
+    'rotate': partial(geometric.random_rotation, degrees=settings.rotate),
+    'cutout': partial(erase.random_cutout, size=settings.cutout),
     'erase': partial(
       erase.random_erasing,
-      probability=s.erase,
-      black=tuple(-m / d for m, d in zip(statistics.mean, statistics.std, strict=True)),
-      white=tuple((1 - m) / d for m, d in zip(statistics.mean, statistics.std, strict=True)),
+      probability=settings.erase,
+      black=tuple(-mean / std for mean, std in mean_and_std),
+      white=tuple((1 - mean) / std for mean, std in mean_and_std),
     ),
   }

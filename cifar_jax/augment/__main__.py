@@ -1,32 +1,34 @@
-"""`python -m cifar_jax.augment --gallery FILE.png`: every augmentation, before and after."""
+"""`python -m cifar_jax.augment --gallery FILE.png`: images before and after each augmentation."""
 
 import pathlib
 
 import numpy as np
 
-from cifar_jax import command, data
-from cifar_jax.augment import Statistics, gallery
+from cifar_jax import cli, data
+from cifar_jax.augment import gallery
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.dataset import TITLES, DataSettings
 from cifar_jax.data import pixels
+from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
-from cifar_jax.report import augment_gallery
+from cifar_jax.report.figures import augment_gallery
 
-DATASETS = {'shapes': 'shapes', 'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100'}
 NUM_IMAGES, CANDIDATES = 20, 300
 
 
 def main() -> None:
-  """Draws the gallery on training images, of each class in turn."""
-  parser = command.Parser(prog='python -m cifar_jax.augment', description=__doc__)
+  """Draws the gallery with training images of all classes in turn."""
+  parser = cli.Parser(prog='python -m cifar_jax.augment', description=__doc__)
   parser.add_argument('--gallery', metavar='FILE.png', required=True, help='the picture to write')
-  parser.add_argument('--dataset', help='cifar10 where --data-dir is given, else shapes')
-  parser.add_argument('--data-dir', default='', help='where the files of the data set are')
+  parser.add_argument('--dataset', help='default: cifar10 with --data-dir, else shapes')
+  parser.add_argument('--data-dir', default='', help='the directory of the data set')
   arguments = parser.parse_args()
   path = pathlib.Path(arguments.gallery)
   if path.is_dir() or not path.parent.is_dir():
-    raise InputError(f'{path} is a directory, or in one that is not there: name a file')
+    raise InputError(f'{path} is a directory, or in a missing one: give the name of a file')
 
   name = arguments.dataset or ('cifar10' if arguments.data_dir else 'shapes')
-  dataset = data.load(name, data_dir=arguments.data_dir, validation_size=0)
+  dataset = data.load(DataSettings(name, data_dir=arguments.data_dir, validation_size=0))
   if not len(dataset.train):
     raise InputError(f'the data set {name} has no training images')
   statistics = Statistics(
@@ -37,12 +39,16 @@ def main() -> None:
   )
   split = dataset.train.take(_choose(dataset.train))
   rows = gallery.rows(split.images, split.labels, dataset.class_names, statistics)
-  title = f'Augmentations of {DATASETS.get(name, name)}'
+  title = f'Augmentations of {TITLES.get(name, name)}'
   print(augment_gallery.plot(rows, title, path))
 
 
-def _choose(split: data.Split) -> np.ndarray:
-  """Indices of images: of each class the one of the most contrast, then of each the second."""
+def _choose(split: Split) -> np.ndarray:
+  """Chooses images: those of the highest contrast in each class, then the second of each class.
+
+  Returns:
+    Indices into the split, int `[n]` with n up to `NUM_IMAGES`.
+  """
   candidates = split.take(np.arange(min(len(split), CANDIDATES)))
   contrast = candidates.images.std(axis=(1, 2, 3))
   rank = np.zeros(len(candidates), int)
@@ -53,4 +59,4 @@ def _choose(split: data.Split) -> np.ndarray:
 
 
 if __name__ == '__main__':
-  command.run(main)
+  cli.run(main)

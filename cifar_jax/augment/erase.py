@@ -1,4 +1,4 @@
-"""Holes in images `[batch, height, width, channels]`: Cutout and Random Erasing."""
+"""Erasing parts of images `[batch, height, width, channels]`: Cutout and Random Erasing."""
 
 import math
 
@@ -6,19 +6,19 @@ import jax
 import jax.numpy as jnp
 
 # Zhong et al. 2017, arXiv 1708.04896, section 4.1: s_l, s_h and r_1.
-ERASED_AREA = (0.02, 0.4)  # share of the image
-LEAST_ASPECT = 0.3  # height by width; the greatest is its inverse
-_ATTEMPTS = 8  # at a rectangle that fits: all fail for one image in a million
+ERASED_AREA = (0.02, 0.4)  # smallest and largest share of the image
+LEAST_ASPECT = 0.3  # height divided by width; the largest is its inverse
+_ATTEMPTS = 8  # to find a rectangle that fits; all of them fail for one image in a million
 
 
 def random_cutout(key: jax.Array, images: jax.Array, *, size: int) -> jax.Array:
   """Sets a square to zero in each image: DeVries and Taylor 2017, arXiv 1708.04552.
 
-  The centre is uniform over the image, so that part of the square may fall outside, which the
-  paper found to matter (section 3.2).
+  The centre is uniform over the image, so part of the square may lie outside. The paper says that
+  this matters (section 3.2).
 
   Args:
-    key: for one centre an image.
+    key: scalar, for one centre per image.
     images: `[batch, height, width, channels]`.
     size: side of the square, in pixels.
 
@@ -48,26 +48,27 @@ def random_erasing(
 ) -> jax.Array:
   """Fills a rectangle of some images with noise: Zhong et al. 2017, algorithm 1.
 
-  Its area and aspect are uniform over `ERASED_AREA` and from `LEAST_ASPECT` to its inverse, drawn
-  anew until the rectangle fits into the image, and its place is uniform among those where it does.
+  The area is uniform over `ERASED_AREA`, and the aspect ratio from `LEAST_ASPECT` to its inverse.
+  Both are drawn again until the rectangle fits into the image. Its place is then uniform among all
+  that fit.
 
   Args:
-    key: for all of the draws.
+    key: scalar.
     images: float32 `[batch, height, width, channels]`.
-    probability: of an image to be erased; 0.5 in the paper.
-    black: least value of each channel of the noise, which is uniform (the paper's best, table 3),
-      in 256 steps.
-    white: greatest value of each.
+    probability: share of the images that are erased; 0.5 in the paper.
+    black: smallest value of each channel of the noise. The noise is uniform in 256 steps, the best
+      choice in the paper's table 3.
+    white: largest value of each channel of the noise.
 
   Returns:
     float32 of the same shape.
   """
   batch, height, width, _ = images.shape
-  some_key, shape_key, place_key, noise_key = jax.random.split(key, 4)
-  erased = jax.random.bernoulli(some_key, probability, (batch,))
+  which_key, shape_key, place_key, noise_key = jax.random.split(key, 4)
+  erased = jax.random.bernoulli(which_key, probability, (batch,))
   sides = _fitting_sides(shape_key, batch, height, width)
-  room = jnp.array([height, width]) - sides + 1
-  starts = jnp.floor(jax.random.uniform(place_key, (batch, 2)) * room)
+  num_places = jnp.array([[height, width]]) - sides + 1
+  starts = jnp.floor(jax.random.uniform(place_key, (batch, 2)) * num_places)
   inside = (
     (jnp.arange(length) >= starts[:, i, None])
     & (jnp.arange(length) < starts[:, i, None] + sides[:, i, None])
@@ -81,14 +82,18 @@ def random_erasing(
 
 
 def _random_bytes(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """Uniform uint8, four from each word: `jax.random.bits` makes a word for each byte."""
+  """Draws uniform uint8, four per 32-bit word; `jax.random.bits` spends a word on each byte."""
   words = jax.random.bits(key, (-(-math.prod(shape) // 4),))
   numbers = jax.lax.bitcast_convert_type(words, jnp.uint8).ravel()
   return numbers[: math.prod(shape)].reshape(shape)
 
 
 def _fitting_sides(key: jax.Array, batch: int, height: int, width: int) -> jax.Array:
-  """Heights and widths in whole pixels, float32 `[batch, 2]`, each at least 1 and in the image."""
+  """Draws heights and widths of rectangles that fit into the image.
+
+  Returns:
+    Whole numbers of pixels, float32 `[batch, 2]`, each at least 1.
+  """
   area_key, aspect_key = jax.random.split(key)
   shape, (least, greatest) = (batch, _ATTEMPTS), ERASED_AREA
   areas = height * width * jax.random.uniform(area_key, shape, minval=least, maxval=greatest)

@@ -1,4 +1,4 @@
-"""What each augmentation does to images: the rows of a gallery, at strengths that show."""
+"""The rows of the gallery: images before and after each augmentation, at strengths that show."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.augment import make, views
-from cifar_jax.augment.settings import Settings, Statistics
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.augmentation import AugmentSettings
 
 NUM_DRAWS = 5
 
-# Title and fields of each; beside them nothing is on. A fraction is of the images' side.
+# The title of each row, and the fields that differ from no augmentation. A pair (a, b) stands for
+# a / b of the images' side, in pixels.
 _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('Flip', {'flip': True}),
   ('Crop, padded by 1/8 with the mean', {'pad': (1, 8)}),
@@ -29,13 +31,13 @@ _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('Hue up to ±90°', {'hue': 90.0}),
   ('PCA colour noise, σ = 1 (AlexNet: 0.1)', {'pca_noise': 1.0}),
   ('Gaussian blur, σ up to 2 pixels', {'blur': 2.0}),
-  ('Edge emphasis (unsharp mask) up to × 4', {'sharpen': 4.0}),
+  ('Sharpening (unsharp mask) up to × 4', {'sharpen': 4.0}),
   ('Gaussian noise, σ up to 0.2', {'gaussian_noise': 0.2}),
   ('Salt and pepper, up to 20 % of the pixels', {'salt_and_pepper': 0.2}),
   ('AutoAugment’s policy for CIFAR-10', {'autoaugment': True}),
   ('RandAugment, N = 2, M = 9', {'randaugment': 2}),
 )
-_VIEWS = ('centre', 'upper left', 'upper right', 'lower left', 'lower right')
+_CROPS = ('centre', 'upper left', 'upper right', 'lower left', 'lower right')
 
 
 def rows(
@@ -44,33 +46,35 @@ def rows(
   class_names: tuple[str, ...],
   statistics: Statistics,
 ) -> list[dict[str, Any]]:
-  """Every augmentation, each on another image, and the views of test-time augmentation.
+  """Applies every augmentation to an image, and the crops of test-time augmentation to another.
 
   Args:
     images: uint8 `[n, height, width, 3]`, with n above `NUM_DRAWS`.
     labels: int32 `[n]`.
     class_names: the name of each label.
-    statistics: of the training split, with its covariance.
+    statistics: the statistics of the training split, with its covariance.
 
   Returns:
-    A dict a row: `title`, what was done, with its strength; `before`, uint8 `[height, width, 3]`;
-    `after`, uint8 `[NUM_DRAWS, height, width, 3]`; and `captions`, one for the image before and
-    each after: the parts of a soft label, the name of a view, or nothing.
+    One dictionary per row: `title`, the augmentation and its strength; `before`, uint8 `[height,
+    width, 3]`; `after`, uint8 `[NUM_DRAWS, height, width, 3]`; and `captions`, a text below the
+    first image and below each of the others: the classes of a soft label, the name of a crop, or
+    nothing.
   """
   result = []
   for i, (title, fields) in enumerate(_EXAMPLES):
     settings = _settings(fields, images.shape[1])
-    # The image is every second of the batch, so that each of its copies has another partner.
-    picked = np.full(2 * NUM_DRAWS, i)
-    picked[::2] += np.arange(NUM_DRAWS) + 1
-    picked %= len(images)
+    # Every second image of the batch is image i, so that each copy is mixed with another partner.
+    indices = np.full(2 * NUM_DRAWS, i)
+    indices[::2] += np.arange(NUM_DRAWS) + 1
+    indices %= len(images)
     augmented, soft = jax.jit(make(settings, statistics))(
-      jax.random.key(i), jnp.asarray(images[picked]), jnp.asarray(labels[picked])
+      jax.random.key(i), jnp.asarray(images[indices]), jnp.asarray(labels[indices])
     )
     captions = [''] * (NUM_DRAWS + 1)
     if soft.ndim == 2:
-      own = class_names[labels[i % len(images)]]
-      captions = [own, *(_parts(weights, class_names) for weights in np.asarray(soft)[1::2])]
+      soft_labels = np.asarray(soft)[1::2]
+      captions = [class_names[labels[i % len(images)]]]
+      captions += [_describe_label(weights, class_names) for weights in soft_labels]
     result.append(
       {
         'title': title,
@@ -79,44 +83,44 @@ def rows(
         'captions': captions,
       }
     )
-  return result + _view_rows(images[len(_EXAMPLES) % len(images)], statistics)
+  return result + _crop_rows(images[len(_EXAMPLES) % len(images)], statistics)
 
 
-def _settings(fields: dict[str, Any], side: int) -> Settings:
-  """These fields alone, with fractions made into pixels."""
+def _settings(fields: dict[str, Any], side: int) -> AugmentSettings:
+  """The settings with these fields and no other augmentation; pairs become pixels."""
   pixels = {
     name: side * value[0] // value[1] for name, value in fields.items() if isinstance(value, tuple)
   }
-  return Settings(**({'flip': False, 'pad': 0} | fields | pixels))
+  return AugmentSettings(**({'flip': False, 'pad': 0} | fields | pixels))
 
 
-def _parts(weights: np.ndarray, class_names: tuple[str, ...]) -> str:
-  """A soft label as its classes with their weights, the greatest first."""
-  greatest = np.argsort(-weights)[:2]
-  return '\n'.join(f'{weights[i]:.2f} {class_names[i]}' for i in greatest if weights[i] > 0.005)
+def _describe_label(weights: np.ndarray, class_names: tuple[str, ...]) -> str:
+  """The classes of a soft label with their weights, one per line, the largest first."""
+  largest = np.argsort(-weights)[:2]
+  return '\n'.join(f'{weights[i]:.2f} {class_names[i]}' for i in largest if weights[i] > 0.005)
 
 
 def _bytes(images: jax.Array, statistics: Statistics) -> np.ndarray:
-  """The inverse of `normalize`, cut off at black and white."""
+  """Inverts `normalize`; the result is uint8, clipped at black and white."""
   pixels = np.asarray(images) * np.array(statistics.std) + np.array(statistics.mean)
   return np.round(255 * pixels.clip(0, 1)).astype(np.uint8)
 
 
-def _view_rows(image: np.ndarray, statistics: Statistics) -> list[dict[str, Any]]:
-  """The five crops and their mirror images, which together are the ten."""
-  plain = make(Settings(flip=False, pad=0), statistics)
+def _crop_rows(image: np.ndarray, statistics: Statistics) -> list[dict[str, Any]]:
+  """The rows of the five crops and of their mirror images; together they are the ten crops."""
+  plain = make(AugmentSettings(flip=False, pad=0), statistics)
   normalized, _ = plain(jax.random.key(0), jnp.asarray(image[None]), jnp.zeros(1, jnp.int32))
-  ten = views.ten_crop(normalized, settings=Settings(pad=image.shape[0] // 8))
-  shown, captions = _bytes(ten[:, 0], statistics), ['', *_VIEWS]
+  ten = views.ten_crop(normalized, settings=AugmentSettings(pad=image.shape[0] // 8))
+  crops, captions = _bytes(ten[:, 0], statistics), ['', *_CROPS]
   return [
     {
       'title': title,
       'before': image,
-      'after': shown[part],
+      'after': crops[part],
       'captions': captions,
     }
     for title, part in (
       ('Five-crop, at test time', slice(None, 5)),
-      ('Ten-crop: the mirror images besides', slice(5, None)),
+      ('Ten-crop: also their mirror images', slice(5, None)),
     )
   ]

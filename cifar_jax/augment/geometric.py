@@ -1,19 +1,20 @@
-"""Where pixels come from: flips, crops, turns and affine maps.
+"""Geometric augmentations of images `[batch, height, width, channels]`: flips, crops, rotations.
 
-Images are `[batch, height, width, channels]`. A point is (row, column) in pixels from the upper
-left, so that the centre of the first pixel is (0.5, 0.5) and the image's is (height / 2,
-width / 2). Outside the image are zeros.
+Pixels from outside the image are zero, unless `augment.padding` says otherwise.
 """
 
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment.settings import PADDINGS
+from cifar_jax.augment import affine
 from cifar_jax.errors import InputError
+
+# The mode of `jnp.pad` for each `augment.padding`. Zero is the mean colour of normalised images.
+_PAD_MODES = {'zero': 'constant', 'reflect': 'reflect'}
 
 
 def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
-  """Mirrors each of `[batch, height, width, channels]` left to right, half of the time."""
+  """Mirrors each image, `[batch, height, width, channels]`, left to right with probability 0.5."""
   flip = jax.random.bernoulli(key, 0.5, images.shape[:1])
   return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
@@ -23,15 +24,15 @@ def alternating_flip(
 ) -> jax.Array:
   """Mirrors each image left to right in every other epoch: Jordan 2024, arXiv 2404.00498.
 
-  Whether it begins mirrored or not is drawn once for each image of the data set. In two epochs
-  that follow each other a net so sees both sides of all images, where independent flips show it
-  the same side of half of them twice.
+  Whether an image begins mirrored is drawn once for each image of the data set. In two successive
+  epochs a net therefore sees both sides of all images; with independent flips it would see the same
+  side of half of them twice.
 
   Args:
-    key: of the whole run.
+    key: the same scalar in all steps of a run.
     images: `[batch, height, width, channels]`.
-    indices: int32 `[batch]`, their places in the data set.
-    epochs: int32 `[batch]`, in which they are shown.
+    indices: index of each image in the data set, int32 `[batch]`.
+    epochs: the epoch in which each image is used, int32 `[batch]`.
 
   Returns:
     An array of the shape and dtype of `images`.
@@ -45,10 +46,10 @@ def random_crop(key: jax.Array, images: jax.Array, *, pad: int, padding: str) ->
   """Shifts each image by up to `pad` pixels along each axis, all shifts equally likely.
 
   Args:
-    key: for one pair of offsets an image.
+    key: scalar, for one pair of offsets per image.
     images: `[batch, height, width, channels]`.
     pad: pixels added on each side before the crop.
-    padding: a key of `PADDINGS`.
+    padding: one of `config.augmentation.PADDINGS`.
 
   Returns:
     The crops, of the shape and dtype of `images`.
@@ -58,18 +59,27 @@ def random_crop(key: jax.Array, images: jax.Array, *, pad: int, padding: str) ->
 
 
 def pad_edges(images: jax.Array, pad: int, padding: str) -> jax.Array:
-  """`[batch, height, width, channels]` with `pad` pixels of a kind of `PADDINGS` on each side."""
+  """Adds pixels on each side of images.
+
+  Args:
+    images: `[batch, height, width, channels]`.
+    pad: number of pixels.
+    padding: one of `config.augmentation.PADDINGS`.
+
+  Returns:
+    `[batch, height + 2 * pad, width + 2 * pad, channels]`.
+  """
   edges = ((0, 0), (pad, pad), (pad, pad), (0, 0))
-  return jnp.pad(images, edges, mode=PADDINGS[padding])
+  return jnp.pad(images, edges, mode=_PAD_MODES[padding])
 
 
 def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.Array:
-  """Enlarges images, and crops each to its old size at a place drawn evenly: AlexNet, section 4.1.
+  """Enlarges images, and crops each to its old size at a uniform place: AlexNet, section 4.1.
 
   Args:
-    key: for one pair of offsets an image.
+    key: scalar, for one pair of offsets per image.
     images: float32 `[batch, height, width, channels]`.
-    size: of both sides after the enlargement, which is bilinear.
+    size: side in pixels after the enlargement, which is bilinear.
 
   Returns:
     The crops, of the shape of `images`.
@@ -82,7 +92,14 @@ def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.
 
 
 def enlarge(images: jax.Array, size: int) -> jax.Array:
-  """float32 `[batch, height, width, channels]` as `[batch, size, size, channels]`, bilinearly.
+  """Enlarges images to squares, bilinearly.
+
+  Args:
+    images: float32 `[batch, height, width, channels]`.
+    size: side of the squares, in pixels.
+
+  Returns:
+    float32 `[batch, size, size, channels]`.
 
   Raises:
     InputError: `size` is below the height or the width.
@@ -90,16 +107,27 @@ def enlarge(images: jax.Array, size: int) -> jax.Array:
   batch, height, width, channels = images.shape
   if size < max(height, width):
     raise InputError(
-      f'augment.resize is {size}, but the images are {height}x{width}: it is at least their size'
+      f'augment.resize is {size}, but the images are {height}x{width}: it must be at least their '
+      'size'
     )
   return jax.image.resize(images, (batch, size, size, channels), 'bilinear')
 
 
 def _random_windows(key: jax.Array, images: jax.Array, height: int, width: int) -> jax.Array:
-  """Of each of `[batch, rows, columns, channels]` a part of this size, all places as likely."""
+  """Cuts a window out of each image, at a uniform place.
+
+  Args:
+    key: scalar.
+    images: `[batch, rows, columns, channels]`.
+    height: height of the windows.
+    width: width of the windows.
+
+  Returns:
+    `[batch, height, width, channels]`.
+  """
   batch, rows, columns, channels = images.shape
-  places = jnp.array([rows - height + 1, columns - width + 1])
-  offsets = jax.random.randint(key, (batch, 2), 0, places)
+  num_offsets = jnp.array([[rows - height + 1, columns - width + 1]])
+  offsets = jax.random.randint(key, (batch, 2), 0, num_offsets)
 
   def crop(image: jax.Array, offset: jax.Array) -> jax.Array:
     return jax.lax.dynamic_slice(image, (*offset, 0), (height, width, channels))
@@ -108,7 +136,14 @@ def _random_windows(key: jax.Array, images: jax.Array, height: int, width: int) 
 
 
 def random_quarter_turn(key: jax.Array, images: jax.Array) -> jax.Array:
-  """Turns each of `[batch, side, side, channels]` by 0, 90, 180 or 270 degrees, as likely.
+  """Turns each image by 0, 90, 180 or 270 degrees with equal probability.
+
+  Args:
+    key: scalar.
+    images: `[batch, side, side, channels]`.
+
+  Returns:
+    An array of the shape and dtype of `images`.
 
   Raises:
     InputError: the images are not square.
@@ -124,83 +159,16 @@ def random_quarter_turn(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def random_rotation(key: jax.Array, images: jax.Array, *, degrees: float) -> jax.Array:
-  """Rotates each image about its centre by an angle drawn evenly from ±`degrees`, bilinearly.
+  """Rotates each image about its centre by a uniform angle from ±`degrees`, bilinearly.
 
   Args:
-    key: for one angle an image.
+    key: scalar, for one angle per image.
     images: float32 `[batch, height, width, channels]`.
     degrees: the largest angle.
 
   Returns:
-    float32 of the same shape, with zeros where the corners turned in.
+    float32 of the same shape, with zeros in the corners that come from outside.
   """
   batch, height, width, _ = images.shape
   angles = jnp.deg2rad(jax.random.uniform(key, (batch,), minval=-degrees, maxval=degrees))
-  return warp_bilinear(images, rotation(angles, height, width))
-
-
-def rotation(angles: jax.Array, height: int, width: int) -> jax.Array:
-  """Affine maps from points of rotated images to those of the originals.
-
-  Args:
-    angles: float32 `[batch]`, in radians, counter-clockwise as the image is seen.
-    height: of the images, whose centre stays where it is.
-    width: likewise.
-
-  Returns:
-    float32 `[batch, 2, 3]`, to be applied to (row, column, 1).
-  """
-  cos, sin = jnp.cos(angles), jnp.sin(angles)
-  turn = jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], axis=-2)
-  centre = jnp.array([height / 2, width / 2])
-  return jnp.concatenate([turn, (centre - turn @ centre)[..., None]], axis=-1)
-
-
-def warp_bilinear(images: jax.Array, maps: jax.Array) -> jax.Array:
-  """Images whose pixels are those of `images` at other points, interpolated.
-
-  Four gathers: on CPUs an eighth of the time of three shears by matrix products.
-
-  Args:
-    images: float32 `[batch, height, width, channels]`.
-    maps: float32 `[batch, 2, 3]`, from a point of the result, as (row, column, 1), to its source.
-
-  Returns:
-    float32 of the same shape.
-  """
-  batch, height, width, channels = images.shape
-  padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  pixels = padded.reshape(batch, -1, channels)
-  rows, columns = _sources(maps, height, width) - 0.5
-  result = jnp.zeros_like(images)
-  for row in (jnp.floor(rows), jnp.floor(rows) + 1):
-    for column in (jnp.floor(columns), jnp.floor(columns) + 1):
-      weight = (1 - jnp.abs(rows - row)) * (1 - jnp.abs(columns - column))
-      # Those far outside meet the zeros around the image too.
-      index = (jnp.clip(row, -1, height) + 1) * (width + 2) + jnp.clip(column, -1, width) + 1
-      result += weight[..., None] * _take(pixels, index)
-  return result
-
-
-def warp_nearest(images: jax.Array, maps: jax.Array, fill: jax.Array) -> jax.Array:
-  """Like `warp_bilinear`, with the pixel at each point, and `fill` `[channels]` outside."""
-  batch, height, width, channels = images.shape
-  rows, columns = jnp.floor(_sources(maps, height, width))
-  inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-  index = jnp.clip(rows, 0, height - 1) * width + jnp.clip(columns, 0, width - 1)
-  moved = _take(images.reshape(batch, -1, channels), index)
-  return jnp.where(inside[..., None], moved, fill)
-
-
-def _sources(maps: jax.Array, height: int, width: int) -> jax.Array:
-  """Where each pixel's centre comes from: `[2, batch, height, width]`."""
-  rows, columns = jnp.arange(height)[:, None] + 0.5, jnp.arange(width) + 0.5
-  along_rows, along_columns, offset = (maps[..., i].T[..., None, None] for i in range(3))
-  return along_rows * rows + along_columns * columns + offset
-
-
-def _take(pixels: jax.Array, index: jax.Array) -> jax.Array:
-  """Of each image's pixels `[batch, n, channels]` those at `index` `[batch, height, width]`."""
-  flat = index.astype(jnp.int32).reshape(len(pixels), -1, 1)
-  taken = jnp.take_along_axis(pixels, flat, axis=1, mode='promise_in_bounds')
-  return taken.reshape(*index.shape, -1)
+  return affine.warp_bilinear(images, affine.rotation(angles, height, width))

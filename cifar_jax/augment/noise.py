@@ -1,19 +1,21 @@
-"""Sensors: noise of the pixels of images float32 `[batch, height, width, channels]` in [0, 1]."""
+"""Noise on the pixels of images, float32 `[batch, height, width, channels]` in [0, 1]."""
 
 import jax
 import jax.numpy as jnp
 
 
 def gaussian_noise(key: jax.Array, images: jax.Array, *, sigma: float) -> jax.Array:
-  """Adds normal noise, independent in each value, and cuts off what leaves [0, 1].
+  """Adds normal noise, independent in each value.
+
+  The standard deviation of each image is uniform from 0 to `sigma`.
 
   Args:
-    key: for the noise, and for one standard deviation an image, drawn evenly from 0 to `sigma`.
+    key: scalar.
     images: float32 `[batch, height, width, channels]` in [0, 1].
-    sigma: in units of the full scale.
+    sigma: the largest standard deviation, in units of the full scale.
 
   Returns:
-    float32 of the same shape.
+    float32 of the same shape, clipped to [0, 1].
   """
   strength_key, noise_key = jax.random.split(key)
   deviations = jax.random.uniform(strength_key, (len(images), 1, 1, 1), maxval=sigma)
@@ -21,12 +23,14 @@ def gaussian_noise(key: jax.Array, images: jax.Array, *, sigma: float) -> jax.Ar
 
 
 def salt_and_pepper(key: jax.Array, images: jax.Array, *, share: float) -> jax.Array:
-  """Turns pixels, all channels together, white or black, as many of each.
+  """Turns random pixels white or black in all channels, both with equal probability.
+
+  The share of these pixels in each image is uniform from 0 to `share`.
 
   Args:
-    key: for the pixels, and for one share an image, drawn evenly from 0 to `share`.
+    key: scalar.
     images: float32 `[batch, height, width, channels]` in [0, 1].
-    share: of the pixels.
+    share: the largest share.
 
   Returns:
     float32 of the same shape.

@@ -1,9 +1,9 @@
-"""The operations that learnt policies choose from: Pillow's, to the byte, over a whole batch.
+"""The operations that learnt policies choose from: Pillow's, to the byte, for a whole batch.
 
-Images are float32 `[batch, height, width, 3]` that hold whole numbers from 0 to 255. Each image has
-an operation of its own: all are computed for all images and one is selected, as a vectorised
-`lax.switch` would do. But shears, shifts and turns share one gather, and most of the others fuse
-into one pass. Half of the time on CPUs goes into the histograms of `equalize`.
+Images are float32 `[batch, height, width, 3]` that hold whole numbers from 0 to 255. Each image can
+have another operation: all operations are computed for all images and one is selected, as a
+vectorised `lax.switch` would do. But shears, translations and rotations share one gather, and most
+of the others fuse into one pass. On CPUs the histograms of `equalize` take half of the time.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-import cifar_jax.augment.geometric as geometric
+from cifar_jax.augment import affine
 
 Operation = Callable[[jax.Array], jax.Array]
 
@@ -24,9 +24,11 @@ NAMES = (
 INDEX = {name: i for i, name in enumerate(NAMES)}
 MAX_LEVEL = 10.0
 
-# Argument of each at level 0 and 10, whether it is cut to a whole number, and whether its sign is
-# drawn: `augmentation_transforms.py` of tensorflow/models, research/autoaugment. In pixels of an
-# image of 32 (`translate`), degrees, the least value inverted, bits kept, and Pillow's factors.
+# For each operation: its argument at level 0 and at level 10, whether the argument is truncated to
+# a whole number, and whether its sign is random. Source: `augmentation_transforms.py` of
+# tensorflow/models, research/autoaugment. The units are pixels of an image of 32 (`translate`),
+# degrees (`rotate`), the smallest value that is inverted (`solarize`), the number of bits that stay
+# (`posterize`) and Pillow's factors.
 _RANGES: dict[str, tuple[float, float, bool, bool]] = {
   'shear_x': (0.0, 0.3, False, True),
   'shear_y': (0.0, 0.3, False, True),
@@ -44,15 +46,15 @@ _TABLE = tuple(_RANGES.get(name, (0.0, 0.0, False, False)) for name in NAMES)
 
 
 def arguments(operation: jax.Array, level: jax.Array, negate: jax.Array) -> jax.Array:
-  """What an operation is called with at a level.
+  """Computes the arguments of operations at given levels.
 
   Args:
     operation: int32 `[...]`, indices into `NAMES`.
     level: float32 `[...]`, from 0 to `MAX_LEVEL`.
-    negate: bool `[...]`, the sign of those that have two directions.
+    negate: bool `[...]`, whether an operation with two directions uses the negative one.
 
   Returns:
-    float32 `[...]`, in the operation's own units.
+    float32 `[...]`, in the units of the operation.
   """
   first, last, whole, signed = jnp.moveaxis(jnp.array(_TABLE, jnp.float32)[operation], -1, 0)
   change = (last - first) * level / MAX_LEVEL
@@ -66,23 +68,23 @@ def apply(
   """Applies one operation to each image.
 
   Args:
-    images: as the module says.
+    images: float32 `[batch, height, width, 3]`, whole numbers from 0 to 255.
     operation: int32 `[batch]`, indices into `NAMES`.
     argument: float32 `[batch]`, from `arguments`.
-    fill: float32 `[3]`, what comes in from outside of the image.
+    fill: float32 `[3]`, the colour of points outside the image.
 
   Returns:
-    Images of the same form (with `fill` wherever it came in).
+    Images of the same shape, also of whole numbers except where `fill` is not whole.
   """
 
   def if_any(names: tuple[str, ...], function: Operation, images: jax.Array) -> jax.Array:
-    # Seldom false: it keeps XLA on CPUs from computing the function anew wherever it is used, which
-    # took twice the time in all.
-    asked = jnp.isin(operation, jnp.array([INDEX[name] for name in names]))
-    return jax.lax.cond(jnp.any(asked), function, lambda images: images, images)
+    # The condition is seldom false. But without it XLA on CPUs computes the function again wherever
+    # its result is used, which doubles the time of the whole.
+    is_used = jnp.isin(operation, jnp.array([INDEX[name] for name in names]))
+    return jax.lax.cond(jnp.any(is_used), function, lambda images: images, images)
 
   maps = _maps(operation, argument, *images.shape[1:3])
-  images = if_any(MOVING, lambda images: geometric.warp_nearest(images, maps, fill), images)
+  images = if_any(MOVING, lambda images: affine.warp_nearest(images, maps, fill), images)
   argument = argument[:, None, None, None]
   results = {
     'autocontrast': _autocontrast(images),
@@ -102,35 +104,49 @@ def apply(
 
 
 def _maps(operation: jax.Array, argument: jax.Array, height: int, width: int) -> jax.Array:
-  """From points of the result to their sources, `[batch, 2, 3]`; most operations move nothing."""
+  """Computes affine maps from points of the result to their sources; most map nothing.
 
-  def of(name: str) -> jax.Array:
+  Args:
+    operation: int32 `[batch]`, indices into `NAMES`.
+    argument: float32 `[batch]`.
+    height: height of the images.
+    width: width of the images.
+
+  Returns:
+    float32 `[batch, 2, 3]`, to multiply with (row, column, 1).
+  """
+
+  def argument_of(name: str) -> jax.Array:
     return jnp.where(operation == INDEX[name], argument, 0.0)
 
-  rotation = geometric.rotation(jnp.deg2rad(of('rotate')), height, width)
-  other = jnp.zeros_like(rotation)
-  other = other.at[:, 0, 1].set(of('shear_y')).at[:, 1, 0].set(of('shear_x'))
-  down, right = of('translate_y') * (height / 32), of('translate_x') * (width / 32)
-  return rotation + other.at[:, 0, 2].set(down).at[:, 1, 2].set(right)
+  rotation = affine.rotation(jnp.deg2rad(argument_of('rotate')), height, width)
+  down, right = (
+    argument_of('translate_y') * (height / 32),
+    argument_of('translate_x') * (width / 32),
+  )
+  change = jnp.zeros_like(rotation)
+  change = change.at[:, 0, 1].set(argument_of('shear_y')).at[:, 1, 0].set(argument_of('shear_x'))
+  return rotation + change.at[:, 0, 2].set(down).at[:, 1, 2].set(right)
 
 
 def _blend(base: jax.Array, images: jax.Array, factor: jax.Array) -> jax.Array:
-  """Pillow's ImageEnhance: away from, or for factors below 1 towards, a degenerate image."""
+  """Pillow's ImageEnhance: factors below 1 blend towards `base`, larger ones away from it."""
   return jnp.floor(jnp.clip(base + factor * (images - base), 0.0, 255.0))
 
 
 def _grey(images: jax.Array) -> jax.Array:
-  """Pillow's mode L, in fixed point: its weights are those of BT.601 in units of 2**-16."""
+  """Pillow's mode L, in fixed point: the weights of BT.601 in units of 2**-16."""
   red, green, blue = (images[..., i : i + 1].astype(jnp.int32) for i in range(3))
   return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(jnp.float32)
 
 
 def _mean_grey(images: jax.Array) -> jax.Array:
+  """The mean grey of each image, rounded: `[batch, 1, 1, 1]`."""
   return jnp.floor(jnp.mean(_grey(images), axis=(1, 2, 3), keepdims=True) + 0.5)
 
 
 def _smooth(images: jax.Array) -> jax.Array:
-  """Pillow's filter SMOOTH: the mean of 3 x 3 with weight 5 in the middle; the border stays."""
+  """Pillow's filter SMOOTH: means of 3 x 3 pixels with weight 5 in the middle; keeps the border."""
   height, width = images.shape[1:3]
   rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
   total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4.0 * images[:, 1:-1, 1:-1]
@@ -141,25 +157,27 @@ def _smooth(images: jax.Array) -> jax.Array:
 
 
 def _posterize(images: jax.Array, bits: jax.Array) -> jax.Array:
+  """Sets all but the first `bits` bits of each value to zero."""
   step = jnp.exp2(8.0 - bits)
   return step * jnp.floor(images / step)
 
 
 def _autocontrast(images: jax.Array) -> jax.Array:
-  """Stretches each channel to the whole scale; one of a single value stays."""
-  least, greatest = (f(images, axis=(1, 2), keepdims=True) for f in (jnp.min, jnp.max))
-  scale = 255.0 / jnp.maximum(greatest - least, 1.0)
-  # The small term keeps float32 from falling short of a whole number, and reaches no other.
-  stretched = jnp.floor((images - least) * scale + 1e-4)
-  return jnp.where(greatest > least, stretched, images)
+  """Stretches each channel to the full scale; a channel of a single value stays as it is."""
+  low = jnp.min(images, axis=(1, 2), keepdims=True)
+  high = jnp.max(images, axis=(1, 2), keepdims=True)
+  scale = 255.0 / jnp.maximum(high - low, 1.0)
+  # 1e-4 corrects float32 results just below a whole number, and is too small to reach the next one.
+  stretched = jnp.floor((images - low) * scale + 1e-4)
+  return jnp.where(high > low, stretched, images)
 
 
 def _equalize(images: jax.Array) -> jax.Array:
-  """Gives each channel a flat histogram, by Pillow's integers."""
+  """Gives each channel a flat histogram, with Pillow's integer arithmetic."""
   batch, height, width, channels = images.shape
   table = 256 * jnp.arange(batch * channels).reshape(batch, 1, 1, channels)
   index = table + jnp.clip(images, 0.0, 255.0).astype(jnp.int32)
-  # One flat scatter of integers: on CPUs the fastest of the many ways to count.
+  # One flat scatter of integers is the fastest way to count on CPUs.
   counts = jnp.zeros(256 * batch * channels, jnp.int32)
   counts = counts.at[index.reshape(-1)].add(1, mode='promise_in_bounds').reshape(-1, 256)
   below = jnp.cumsum(counts, axis=-1) - counts

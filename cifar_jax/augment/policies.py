@@ -1,17 +1,18 @@
 """Learnt policies: AutoAugment's for CIFAR-10, and RandAugment.
 
-Both take and give float32 images `[batch, height, width, 3]` in [0, 1], which they round to bytes,
-for their operations are Pillow's. What a shift or turn lets in is the mean colour, as in the
-authors' code for CIFAR (where AutoContrast and the like turn it to black: here they do not).
+Both map float32 images `[batch, height, width, 3]` in [0, 1] to such images. They round the pixels
+to bytes, because their operations are Pillow's. Points outside an image have the mean colour, as in
+the authors' code for CIFAR (where AutoContrast and similar operations can turn it black; here they
+do not).
 """
 
 import jax
 import jax.numpy as jnp
 
-import cifar_jax.augment.operations as ops
+from cifar_jax.augment import operations
 
-# Cubuk et al. 2019, arXiv 1805.09501, table 7: a pair of (operation, probability, level) is a
-# sub-policy. Operations without strength have the level that the table prints.
+# Cubuk et al. 2019, arXiv 1805.09501, table 7. A sub-policy is a pair of (operation, probability,
+# level). The table prints a level for operations without strength too.
 AUTOAUGMENT = (
   (('invert', 0.1, 7), ('contrast', 0.2, 6)),
   (('rotate', 0.7, 2), ('translate_x', 0.3, 9)),
@@ -40,22 +41,22 @@ AUTOAUGMENT = (
   (('translate_y', 0.7, 9), ('autocontrast', 0.9, 1)),
 )
 
-# Cubuk et al. 2020, arXiv 1909.13719, section 3: its K = 14 operations.
-RANDAUGMENT = tuple(name for name in ops.NAMES if name != 'invert')
+# Cubuk et al. 2020, arXiv 1909.13719, section 3: the K = 14 operations.
+RANDAUGMENT = tuple(name for name in operations.NAMES if name != 'invert')
 
-Draws = tuple[jax.Array, jax.Array]
+OperationsAndArguments = tuple[jax.Array, jax.Array]
 
 
 def autoaugment(key: jax.Array, images: jax.Array, *, fill: tuple[float, ...]) -> jax.Array:
-  """Applies to each image one of the 25 sub-policies, drawn evenly.
+  """Applies a random one of AutoAugment's 25 sub-policies to each image.
 
   Args:
-    key: for the draws.
-    images: as the module says.
-    fill: of each channel, in [0, 1].
+    key: scalar.
+    images: float32 `[batch, height, width, 3]` in [0, 1].
+    fill: the colour of points outside an image, for each channel, in [0, 1].
 
   Returns:
-    Images of the same shape.
+    float32 of the same shape, in [0, 1].
   """
   return _apply(images, draw_autoaugment(key, len(images)), fill)
 
@@ -64,62 +65,78 @@ def randaugment(
   key: jax.Array,
   images: jax.Array,
   *,
-  operations: int,
+  num_operations: int,
   magnitude: float,
   fill: tuple[float, ...],
 ) -> jax.Array:
-  """Applies to each image as many operations as are asked for, drawn evenly from `RANDAUGMENT`.
+  """Applies random operations of `RANDAUGMENT` to each image, one after another.
 
   Args:
-    key: for the draws.
-    images: as the module says.
-    operations: the paper's N.
-    magnitude: the paper's M: AutoAugment's level, from 0 to 10. (As in the authors' code, Pillow's
-      enhancements do nothing at 5, and weaken below.)
-    fill: of each channel, in [0, 1].
+    key: scalar.
+    images: float32 `[batch, height, width, 3]` in [0, 1].
+    num_operations: number of operations for each image, the paper's N.
+    magnitude: the level of all operations in AutoAugment's scale from 0 to 10, the paper's M. (As
+      in the authors' code, Pillow's enhancements do nothing at 5 and weaken the image below.)
+    fill: the colour of points outside an image, for each channel, in [0, 1].
 
   Returns:
-    Images of the same shape.
+    float32 of the same shape, in [0, 1].
   """
-  return _apply(images, draw_randaugment(key, len(images), operations, magnitude), fill)
+  return _apply(images, draw_randaugment(key, len(images), num_operations, magnitude), fill)
 
 
-def draw_autoaugment(key: jax.Array, batch: int) -> Draws:
-  """For each image of a batch a sub-policy, whether each part is applied, and its direction.
+def draw_autoaugment(key: jax.Array, batch: int) -> OperationsAndArguments:
+  """Draws a sub-policy for each image, whether its two operations are applied, and their signs.
+
+  Args:
+    key: scalar.
+    batch: number of images.
 
   Returns:
     Operations int32 and their arguments float32, both `[2, batch]`; see `operations.py`.
   """
-  policy_key, some_key, sign_key = jax.random.split(key, 3)
-  table = jnp.array([[(ops.INDEX[n], p, level) for n, p, level in pair] for pair in AUTOAUGMENT])
+  policy_key, applied_key, sign_key = jax.random.split(key, 3)
+  table = jnp.array(
+    [[(operations.INDEX[n], p, level) for n, p, level in pair] for pair in AUTOAUGMENT]
+  )
   chosen = table[jax.random.randint(policy_key, (batch,), 0, len(AUTOAUGMENT))]
   operation, probability, level = jnp.transpose(chosen, (2, 1, 0))
-  applied = jax.random.uniform(some_key, operation.shape) < probability
-  operation = jnp.where(applied, operation, ops.INDEX['identity']).astype(jnp.int32)
-  return operation, ops.arguments(
+  applied = jax.random.uniform(applied_key, operation.shape) < probability
+  operation = jnp.where(applied, operation, operations.INDEX['identity']).astype(jnp.int32)
+  return operation, operations.arguments(
     operation, level, jax.random.bernoulli(sign_key, 0.5, level.shape)
   )
 
 
-def draw_randaugment(key: jax.Array, batch: int, operations: int, magnitude: float) -> Draws:
-  """For each image of a batch as many operations as asked for, and their directions.
+def draw_randaugment(
+  key: jax.Array, batch: int, num_operations: int, magnitude: float
+) -> OperationsAndArguments:
+  """Draws operations for each image, and their signs.
+
+  Args:
+    key: scalar.
+    batch: number of images.
+    num_operations: number of operations for each image.
+    magnitude: the level of all operations, from 0 to 10.
 
   Returns:
-    Operations int32 and their arguments float32, both `[operations, batch]`.
+    Operations int32 and their arguments float32, both `[num_operations, batch]`.
   """
   which_key, sign_key = jax.random.split(key)
-  drawn = jax.random.randint(which_key, (operations, batch), 0, len(RANDAUGMENT))
-  operation = jnp.array([ops.INDEX[name] for name in RANDAUGMENT])[drawn]
-  negate = jax.random.bernoulli(sign_key, 0.5, drawn.shape)
-  return operation, ops.arguments(operation, jnp.full(drawn.shape, magnitude), negate)
+  index = jax.random.randint(which_key, (num_operations, batch), 0, len(RANDAUGMENT))
+  operation = jnp.array([operations.INDEX[name] for name in RANDAUGMENT])[index]
+  negate = jax.random.bernoulli(sign_key, 0.5, index.shape)
+  return operation, operations.arguments(operation, jnp.full(index.shape, magnitude), negate)
 
 
-def _apply(images: jax.Array, draws: Draws, fill: tuple[float, ...]) -> jax.Array:
-  """One operation after another."""
+def _apply(
+  images: jax.Array, operations_and_arguments: OperationsAndArguments, fill: tuple[float, ...]
+) -> jax.Array:
+  """Applies operations `[n, batch]` to images in [0, 1], one after another."""
   outside = 255.0 * jnp.array(fill, jnp.float32)
 
-  def step(values: jax.Array, drawn: Draws) -> tuple[jax.Array, None]:
-    return ops.apply(values, *drawn, outside), None
+  def step(values: jax.Array, step_inputs: OperationsAndArguments) -> tuple[jax.Array, None]:
+    return operations.apply(values, *step_inputs, outside), None
 
-  values, _ = jax.lax.scan(step, jnp.round(255.0 * images), draws)
+  values, _ = jax.lax.scan(step, jnp.round(255.0 * images), operations_and_arguments)
   return values / 255.0

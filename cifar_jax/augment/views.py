@@ -1,8 +1,8 @@
-"""Test-time augmentation: views of a batch, whose predicted probabilities are averaged.
+"""Test-time augmentation: views of images, whose predicted probabilities are averaged.
 
-Views are made of float32 `[batch, height, width, channels]`, normalised, by a pure and jittable
-function. The first view is the images themselves or, of images that were enlarged in training,
-their centre.
+Pure and jittable functions make the views of normalised images, float32 `[batch, height, width,
+channels]`. The first view is the image itself or, where training crops enlarged images, the centre
+of the enlarged image.
 """
 
 import dataclasses
@@ -12,42 +12,41 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-import cifar_jax.augment.geometric as geometric
-from cifar_jax.augment.settings import Settings
+from cifar_jax.augment import geometric
+from cifar_jax.config.augmentation import VIEWS, AugmentSettings
 from cifar_jax.errors import InputError
-
-NAMES = ('none', 'flip', 'flip_shift', 'five_crop', 'ten_crop')
 
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-  """Views of images, and how much each counts.
+  """A function that makes views of images, and the weights of these views.
 
   Attributes:
-    make: `[batch, height, width, channels]` to `[views, batch, height, width, channels]`.
-    weights: of the views, which sum to one.
+    make: maps `[batch, height, width, channels]` to `[views, batch, height, width, channels]`.
+    weights: the weight of each view; they sum to 1.
   """
 
   make: Callable[[jax.Array], jax.Array]
   weights: tuple[float, ...]
 
   def __call__(self, images: jax.Array) -> jax.Array:
-    """The views of images, as `make` has them."""
+    """Returns the views of images, `[views, batch, height, width, channels]`."""
     return self.make(images)
 
 
-def make(name: str, settings: Settings) -> Views:
-  """The view function of a name.
+def make(name: str, settings: AugmentSettings) -> Views:
+  """Returns the views of a name.
 
   Args:
-    name: one of `NAMES`.
-    settings: those of training, whose crops the views are of.
+    name: one of `config.augmentation.VIEWS`.
+    settings: the section `augment` of the training run. It determines how images are padded or
+      enlarged before they are cropped or shifted.
 
   Raises:
-    InputError: an unknown name, or crops of images that were trained without them.
+    InputError: an unknown name, or crops for a run that was trained without crops.
   """
-  if name not in NAMES:
-    raise InputError(f'tta is {name!r}; it is one of {", ".join(NAMES)}')
+  if name not in VIEWS:
+    raise InputError(f'tta is {name!r}; it must be one of {", ".join(VIEWS)}')
   if name.endswith('crop') and not (settings.pad or settings.resize):
     raise InputError(
       f'{name} needs a run that was trained on crops, but its augment.pad and augment.resize are 0'
@@ -63,12 +62,12 @@ def make(name: str, settings: Settings) -> Views:
   }[name]
 
 
-# The images alone.
+# One view: the image itself.
 SINGLE = Views(lambda images: images[None], (1.0,))
 
 
 def flip(images: jax.Array) -> jax.Array:
-  """The images and their mirror images, as in cifar10-airbench (tta level 1).
+  """Makes two views: the images and their mirror images, as in cifar10-airbench (tta level 1).
 
   Args:
     images: `[batch, height, width, channels]`.
@@ -79,34 +78,36 @@ def flip(images: jax.Array) -> jax.Array:
   return jnp.stack([images, images[:, :, ::-1]])
 
 
-def flip_shift(images: jax.Array, *, settings: Settings) -> jax.Array:
-  """The images, and shifted by a pixel up and left or down and right; each with its mirror image.
+def flip_shift(images: jax.Array, *, settings: AugmentSettings) -> jax.Array:
+  """Makes the six views of cifar10-airbench (tta level 2).
 
-  The six views of cifar10-airbench (tta level 2), where the unshifted two count twice.
+  They are the images, the images shifted by one pixel up and left, the images shifted by one pixel
+  down and right, and the mirror images of all three. The two unshifted views count twice.
 
   Args:
     images: float32 `[batch, height, width, channels]`.
-    settings: by whose `padding` the pixels are found that come in at the edges.
+    settings: the section `augment`. Its `padding` determines the pixels that enter at the edges.
 
   Returns:
-    float32 `[6, batch, height, width, channels]`: the images and their mirror images, then those
-    of the two shifts.
+    float32 `[6, batch, height, width, channels]`: the images and their mirror images, then the same
+    for the two shifts.
   """
   _, height, width, _ = images.shape
   larger = geometric.pad_edges(images, 1, settings.padding)
   shifts = [larger[:, i : i + height, i : i + width] for i in (2, 0)]
-  return jnp.concatenate([flip(each) for each in (images, *shifts)])
+  return jnp.concatenate([flip(view) for view in (images, *shifts)])
 
 
-def five_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
-  """The centre and the four corners of what training draws its crops from: five views.
+def five_crop(images: jax.Array, *, settings: AugmentSettings) -> jax.Array:
+  """Makes five views: the centre and the four corners of the images that training crops.
 
-  Krizhevsky et al. 2012, section 4.1, crop the corners and the centre of an image larger than the
-  net's input. CIFAR's nets train on crops of padded images, whose corners are the farthest shifts.
+  Krizhevsky et al. 2012, section 4.1, crop the corners and the centre of an image that is larger
+  than the net's input. Nets for CIFAR train on crops of padded images, whose corners are the
+  largest shifts.
 
   Args:
     images: float32 `[batch, height, width, channels]`.
-    settings: by how much images are padded, or enlarged.
+    settings: the section `augment`, which says how images are padded or enlarged.
 
   Returns:
     float32 `[5, batch, height, width, channels]`: the centre, the upper corners, the lower ones.
@@ -122,15 +123,15 @@ def five_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
   return jnp.stack([larger[:, y : y + height, x : x + width] for y, x in offsets])
 
 
-def ten_crop(images: jax.Array, *, settings: Settings) -> jax.Array:
-  """`five_crop`, then its mirror images (Krizhevsky et al. 2012, section 4.1).
+def ten_crop(images: jax.Array, *, settings: AugmentSettings) -> jax.Array:
+  """Makes ten views: `five_crop`, then the mirror images (Krizhevsky et al. 2012, section 4.1).
 
   Args:
-    images: `[batch, height, width, channels]`.
-    settings: as for `five_crop`.
+    images: float32 `[batch, height, width, channels]`.
+    settings: the section `augment`, which says how images are padded or enlarged.
 
   Returns:
-    `[10, batch, height, width, channels]`.
+    float32 `[10, batch, height, width, channels]`.
   """
   crops = five_crop(images, settings=settings)
   return jnp.concatenate([crops, crops[:, :, :, ::-1]])

@@ -1,8 +1,8 @@
-"""Weights from PyTorch and back: names, layouts and batch statistics.
+"""Converts weights to and from PyTorch: names, layouts and batch statistics.
 
-A state_dict is a mapping of dotted names to NumPy arrays, or the path of a safetensors file. By
-the rules `own` its names are those of our layers (`stage1_block1.conv1.weight`); by others those
-of a public implementation, so that its weights give our nets its logits.
+A state_dict is a mapping of dotted names to NumPy arrays, or the path of a safetensors file. With
+the rules `own` its names are those of our layers (`stage1_block1.conv1.weight`). With other rules
+they are those of a public implementation, so that its weights give our nets its logits.
 
   variables = convert.to_variables('resnet20.safetensors', model, rules='pytorchcv')
   logits = model.apply(variables, images, train=False)

@@ -1,10 +1,12 @@
-"""How Torch lays out the arrays that Flax holds.
+"""Layouts of an array in Flax and in Torch.
 
-Convolutions are `[height, width, in / groups, out]` here and `[out, in / groups, height, width]`
-there; dense kernels `[in, out]` and `[out, in]`. A dense layer after a flattened map counts its
-inputs by height, width, channel here and by channel, height, width there.
+The kernel of a convolution is `[height, width, inputs / groups, outputs]` in Flax and `[outputs,
+inputs / groups, height, width]` in Torch; a dense kernel is `[inputs, outputs]` and `[outputs,
+inputs]`. A dense layer after a flattened map counts its inputs by height, width, channel in Flax
+and by channel, height, width in Torch.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,26 +15,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import ad_checkpoint
 
-Map = tuple[int, int, int]  # height, width, channels
-INPUT = 'input of '  # what the inputs of dense layers are marked with while they are traced
+from cifar_jax.models import classifier
+
+MapShape = tuple[int, int, int]  # height, width, channels
+INPUT = 'input of '  # prefix of the marks that the inputs of dense layers get while they are traced
 
 
 class Layout(NamedTuple):
-  """How one array lies on both sides.
+  """The layout of one array in Flax and in Torch.
 
   Attributes:
-    shape: of ours.
-    flattened: the map whose pixels are the inputs of a dense kernel; None for any other.
-    pointwise: whether what is a dense kernel here is a 1x1 convolution's there.
+    shape: of the array in Flax.
+    flattened: shape of the map whose pixels are the inputs of a dense kernel; None for all other
+      arrays.
+    pointwise: whether a dense kernel of Flax is the kernel of a 1x1 convolution in Torch.
   """
 
   shape: tuple[int, ...]
-  flattened: Map | None = None
+  flattened: MapShape | None = None
   pointwise: bool = False
 
   @property
   def torch_shape(self) -> tuple[int, ...]:
-    """Shape of the array on Torch's side."""
+    """Shape of the array in Torch."""
     if len(self.shape) == 4:
       height, width, inputs, outputs = self.shape
       return (outputs, inputs, height, width)
@@ -41,7 +46,7 @@ class Layout(NamedTuple):
     return self.shape
 
   def to_torch(self, array: np.ndarray) -> np.ndarray:
-    """From `shape` to `torch_shape`; the result is contiguous, as writing it requires."""
+    """Maps an array of `shape` to one of `torch_shape`, contiguous so that it can be written."""
     if len(self.shape) == 4:
       array = array.transpose(3, 2, 0, 1)
     elif len(self.shape) == 2:
@@ -51,7 +56,7 @@ class Layout(NamedTuple):
     return np.ascontiguousarray(array.reshape(self.torch_shape))
 
   def from_torch(self, array: np.ndarray) -> np.ndarray:
-    """From `torch_shape` to `shape`; contiguous."""
+    """Maps an array of `torch_shape` to a contiguous one of `shape`."""
     if len(self.shape) == 4:
       array = array.transpose(2, 3, 1, 0)
     elif len(self.shape) == 2:
@@ -62,20 +67,24 @@ class Layout(NamedTuple):
     return np.ascontiguousarray(array.reshape(self.shape))
 
 
-def trace(model: nn.Module) -> tuple[Any, dict[str, Map]]:
-  """A model's variables as shapes, and which of its dense layers read a flattened map.
+def trace(model: nn.Module) -> tuple[Any, dict[str, MapShape]]:
+  """Finds the shapes of a model's variables, and its dense layers that read a flattened map.
 
   Args:
-    model: a module that `models.create` gave; one not made for images of 32 pixels says its
-      `image_size`.
+    model: a module from `models.create`.
 
   Returns:
-    The shapes and dtypes, and the maps by the dotted names of the layers.
+    The variables' shapes and dtypes, and the maps' shapes by the dotted names of the layers.
   """
-  size = getattr(model, 'image_size', 32)
+  size = classifier.image_size(model)
   images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
 
-  def mark(call, arguments, keywords, context):
+  def mark(
+    call: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    context: nn.module.InterceptorContext,
+  ) -> Any:
     if isinstance(context.module, nn.Dense) and context.method_name == '__call__':
       name = INPUT + '.'.join(context.module.path)
       arguments = (ad_checkpoint.checkpoint_name(arguments[0], name), *arguments[1:])
@@ -86,13 +95,13 @@ def trace(model: nn.Module) -> tuple[Any, dict[str, Map]]:
       return model.init(jax.random.key(0), images, train=False)
 
   jaxpr, variables = jax.make_jaxpr(init, return_shape=True)(images)
-  return variables, _flattened(jaxpr.jaxpr)
+  return variables, _find_flattened_maps(jaxpr.jaxpr)
 
 
-def _flattened(jaxpr: Any) -> dict[str, Map]:
-  """The marked arrays that are a `[1, height, width, channels]` reshaped to two axes."""
-  maps: dict[Any, Map] = {}  # of variables that are a flattened map
-  found: dict[str, Map] = {}
+def _find_flattened_maps(jaxpr: Any) -> dict[str, MapShape]:
+  """Returns the map of each marked array that is a map `[1, h, w, c]` reshaped to two axes."""
+  maps: dict[Any, MapShape] = {}  # by the variable of the jaxpr that is a flattened map
+  inputs: dict[str, MapShape] = {}
   for equation in jaxpr.eqns:
     arrays = [x for x in equation.invars if not hasattr(x, 'val')]  # no literals
     outputs = equation.outvars
@@ -104,7 +113,7 @@ def _flattened(jaxpr: Any) -> dict[str, Map]:
     if flat is None or equation.primitive.name == 'dot_general':
       continue
     if equation.primitive.name == 'name' and equation.params['name'].startswith(INPUT):
-      found[equation.params['name'].removeprefix(INPUT)] = maps[flat]
-    # A cast, a ReLU or dropout leaves the pixels where they are.
+      inputs[equation.params['name'].removeprefix(INPUT)] = maps[flat]
+    # A cast, a ReLU or dropout does not move the pixels.
     maps |= {x: maps[flat] for x in outputs if x.aval.shape == flat.aval.shape}
-  return found
+  return inputs

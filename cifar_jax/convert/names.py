@@ -1,7 +1,7 @@
-"""From the names of our layers to those of a Torch implementation, by ordered tables.
+"""Tables that map the names of our layers to those of a Torch implementation.
 
-A table is read in one direction only; the engine names every layer of a model by it and looks names
-up in what came out, so that the way back cannot differ from the way there.
+A table is read in one direction only. The engine names every layer of a model by it and looks up
+Torch's names among the results, so that both directions of a conversion agree.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 Rename = Callable[[Sequence[str]], dict[str, str]]
 
 UNIT = r'stage(\d+)_block(\d+)'
-# The last part of a Flax path, and of a state_dict's name.
+# From the last part of a Flax path to the last part of a name in a state_dict.
 LEAVES = {
   'kernel': 'weight',
   'scale': 'weight',
@@ -19,15 +19,16 @@ LEAVES = {
   'mean': 'running_mean',
   'var': 'running_var',
 }
-BATCHES = 'num_batches_tracked'  # a counter that Torch keeps in each norm; nothing reads it here
+COUNTER = 'num_batches_tracked'  # of each norm in Torch; not read here
 
 
 class Rules(NamedTuple):
-  """What a Torch implementation of one family calls its layers.
+  """The names that a Torch implementation gives to the layers of one family.
 
   Attributes:
-    rename: from the dotted names of all layers of a model to those of the implementation.
-    pointwise: a pattern of its names that are 1x1 convolutions where ours are dense layers.
+    rename: maps the dotted names of all layers of a model to the implementation's names.
+    pointwise: regular expression of the implementation's names that are 1x1 convolutions where our
+      layers are dense.
   """
 
   rename: Rename
@@ -35,39 +36,44 @@ class Rules(NamedTuple):
 
 
 class Row(NamedTuple):
-  """One line of a table.
+  """A line of a table.
 
   Attributes:
-    pattern: of the whole name of our layer.
-    name: the other's, where `{2}` is the pattern's second group and `{2-1}` that number less one.
-    beside: a layer, written as `name` is, that the model must have for the line to hold.
+    pattern: regular expression of the whole name of our layer.
+    name: template of the implementation's name, in which `{2}` is the pattern's second group, and
+      `{2-1}` that number less one.
+    requires: template of the name of one of our layers that the model must have for the line to
+      apply; empty for none.
   """
 
   pattern: str
   name: str
-  beside: str = ''
+  requires: str = ''
 
 
 def table(*rows: tuple[str, ...]) -> Rename:
-  """Renames each layer by the first row that holds; a layer without one keeps its name."""
+  """Returns a function that renames each layer by the first row that applies.
+
+  A layer without such a row keeps its name.
+  """
   lines = [Row(*row) for row in rows]
 
   def rename(names: Sequence[str]) -> dict[str, str]:
-    have = set(names)
-    return {name: _renamed(name, lines, have) for name in names}
+    layers = set(names)
+    return {name: _rename_one(name, lines, layers) for name in names}
 
   return rename
 
 
-def _renamed(name: str, lines: list[Row], have: set[str]) -> str:
+def _rename_one(name: str, lines: list[Row], layers: set[str]) -> str:
   for line in lines:
     match = re.fullmatch(line.pattern, name)
-    if match and (not line.beside or _filled(line.beside, match) in have):
-      return _filled(line.name, match)
+    if match and (not line.requires or _fill_in(line.requires, match) in layers):
+      return _fill_in(line.name, match)
   return name
 
 
-def _filled(template: str, match: re.Match[str]) -> str:
+def _fill_in(template: str, match: re.Match[str]) -> str:
   def value(field: re.Match[str]) -> str:
     group = match[int(field[1])]
     return str(int(group) + int(field[2])) if field[2] else group

@@ -1,24 +1,24 @@
-"""The names of pytorchcv (osmr/imgclsmob, read at 0.0.74), whose nets are those of most papers."""
+"""Names of the layers in pytorchcv (osmr/imgclsmob, version 0.0.74), with most papers' nets."""
 
 import re
 from collections.abc import Sequence
 
 from cifar_jax.convert.names import UNIT, Rename, Rules, table
 
-POINTWISE = r'.*\.se\.conv\d'  # its squeeze-and-excitation
+POINTWISE = r'.*\.se\.conv\d'  # squeeze-and-excitation
 
 _STAGE = 'features.stage{1}.unit{2}'
 _BODY = (
   (rf'{UNIT}\.conv(\d)', f'{_STAGE}.body.conv{{3}}.conv'),
   (rf'{UNIT}\.norm(\d)', f'{_STAGE}.body.conv{{3}}.bn', 'stage{1}_block{2}.conv{3}'),
-  (rf'{UNIT}\.norm\d', f'{_STAGE}.bn'),  # the one after the last convolution of a PyramidNet
+  (rf'{UNIT}\.norm\d', f'{_STAGE}.bn'),  # after the last convolution of a PyramidNet
   (rf'{UNIT}\.squeeze_excitation\.squeeze', f'{_STAGE}.se.conv1'),
   (rf'{UNIT}\.squeeze_excitation\.excite', f'{_STAGE}.se.conv2'),
   ('final_norm', 'features.post_activ.bn'),
   ('head', 'output'),
 )
 
-# Convolution, norm, ReLU; the nets for ImageNet have a stem with pooling, and four stages.
+# Convolution, norm, ReLU. The nets for ImageNet have a stem with pooling, and four stages.
 _post_activation = table(
   *_BODY,
   ('stem_conv', 'features.init_block.conv.conv', 'stage4_block1.conv1'),
@@ -57,7 +57,7 @@ _densenet = table(
   (rf'{_LAYER}\.norm', f'{_STAGE}.conv2.bn', _WIDE),
   (rf'{_LAYER}\.conv', f'{_STAGE}.conv.conv'),
   (rf'{_LAYER}\.norm', f'{_STAGE}.conv.bn'),
-  # It counts a transition to the stage that follows.
+  # pytorchcv counts a transition to the stage after it.
   (r'transition(\d)\.conv', 'features.stage{1+1}.trans{1+1}.conv.conv'),
   (r'transition(\d)\.norm', 'features.stage{1+1}.trans{1+1}.conv.bn'),
   ('final_norm', 'features.post_activ.bn'),
@@ -74,7 +74,7 @@ _vgg = table(
   (r'stage(\d)_norm(\d)', f'{_STAGE}.bn'),
   *_MLP,
 )
-_alexnet = table(  # convolutions 3 to 5, not parted by pooling, are its third stage
+_alexnet = table(  # convolutions 3 to 5, with no pooling between them, are the third stage
   ('conv([12])', 'features.stage{1}.unit1.conv'),
   ('conv([345])', 'features.stage3.unit{1-2}.conv'),
   *_MLP,
@@ -99,17 +99,18 @@ _mobile = table(
   ('head_norm', 'features.final_block.bn'),
   ('head', 'output.fc'),
 )
-# Stages of EfficientNet that pytorchcv, which begins one where the map shrinks, joins to the last.
+# Stages of EfficientNet that pytorchcv merges: a stage of pytorchcv begins where the map shrinks.
 _JOINED = {5: 4, 6: 5, 7: 5}
 
 
 def _efficientnet(names: Sequence[str]) -> dict[str, str]:
-  blocks = {(int(m[1]), int(m[2])) for name in names if (m := re.match(UNIT, name))}
+  matches = [match for name in names if (match := re.match(UNIT, name))]
+  blocks = {(int(match[1]), int(match[2])) for match in matches}
 
   def joined(match: re.Match[str]) -> str:
     stage, block = int(match[1]), int(match[2])
     if stage in (5, 7):
-      block += sum(stage - 1 == other for other, _ in blocks)
+      block += sum(other == stage - 1 for other, _ in blocks)
     return f'stage{_JOINED.get(stage, stage)}_block{block}'
 
   moved = {name: re.sub(UNIT, joined, name) for name in names}

@@ -1,34 +1,34 @@
-"""What matched between two sets of named shapes, and what did not."""
+"""Compares two sets of named shapes, and reports what matches and what does not."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-SHOWN = 3  # of each list, in the one line; the lists themselves are whole
+SHOWN_NAMES = 3  # of each list, in the one-line summary; the lists themselves are complete
 
 Shape = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Misshapen:
-  """An array of a shape other than the one it must have."""
+  """An array of another shape than the one that is expected."""
 
   name: str
   shape: Shape
   expected: Shape
 
   def __str__(self) -> str:
-    """`name is [64, 3], not [10, 64]`."""
+    """Returns a text such as `name is [64, 3], not [10, 64]`."""
     return f'{self.name} is {list(self.shape)}, not {list(self.expected)}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """The outcome of a comparison, each list in the order of its side.
+  """The result of a comparison.
 
   Attributes:
-    matched: names on both sides, with equal shapes.
+    matched: names on both sides, with equal shapes, in the order of the expected ones.
     missing: names that are expected and not given.
-    unknown: names that are given and have no place.
+    unknown: names that are given and not expected.
     misshapen: names on both sides, with different shapes.
   """
 
@@ -43,17 +43,17 @@ class Report:
     return not (self.missing or self.unknown or self.misshapen)
 
   def __str__(self) -> str:
-    """One line: the counts, and the first few names of each list that is not empty."""
+    """Returns one line: the counts, and the first few names of each list that is not empty."""
     expected = len(self.matched) + len(self.missing) + len(self.misshapen)
-    parts = [f'{len(self.matched)} of {expected} arrays match']
-    for names, what in (
+    phrases = [f'{len(self.matched)} of {expected} arrays match']
+    for names, problem in (
       (self.missing, 'missing'),
-      (self.unknown, 'without a place'),
+      (self.unknown, 'unknown'),
       (self.misshapen, 'of another shape'),
     ):
       if names:
-        parts.append(f'{len(names)} {what} ({_first(names)})')
-    return '; '.join(parts)
+        phrases.append(f'{len(names)} {problem} ({_first_names(names)})')
+    return '; '.join(phrases)
 
 
 def match(given: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Report:
@@ -69,6 +69,6 @@ def match(given: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Report:
   )
 
 
-def _first(names: Iterable[object]) -> str:
+def _first_names(names: Iterable[object]) -> str:
   words = [str(name) for name in names]
-  return ', '.join(words[:SHOWN] + ['...'] * (len(words) > SHOWN))
+  return ', '.join(words[:SHOWN_NAMES] + ['...'] * (len(words) > SHOWN_NAMES))

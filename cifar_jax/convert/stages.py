@@ -1,8 +1,8 @@
-"""Equal blocks of a stage, held as one under a leading axis, and the same blocks one by one.
+"""Splits the stacked blocks of a scanned stage, and stacks them again.
 
-A scanned stage keeps its first block, which changes the shape, as `stage1_block1`, and the n others
-as `stage1_rest`, each leaf `[n, ...]`. Names are given to blocks, so both directions pass through
-the view where every block is its own.
+A scanned stage has its first block, which may change the shape of a map, as `stage1_block1`, and
+the other n blocks as `stage1_rest`, each leaf `[n, ...]`. State_dicts name single blocks, so both
+directions of a conversion pass through the form in which each block has a name.
 """
 
 import re
@@ -18,13 +18,14 @@ REST = re.compile(r'(stage\d+)_rest')
 
 
 def unstack(variables: Mapping[str, Any]) -> dict[str, Any]:
-  """The variables with `stage{S}_rest` as `stage{S}_block2`, `stage{S}_block3`, ...
+  """Returns variables with `stage{S}_rest` split into `stage{S}_block2`, `stage{S}_block3`, ...
 
   Args:
     variables: collections of modules; leaves are arrays or `jax.ShapeDtypeStruct`s.
 
   Returns:
-    The same for models without such a name. Leaves are views, or NumPy arrays.
+    Variables whose leaves are views, NumPy arrays or shapes. A model without scanned stages has the
+    same names as before.
 
   Raises:
     InputError: the leaves of one `rest` differ in their number of blocks.
@@ -38,7 +39,7 @@ def unstack(variables: Mapping[str, Any]) -> dict[str, Any]:
         if len(blocks) != 1 or () in blocks:
           raise InputError(f'the arrays of {name} do not agree on the number of its blocks')
         for i in range(*blocks.pop()):
-          block = jax.tree.map(lambda leaf, i=i: _row(leaf, i), tree)
+          block = jax.tree.map(lambda leaf, i=i: _take_row(leaf, i), tree)
           result[collection][f'{rest[1]}_block{i + 2}'] = block
       else:
         result[collection][name] = tree
@@ -46,42 +47,44 @@ def unstack(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stack(variables: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-  """The inverse of `unstack`.
+  """Returns variables with their blocks stacked again; the inverse of `unstack`.
 
   Args:
-    variables: collections of modules, whose leaves are arrays.
-    like: variables, or their shapes, that hold what is to be stacked under `stage{S}_rest`.
+    variables: collections of modules; leaves are arrays.
+    like: variables, or their shapes, with the modules `stage{S}_rest` that are wanted.
 
   Returns:
-    The variables in the form and order of `like`; what it stacks are new NumPy arrays.
+    Variables in the form and order of `like`; stacked leaves are new NumPy arrays.
 
   Raises:
-    InputError: a block of a `rest` is not there.
+    InputError: a block of a `rest` is missing.
   """
   result: dict[str, Any] = {}
   for collection, modules in like.items():
-    have = variables.get(collection, {})
+    given = variables.get(collection, {})
     result[collection] = {}
     for name, tree in modules.items():
       if rest := REST.fullmatch(name):
         num_blocks = jax.tree.leaves(tree)[0].shape[0]
         blocks = [f'{rest[1]}_block{i + 2}' for i in range(num_blocks)]
-        _check(blocks, have)
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(have[block] for block in blocks))
+        _check_present(blocks, given)
+        stacked = jax.tree.map(
+          lambda *leaves: np.stack(leaves), *(given[block] for block in blocks)
+        )
         result[collection][name] = stacked
       else:
-        _check([name], have)
-        result[collection][name] = have[name]
+        _check_present([name], given)
+        result[collection][name] = given[name]
   return result
 
 
-def _row(leaf: Any, i: int) -> Any:
+def _take_row(leaf: Any, i: int) -> Any:
   if isinstance(leaf, jax.ShapeDtypeStruct):
     return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
   return np.asarray(leaf)[i]
 
 
-def _check(names: list[str], have: Mapping[str, Any]) -> None:
-  missing = [name for name in names if name not in have]
+def _check_present(names: list[str], modules: Mapping[str, Any]) -> None:
+  missing = [name for name in names if name not in modules]
   if missing:
     raise InputError(f'{len(missing)} modules are missing, such as {missing[0]}')

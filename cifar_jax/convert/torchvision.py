@@ -1,11 +1,11 @@
-"""The names of torchvision (read at 0.29) and of kuangliu/pytorch-cifar, its kin on CIFAR."""
+"""Names of the layers in torchvision (version 0.29) and in kuangliu/pytorch-cifar."""
 
 import re
 from collections.abc import Sequence
 
 from cifar_jax.convert.names import UNIT, Rename, Rules, table
 
-# Squeeze-and-excitation of each.
+# Squeeze-and-excitation in torchvision, and in kuangliu/pytorch-cifar.
 POINTWISE = r'.*\.block\.\d\.fc\d'
 KUANGLIU_POINTWISE = r'layer\d\.\d+\.fc\d'
 
@@ -34,7 +34,7 @@ _kuangliu_resnet = table(
 
 _LAYER = r'stage(\d+)_layer(\d+)'
 _DENSE = 'features.denseblock{1}.denselayer{2}'
-_densenet = table(  # always with bottlenecks; the last norm is the fifth, whatever the stages
+_densenet = table(  # always with bottlenecks; the last norm is the fifth for any number of stages
   ('stem_conv', 'features.conv0'),
   ('stem_norm', 'features.norm0'),
   (rf'{_LAYER}\.bottleneck_(conv|norm)', f'{_DENSE}.{{3}}1'),
@@ -55,7 +55,7 @@ _kuangliu_densenet = table(
   ('head', 'linear'),
 )
 
-_alexnet = table(  # numbered with the ReLUs and the pooling between them
+_alexnet = table(  # counted together with the ReLUs and the pooling
   ('conv1', 'features.0'),
   ('conv2', 'features.3'),
   ('conv3', 'features.6'),
@@ -75,12 +75,12 @@ _vgg_classifier = table(
 
 
 def _vgg(names: Sequence[str]) -> dict[str, str]:
-  """Layers numbered as they come: convolution, norm where there is one, ReLU; pooling a stage."""
-  result, index, last = _vgg_classifier(names), 0, 1
+  """Counts layers in their order: convolution, norm (if any) and ReLU, and a pooling per stage."""
+  result, index, last_stage = _vgg_classifier(names), 0, 1
   convs = [match for name in names if (match := re.fullmatch(r'stage(\d)_conv(\d)', name))]
   for stage, i in sorted((int(match[1]), int(match[2])) for match in convs):
-    index += stage - last
-    last = stage
+    index += stage - last_stage
+    last_stage = stage
     result[f'stage{stage}_conv{i}'] = f'features.{index}'
     if f'stage{stage}_norm{i}' in names:
       result[f'stage{stage}_norm{i}'] = f'features.{index + 1}'

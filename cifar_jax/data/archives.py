@@ -1,8 +1,9 @@
-"""CIFAR-10 and CIFAR-100 from the official files, in whichever of their forms they are at hand.
+"""CIFAR-10 and CIFAR-100 from the official files, in any form in which they are published.
 
-The first of these that a directory has is read, then cached beside it: the unpacked binary version,
-the unpacked Python version, the archive of either; with none of them, the binary archive is
-downloaded. Archives are never unpacked: their members are read in memory, by exact name.
+A directory is searched for these, in this order: the unpacked binary version, the unpacked Python
+version, the archive of either. The first one present is read, and cached beside it. If there is
+none, the binary archive is downloaded. Archives are never unpacked: their members are read into
+memory, by exact name.
 """
 
 import dataclasses
@@ -15,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-import cifar_jax.data.cache as cache
-import cifar_jax.data.download as download
-import cifar_jax.data.pixels as pixels
+from cifar_jax.data import cache, download, pixels
 from cifar_jax.data.dataset import Published, Split, check_labels
 from cifar_jax.data.official import OFFICIAL, Form, Official
 from cifar_jax.errors import InputError
@@ -31,14 +30,20 @@ _CACHE_DIR = 'cifar_jax_cache'
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-  """Where the official files were found: `paths` are those of a folder, or one archive."""
+  """The place of the official files.
+
+  Attributes:
+    form: the form in which they are published.
+    paths: the files of an unpacked folder, or one archive.
+    is_archive: whether `paths` is an archive.
+  """
 
   form: Form
   paths: tuple[pathlib.Path, ...]
   is_archive: bool
 
   def identity(self) -> list[Any]:
-    """Names, sizes and modification times: what a cache is compared with. A JSON value."""
+    """Returns names, sizes and modification times, to compare a cache with; ready for JSON."""
     stats = [(path.name, path.stat()) for path in self.paths if path.exists()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
@@ -48,23 +53,23 @@ def load(name: str, data_dir: str) -> Published:
 
   Args:
     name: 'cifar10', or 'cifar100' with its fine labels.
-    data_dir: a directory with the official files, archived or unpacked; or an unpacked folder
+    data_dir: a directory with the official files, archived or unpacked; or the unpacked folder
       itself; or the path of an archive; '' for ~/.cache/cifar_jax.
 
   Returns:
-    The official splits, images `[n, 32, 32, 3]`, and `train_sums`. Fewer images than the official
-    number are accepted, with a warning in the log.
+    The official splits, with images uint8 `[n, 32, 32, 3]` and `train_sums`. Fewer images than the
+    official number are accepted, with a warning in the log.
 
   Raises:
-    InputError: files are missing, damaged or not what they should be; or there are none, and they
+    InputError: files are missing, damaged or not the official ones; or there are none, and they
       cannot be downloaded.
   """
   official = OFFICIAL[name]
-  where = pathlib.Path(os.path.expanduser(data_dir or _DEFAULT_DIR))
-  directory = where.parent if where.is_file() else where
+  path = pathlib.Path(os.path.expanduser(data_dir or _DEFAULT_DIR))
+  directory = path.parent if path.is_file() else path
   cache_directory = directory / _CACHE_DIR / name
 
-  source = _find(where, official)
+  source = _find(path, official)
   published = cache.read(cache_directory, source.identity() if source else None)
   if published is None:
     source = source or _download(name, directory)
@@ -74,36 +79,39 @@ def load(name: str, data_dir: str) -> Published:
   return published
 
 
-def _find(where: pathlib.Path, official: Official) -> _Source | None:
-  if where.suffix == '.gz' and not where.exists():
-    raise InputError(f'{where} is not there: data_dir must be a directory or an archive')
-  if where.is_file():
+def _find(path: pathlib.Path, official: Official) -> _Source | None:
+  """Finds the official files at a path; None if it is a directory without them."""
+  if path.suffix == '.gz' and not path.exists():
+    raise InputError(f'{path} does not exist: data.data_dir must be a directory or an archive')
+  if path.is_file():
     for form in official.forms:
-      if where.name == form.archive:
-        return _Source(form, (where,), is_archive=True)
+      if path.name == form.archive:
+        return _Source(form, (path,), is_archive=True)
     expected = ' or '.join(form.archive for form in official.forms)
-    raise InputError(f'{where} is neither a directory nor an archive named {expected}')
+    raise InputError(f'{path} is neither a directory nor an archive named {expected}')
   for form in official.forms:
-    for folder in (where / form.folder, where):
+    for folder in (path / form.folder, path):
       if any((folder / file).is_file() for file in form.data_files):
         files = (*form.data_files, form.names_file)
         return _Source(form, tuple(folder / file for file in files), is_archive=False)
   for form in official.forms:
-    if (where / form.archive).is_file():
-      return _Source(form, (where / form.archive,), is_archive=True)
+    if (path / form.archive).is_file():
+      return _Source(form, (path / form.archive,), is_archive=True)
   return None
 
 
 def _download(name: str, directory: pathlib.Path) -> _Source:
+  """Downloads the archive of the first form into a directory."""
   official = OFFICIAL[name]
   form = official.forms[0]
   if reason := download.unreachable(official.url):
     raise InputError(
       f'{directory} has no {name}, and {official.url} cannot be reached ({reason}): put '
-      f'{form.archive} from that address there; or set data_dir to a directory that has it, or '
-      f'{official.forms[1].archive}, or either of them unpacked, such as that of torchvision; or '
-      f'set source=tfds, if tensorflow-datasets has {name} prepared on this machine; or '
-      'name=folder and data_dir, for images of your own; or name=shapes, which needs no files'
+      f'{form.archive} from that address there; or set data.data_dir to a directory that has it, '
+      f'or {official.forms[1].archive}, or either of them unpacked, such as that of torchvision; '
+      f'or set data.source=tfds, if tensorflow-datasets has {name} prepared on this machine; or '
+      'data.name=folder and data.data_dir, for a folder of images; or data.name=shapes, which '
+      'needs no files'
     )
   path = directory / form.archive
   download.fetch(official.url, path, official.archive_bytes, form.digest)
@@ -111,6 +119,7 @@ def _download(name: str, directory: pathlib.Path) -> _Source:
 
 
 def _read(source: _Source, official: Official) -> Published:
+  """Reads the official files. If they have no class names, those of `official` are used."""
   form, place = source.form, source.paths[0] if source.is_archive else source.paths[0].parent
   logger.info('Reading %s.', place)
   try:
@@ -126,12 +135,13 @@ def _read(source: _Source, official: Official) -> Published:
     class_names = form.read_names(form.names_file, contents[form.names_file])
   if len(class_names) != num_classes:
     class_names = official.class_names
-  train = _split(form, form.train_files, contents, num_classes)
-  test = _split(form, form.test_files, contents, num_classes)
+  train = _decode(form, form.train_files, contents, num_classes)
+  test = _decode(form, form.test_files, contents, num_classes)
   return Published(class_names, train, test, pixels.channel_sums(train.images))
 
 
 def _folder_contents(source: _Source) -> dict[str, bytes]:
+  """Reads the files of an unpacked folder, by file name."""
   for path in source.paths:
     if path.exists() and path.stat().st_size > _LARGEST_BYTES:
       raise InputError(f'{path} has {path.stat().st_size:,} bytes, which no CIFAR file has')
@@ -139,6 +149,7 @@ def _folder_contents(source: _Source) -> dict[str, bytes]:
 
 
 def _archive_contents(source: _Source) -> dict[str, bytes]:
+  """Reads the wanted members of an archive, by file name, after checking its checksum."""
   (path,), form = source.paths, source.form
   download.check_digest(path, form.algorithm, form.digest)
   wanted = {*form.data_files, form.names_file}
@@ -151,9 +162,10 @@ def _archive_contents(source: _Source) -> dict[str, bytes]:
   return contents
 
 
-def _split(
+def _decode(
   form: Form, files: tuple[str, ...], contents: Mapping[str, bytes], num_classes: int
 ) -> Split:
+  """Decodes the files of a split and joins them in their order."""
   parts = [form.read(file, contents[file]) for file in files]
   for file, part in zip(files, parts, strict=True):
     if not len(part):

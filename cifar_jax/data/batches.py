@@ -14,7 +14,7 @@ from cifar_jax.errors import InputError
 
 _IMAGE_BYTES = 3 * 32 * 32
 
-# All that pickled numpy arrays of protocol 2 refer to; numpy 2 writes its own name as numpy._core.
+# Everything that NumPy arrays refer to when pickled with protocol 2. NumPy 2 writes `numpy._core`.
 _ALLOWED_GLOBALS = {
   ('numpy', 'dtype'),
   ('numpy', 'ndarray'),
@@ -28,12 +28,12 @@ def read_binary(name: str, content: bytes, label_bytes: int) -> Split:
   """Reads a file of the binary version.
 
   Args:
-    name: of the file, for messages.
-    content: of the file: records of `label_bytes` label bytes and 3,072 pixel bytes.
+    name: the file's name, for messages.
+    content: the file's content: records of `label_bytes` label bytes and 3,072 pixel bytes.
     label_bytes: 1 for CIFAR-10; 2 for CIFAR-100, whose coarse label comes first and is not used.
 
   Returns:
-    uint8 `[n, 32, 32, 3]` images and int32 `[n]` labels.
+    Images, uint8 `[n, 32, 32, 3]`, and labels, int32 `[n]`.
 
   Raises:
     InputError: the file does not end with a whole record.
@@ -52,15 +52,15 @@ def read_pickle(name: str, content: bytes, label_key: str) -> Split:
   """Reads a file of the Python version.
 
   Args:
-    name: of the file, for messages.
-    content: of the file: a pickled dictionary with `data`, uint8 `[n, 3072]`, and labels.
-    label_key: of the list of labels, 'labels' for CIFAR-10 or 'fine_labels' for CIFAR-100.
+    name: the file's name, for messages.
+    content: the file's content: a pickled dictionary with `data`, uint8 `[n, 3072]`, and labels.
+    label_key: the key of the list of labels: 'labels' for CIFAR-10, 'fine_labels' for CIFAR-100.
 
   Returns:
-    uint8 `[n, 32, 32, 3]` images and int32 `[n]` labels.
+    Images, uint8 `[n, 32, 32, 3]`, and labels, int32 `[n]`.
 
   Raises:
-    InputError: the file is damaged, or not such a dictionary, or refers to other than numpy arrays.
+    InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
   """
   batch = _unpickle(name, content)
   data, labels = batch.get('data'), batch.get(label_key)
@@ -72,21 +72,26 @@ def read_pickle(name: str, content: bytes, label_key: str) -> Split:
     raise InputError(f'{name} has no list of integers under {label_key!r}; fetch it again')
   if len(labels) != len(data):
     raise InputError(f'{name} has {len(data)} images but {len(labels)} labels; fetch it again')
-  # Labels too large for int32 are out of range anyway: the clip keeps them so.
+  # Python's integers may not fit into int32. Clipped ones are still refused as out of range.
   return Split(_images(data), np.clip(labels, -1, 2**31 - 1).astype(np.int32))
 
 
 def read_text_names(name: str, content: bytes) -> tuple[str, ...]:
-  """The class names of the binary version, one a line."""
-  del name  # nothing can be wrong with a text
+  """Returns the class names of the binary version, one per line of the content."""
+  del name  # for the signature of `Form.read_names`: no text is wrong, so there is no message
   return tuple(content.decode(errors='replace').split())
 
 
 def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, ...]:
-  """The class names of the Python version, a list in a pickled dictionary.
+  """Returns the class names of the Python version.
+
+  Args:
+    name: the file's name, for messages.
+    content: the file's content: a pickled dictionary.
+    names_key: the key of the list of names in it.
 
   Raises:
-    InputError: as `read_pickle`.
+    InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
   """
   names = _unpickle(name, content).get(names_key, [])
   if not isinstance(names, list):
@@ -95,18 +100,18 @@ def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, 
 
 
 def _images(pixels: np.ndarray) -> np.ndarray:
-  """uint8 `[n, 3072]`, channel by channel, to uint8 `[n, 32, 32, 3]`."""
+  """Converts pixels uint8 `[n, 3072]`, channel by channel, to images uint8 `[n, 32, 32, 3]`."""
   return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-  """Builds numbers, strings, lists, dictionaries and numpy arrays, and refuses the rest.
+  """Builds numbers, strings, lists, dictionaries and NumPy arrays, and refuses everything else.
 
-  A pickle is a program: without this, loading a file from a stranger would run the stranger's code.
+  A pickle is a program. An ordinary unpickler would run whatever code the file's author put in it.
   """
 
   def __init__(self, name: str, content: bytes):
-    super().__init__(io.BytesIO(content), encoding='bytes')  # as Python 2 meant its strings
+    super().__init__(io.BytesIO(content), encoding='bytes')  # Python 2's strings are bytes
     self._name = name
 
   def find_class(self, module: str, name: str) -> Any:
@@ -118,6 +123,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _unpickle(name: str, content: bytes) -> dict[str, Any]:
+  """Returns the pickled dictionary of a file, with its keys as text."""
   try:
     batch = _ArrayUnpickler(name, content).load()
   except InputError:

@@ -1,7 +1,7 @@
-"""A decoded data set on disk, which opens in milliseconds. Losing it costs time and nothing else.
+"""The cache of a decoded data set, which opens in milliseconds. Losing it costs only time.
 
-A cache is a directory that appears by one rename, so that a process killed at any moment leaves
-either no cache or a whole one.
+A cache is a directory that appears by one rename. A process that is killed at any moment therefore
+leaves either no cache or a complete one.
 """
 
 import json
@@ -29,12 +29,12 @@ def read(directory: pathlib.Path, source: list[Any] | None) -> Published | None:
   """Opens a cache; its arrays are mapped from the files, read-only.
 
   Args:
-    directory: where the cache is, if there is one.
-    source: what the cache must have been made from, as it was given to `write`; None, when the
-      source is gone, for any.
+    directory: the cache's directory, which need not exist.
+    source: the value that was passed to `write`. A cache with another one is out of date. None
+      accepts any, for when the source no longer exists.
 
   Returns:
-    The data set with `train_sums`, or None if there is no such cache, or if it is damaged.
+    The data set with `train_sums`; None if there is no such cache, or if it is damaged.
   """
   if not directory.exists():
     return None
@@ -46,12 +46,12 @@ def read(directory: pathlib.Path, source: list[Any] | None) -> Published | None:
 
 
 def write(directory: pathlib.Path, published: Published, source: list[Any]) -> None:
-  """Puts a cache in place of what is there, or logs a warning if that cannot be done.
+  """Writes a cache, in place of an older one. If that fails, logs a warning.
 
   Args:
-    directory: where to put the cache.
+    directory: the cache's directory.
     published: the data set, with `train_sums`.
-    source: JSON value that identifies what the data set was read from.
+    source: a JSON value that identifies the files from which the data set was read.
   """
   temporary = directory.with_name(f'.{directory.name}-{uuid.uuid4().hex}')
   try:
@@ -61,25 +61,26 @@ def write(directory: pathlib.Path, published: Published, source: list[Any]) -> N
     _write(temporary, published, source)
     _put_in_place(temporary, directory)
   except OSError as error:
-    logger.warning('Going on without the cache %s, which cannot be written: %s', directory, error)
+    logger.warning('The cache %s cannot be written; continuing without it: %s', directory, error)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
+  """Opens a cache; raises ValueError if it is out of date, and more kinds if it is damaged."""
   record = json.loads((directory / _RECORD).read_text())
   if record['version'] != _VERSION:
     raise ValueError(f'its format is version {record["version"]}, not {_VERSION}')
   if source is not None and record['source'] != source:
-    raise ValueError('the files it was made from have changed')
+    raise ValueError('its source files have changed')
   arrays = {}
   for name, expected in record['arrays'].items():
     path = directory / f'{name}.npy'
     if path.stat().st_size != expected['bytes']:
-      raise ValueError(f'{path.name} has another size than when it was written')
+      raise ValueError(f'the size of {path.name} has changed')
     arrays[name] = np.load(path, mmap_mode='r')
     if zlib.crc32(arrays[name]) != expected['crc32']:  # 0.1 s for the whole of CIFAR-10
-      raise ValueError(f'{path.name} is not what was written')
+      raise ValueError(f'the content of {path.name} has changed')
   return Published(
     class_names=tuple(record['class_names']),
     train=Split(arrays['train_images'], arrays['train_labels']),
@@ -110,7 +111,8 @@ def _write(directory: pathlib.Path, published: Published, source: list[Any]) -> 
 
 
 def _put_in_place(temporary: pathlib.Path, directory: pathlib.Path) -> None:
-  if directory.exists():  # a directory is renamed only onto nothing
+  """Renames a directory; one that is in its place is removed first."""
+  if directory.exists():  # the system does not rename onto a directory that has files
     stale = temporary.with_name(f'{temporary.name}-stale')
     os.rename(directory, stale)
     shutil.rmtree(stale, ignore_errors=True)
@@ -118,7 +120,7 @@ def _put_in_place(temporary: pathlib.Path, directory: pathlib.Path) -> None:
 
 
 def _remove_abandoned(directory: pathlib.Path) -> None:
-  """Removes what killed processes left half written, but not what others are writing just now."""
+  """Removes unfinished caches of killed processes; recent ones may still be being written."""
   for path in directory.parent.glob(f'.{directory.name}-*'):
     if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
       shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,8 @@
-"""What a data set is: to the rest of the program, and to the readers that build one."""
+"""A data set: as its readers return it, and as the rest of the program uses it."""
 
 import dataclasses
+import zlib
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from cifar_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """Images with their labels. The arrays may be read-only, and may lie in a mapped file.
+  """Images with their labels. The arrays may be read-only or mapped from a file.
 
   Attributes:
     images: uint8 `[n, height, width, 3]`, where n may be 0.
@@ -20,25 +22,27 @@ class Split:
   labels: np.ndarray
 
   def __len__(self) -> int:
+    """Returns the number of images."""
     return len(self.labels)
 
   def take(self, indices: np.ndarray) -> 'Split':
-    """A copy of the examples at int `[m]` indices, in that order."""
+    """Returns a copy of the examples at `indices`, int `[m]`, in that order."""
     return Split(self.images[indices], self.labels[indices])
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """A data set divided as training uses it.
+  """A data set, divided as training uses it.
 
   Attributes:
-    name: as given to `data.load`.
+    name: the key `data.name`.
     class_names: the name of each label.
-    train: what is learnt from.
-    validation: official training images held out of `train`.
+    train: the images that a net is trained on.
+    validation: the official training images that are held out.
     test: the official test images.
-    mean, std: of each channel over the pixels of `train` alone, in units of [0, 1]; the mean is 0
-      and the std 1 where `train` is empty.
+    mean: mean of each channel over the pixels of `train` alone, in units of [0, 1]; 0 where `train`
+      is empty.
+    std: standard deviation of each channel, in the same units; 1 where `train` is empty.
   """
 
   name: str
@@ -51,19 +55,20 @@ class Dataset:
 
   @property
   def num_classes(self) -> int:
-    """The number of labels there can be."""
+    """The number of classes."""
     return len(self.class_names)
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """A data set as it was published: what a reader returns, before anything is held out.
+  """A data set with its official splits, as a reader returns it.
 
   Attributes:
     class_names: the name of each label.
-    train, test: the official splits; `train` may be empty.
-    train_sums: int64 `[n, 2, 3]`, `pixels.channel_sums` of the training images, from a reader that
-      has them at hand; else None.
+    train: the official training split, which may be empty.
+    test: the official test split.
+    train_sums: `pixels.channel_sums` of the training images, int64 `[n, 2, 3]`; None from a reader
+      that does not have them.
   """
 
   class_names: tuple[str, ...]
@@ -72,17 +77,23 @@ class Published:
   train_sums: np.ndarray | None = None
 
   def check(self, name: str) -> None:
-    """Raises InputError unless both splits are what `Split` promises and have equal image sizes."""
+    """Raises InputError unless both splits are as `Split` says, with images of one size.
+
+    Args:
+      name: the data set's name, the beginning of the message.
+    """
     for split_name, split in (('train', self.train), ('test', self.test)):
       _check_split(f'{name}, {split_name}', split, len(self.class_names))
     train_shape, test_shape = self.train.images.shape[1:], self.test.images.shape[1:]
     if train_shape != test_shape:
       raise InputError(
-        f'{name}: training images are {train_shape} but test images {test_shape}: set image_size'
+        f'{name}: training images are {train_shape} but test images {test_shape}: set '
+        'data.image_size'
       )
 
 
 def _check_split(where: str, split: Split, num_classes: int) -> None:
+  """Raises InputError, beginning with `where`, unless a split is as `Split` says."""
   images, labels = split.images, split.labels
   if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
     raise InputError(
@@ -96,7 +107,48 @@ def _check_split(where: str, split: Split, num_classes: int) -> None:
 
 
 def check_labels(where: str, labels: np.ndarray, num_classes: int) -> None:
-  """Raises InputError, beginning with `where`, unless `labels` `[n]` are in [0, num_classes)."""
+  """Raises InputError, beginning with `where`, unless `labels`, `[n]`, are in [0, num_classes)."""
   wrong = labels[(labels < 0) | (labels >= num_classes)]
   if wrong.size:
     raise InputError(f'{where}: label {wrong[0]} is outside 0..{num_classes - 1}')
+
+
+SPLITS = ('train', 'validation', 'test')
+
+
+def select_split(dataset: Dataset, name: str) -> Split:
+  """Returns the split of a name in `SPLITS`; raises InputError if it has no images."""
+  split: Split = getattr(dataset, name)
+  if not len(split):
+    raise InputError(f'there are no {name} images')
+  return split
+
+
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+  """Returns values that differ between different data sets, ready for JSON."""
+  splits = (dataset.train, dataset.validation, dataset.test)
+  return {
+    'images': [len(split) for split in splits],
+    'labels_crc32': [zlib.crc32(split.labels.tobytes()) for split in splits],
+    'mean': list(dataset.mean),
+    'std': list(dataset.std),
+  }
+
+
+def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
+  """Raises InputError unless a run was trained on this data set.
+
+  Args:
+    dataset: the data set.
+    run_info: the part of a checkpoint that describes its run; `data` is a `fingerprint`.
+  """
+  if 'data' not in run_info:
+    raise InputError(
+      'the checkpoint does not say what data it was trained on: an earlier version wrote it; '
+      'read it with that version, or train again'
+    )
+  if run_info['data'] != fingerprint(dataset):
+    raise InputError(
+      f'data.data_dir holds other data than the run was trained on: {fingerprint(dataset)} '
+      f'instead of {run_info["data"]}; set it to the same data'
+    )

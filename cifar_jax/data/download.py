@@ -1,4 +1,4 @@
-"""Fetching one large file over HTTP: resumed where it broke off, and checked before it is used."""
+"""Download of one large file over HTTP, resumed where it broke off and checked before use."""
 
 import hashlib
 import logging
@@ -13,11 +13,11 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 30.0
-_CHUNK_BYTES = 1 << 16  # of which the last is lost when a connection breaks off
+_CHUNK_BYTES = 1 << 16  # a connection that breaks off loses at most one chunk
 
 
 def unreachable(url: str, seconds: float = 5.0) -> str:
-  """Why nothing answers at a URL, or '' if something does, within `seconds`."""
+  """Returns the reason why a URL does not answer within `seconds`; '' if it does."""
   import requests
 
   reason = f'no answer within {seconds:g} s'
@@ -30,7 +30,7 @@ def unreachable(url: str, seconds: float = 5.0) -> str:
     except requests.RequestException as error:
       reason = type(error).__name__
 
-  # In a thread that may be left behind, because no timeout governs the resolving of a host name.
+  # In a thread that can be abandoned, because resolving a host name has no timeout.
   thread = threading.Thread(target=ask, daemon=True)
   thread.start()
   thread.join(seconds)
@@ -38,16 +38,17 @@ def unreachable(url: str, seconds: float = 5.0) -> str:
 
 
 def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
-  """Downloads a file, going on from `path` + '.part' if an earlier call broke off.
+  """Downloads a file, or the rest of it if an earlier call left `path` + '.part'.
 
   Args:
-    url: of the file.
-    path: where it appears once it is whole and its checksum is right; directories are made.
-    size: in bytes.
-    sha256: its checksum, in hexadecimal.
+    url: the file's address.
+    path: the file to write. It appears once it is complete and its checksum is right. Missing
+      directories are made.
+    size: the file's size in bytes.
+    sha256: the file's checksum, in hexadecimal.
 
   Raises:
-    InputError: the download broke off repeatedly, or cannot be written, or is another file.
+    InputError: the download broke off repeatedly, cannot be written, or has another checksum.
   """
   part = path.with_name(f'{path.name}.part')
   try:
@@ -56,7 +57,7 @@ def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
     try:
       check_digest(part, 'sha256', sha256)
     except InputError:
-      part.unlink()  # all of it is there and it is wrong: nothing to go on from
+      part.unlink()  # complete but wrong, so that resuming it would not help
       raise
     part.rename(path)
   except OSError as error:
@@ -74,6 +75,7 @@ def check_digest(path: pathlib.Path, algorithm: str, expected: str) -> None:
 
 
 def _fetch_part(url: str, part: pathlib.Path, size: int) -> None:
+  """Downloads until `part` has `size` bytes, in several attempts."""
   import requests
 
   reason = 'the connection was closed'
@@ -90,23 +92,24 @@ def _fetch_part(url: str, part: pathlib.Path, size: int) -> None:
   if _size(part) < size:
     raise InputError(
       f'{url} broke off after {_size(part):,} of {size:,} bytes ({reason}); '
-      'run again to go on from there'
+      'run again to resume the download'
     )
 
 
 def _append(url: str, part: pathlib.Path, size: int) -> None:
+  """Requests the bytes that `part` lacks and appends them."""
   import requests
   import tqdm
 
   start = _size(part)
-  # 'identity': the archive as it is stored; requests would unpack a compressed transfer.
+  # 'identity' forbids a compressed transfer, which requests would unpack.
   headers = {'Accept-Encoding': 'identity'}
   if start:
     headers['Range'] = f'bytes={start}-'
   with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
     response.raise_for_status()
     if response.status_code != requests.codes.partial_content:
-      start = 0  # the server sends the whole file, whatever was asked for
+      start = 0  # the server ignores ranges and sends the whole file
     with (
       part.open('ab' if start else 'wb') as file,
       tqdm.tqdm(desc=url, total=size, initial=start, unit='B', unit_scale=True) as bar,

@@ -1,11 +1,11 @@
-"""A data set of one's own: image files in train/CLASS/ and test/CLASS/."""
+"""A data set in a folder: image files in train/CLASS/ and test/CLASS/."""
 
 import os
 import pathlib
 
 import numpy as np
 
-import cifar_jax.data.pictures as pictures
+from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 
@@ -14,20 +14,25 @@ def load(data_dir: str, image_size: int) -> Published:
   """Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
 
   Args:
-    data_dir: the directory. Files whose names begin with '.' are passed over.
-    image_size: to which every image is resized, in pixels, square, without keeping its aspect.
+    data_dir: the directory. Files whose names begin with '.' are ignored.
+    image_size: side in pixels of the square that every image is resized to; its aspect ratio is not
+      kept.
 
   Returns:
-    Images `[n, image_size, image_size, 3]`; the classes are the directories' names, sorted.
+    Images, uint8 `[n, image_size, image_size, 3]`. The classes are the directories' names, sorted.
 
   Raises:
     InputError: a directory or its images are missing, the splits have different classes, or a
       file is not an image that Pillow reads.
   """
   if not data_dir:
-    raise InputError('name=folder needs data_dir, the directory that holds train/ and test/')
+    raise InputError(
+      'data.name=folder needs data.data_dir, the directory that holds train/ and test/'
+    )
   if not image_size:
-    raise InputError('name=folder needs image_size, in pixels: the files may have any size')
+    raise InputError(
+      'data.name=folder needs data.image_size, in pixels: the files may have any size'
+    )
   root = pathlib.Path(os.path.expanduser(data_dir))
   class_names = _class_names(root / 'train')
   if difference := set(class_names) ^ set(_class_names(root / 'test')):
@@ -41,7 +46,7 @@ def load(data_dir: str, image_size: int) -> Published:
 
 def _class_names(directory: pathlib.Path) -> tuple[str, ...]:
   if not directory.is_dir():
-    raise InputError(f'{directory} is not there: it should hold one directory of images per class')
+    raise InputError(f'{directory} is missing: it should hold one directory of images per class')
   names = sorted(path.name for path in _visible(directory) if path.is_dir())
   if not names:
     raise InputError(f'{directory} is empty: it should hold one directory of images per class')
@@ -64,7 +69,7 @@ def _read_split(directory: pathlib.Path, class_names: tuple[str, ...], image_siz
 
 
 def _read_image(path: pathlib.Path, image_size: int) -> np.ndarray:
-  """uint8 `[image_size, image_size, 3]`."""
+  """Reads one image and resizes it: uint8 `[image_size, image_size, 3]`."""
   import PIL.Image
 
   size = (image_size, image_size)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as their authors publish them: names of files, checksums, sizes.
+"""CIFAR-10 and CIFAR-100 as their authors publish them: file names, checksums and sizes.
 
 A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009;
 https://www.cs.toronto.edu/~kriz/cifar.html
@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-import cifar_jax.data.batches as batches
+from cifar_jax.data import batches
 from cifar_jax.data.dataset import Split
 
 
@@ -17,13 +17,15 @@ class Form:
   """One of the two forms in which a set is published.
 
   Attributes:
-    folder: that the archive unpacks to.
-    archive: its file name.
-    algorithm, digest: the archive's checksum, in hexadecimal.
-    train_files, test_files: in the folder, in the order of the images.
-    names_file: in the folder, with the class names.
-    read: file name and content to images and labels.
-    read_names: the same, to class names.
+    folder: name of the folder that the archive unpacks to.
+    archive: file name of the archive.
+    algorithm: algorithm of the archive's checksum.
+    digest: the archive's checksum, in hexadecimal.
+    train_files: names of the files in the folder with training images, in the order of the images.
+    test_files: the same for test images.
+    names_file: name of the file in the folder with the class names.
+    read: maps the name and content of a file with images to a split.
+    read_names: maps the name and content of `names_file` to the class names.
   """
 
   folder: str
@@ -47,10 +49,12 @@ class Official:
   """A published set.
 
   Attributes:
-    train_size, test_size: in images.
-    class_names: to use where the files do not give them.
-    forms: in the order in which they are looked for.
-    url, archive_bytes: where the archive of the first form is downloaded from, and its size.
+    train_size: number of training images.
+    test_size: number of test images.
+    class_names: the class names for files that lack them.
+    forms: the forms, in the order in which a directory is searched for them.
+    url: address of the archive of the first form.
+    archive_bytes: size of that archive.
   """
 
   train_size: int

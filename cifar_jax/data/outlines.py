@@ -1,8 +1,8 @@
-"""The outlines of `shapes`: signed distances to a shape, negative inside.
+"""The outlines of the data set `shapes`, as signed distances to the edge, negative inside.
 
-Each takes u (to the right) and v (up), in radii from the shape's centre, and a proportion in [0, 1)
-that a shape uses as it likes; all are float32 of shapes that broadcast. All are symmetric in u, and
-cover about the same area (2).
+The arguments of each function are u (to the right) and v (up), in radii from the shape's centre,
+and a proportion in [0, 1), whose meaning each shape chooses. They are float32 arrays that broadcast
+together. All shapes are symmetric in u and cover about the same area (2).
 """
 
 import math

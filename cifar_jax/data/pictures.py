@@ -1,4 +1,4 @@
-"""Image files of any kind as plain 8-bit RGB, as a person would see them."""
+"""Image files of any kind, converted to 8-bit RGB that looks as a viewer would show the file."""
 
 import pathlib
 import warnings
@@ -8,19 +8,20 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 
-if TYPE_CHECKING:  # loaded where a picture is read
+if TYPE_CHECKING:  # imported by the functions that need it, because that takes time
   from PIL.Image import Image
 
 
 def read(path: pathlib.Path) -> 'Image':
-  """The first frame of an image file that Pillow reads, in mode RGB.
+  """Reads the first frame of an image file, in mode RGB.
 
-  It is turned as its EXIF orientation says, what is transparent shows white, and 16 or 32 bits of
-  grey are scaled to 8.
+  The image is turned as its EXIF orientation says, transparent pixels become white, and grey values
+  of 16 or 32 bits are scaled to 8.
 
   Raises:
-    InputError: there is no such file, it is not an image, it is damaged, or it has more pixels than
-      Pillow's guard against decompression bombs allows (`PIL.Image.MAX_IMAGE_PIXELS`).
+    InputError: the file does not exist, is not an image that Pillow reads, is damaged, or has more
+      pixels than Pillow allows as a guard against decompression bombs
+      (`PIL.Image.MAX_IMAGE_PIXELS`).
   """
   import PIL.Image
   import PIL.ImageOps
@@ -28,7 +29,7 @@ def read(path: pathlib.Path) -> 'Image':
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
-      warnings.simplefilter('ignore', UserWarning)  # on metadata that is not used
+      warnings.simplefilter('ignore', UserWarning)  # about metadata, which is not used
       with PIL.Image.open(path, formats=_formats()) as image:
         image.load()
         return _rgb(PIL.ImageOps.exif_transpose(image))
@@ -40,12 +41,12 @@ def read(path: pathlib.Path) -> 'Image':
   except Exception as error:  # a damaged file can raise anything, in texts of several lines
     if isinstance(error, OSError) and error.strerror:
       raise InputError(f'cannot read {path}: {error.strerror}') from error
-    told = type(error).__name__
-    raise InputError(f'{path} is not an image that can be read ({told})') from error
+    kind = type(error).__name__
+    raise InputError(f'{path} is not an image that can be read ({kind})') from error
 
 
 def _formats() -> list[str]:
-  """All that Pillow reads but EPS, which is a program, and which it would give to Ghostscript."""
+  """Returns all formats that Pillow reads except EPS, a program that Ghostscript would run."""
   import PIL.Image
 
   PIL.Image.init()
@@ -53,9 +54,10 @@ def _formats() -> list[str]:
 
 
 def _rgb(image: 'Image') -> 'Image':
+  """Converts an image of any mode to RGB."""
   import PIL.Image
 
-  if image.mode.startswith(('I', 'F')):  # which Pillow itself would clip at 255
+  if image.mode.startswith(('I', 'F')):  # Pillow would clip these modes at 255
     values = np.nan_to_num(np.asarray(image, np.float64))
     full = 65535.0 if image.mode.startswith('I') else max(1.0, values.max())
     image = PIL.Image.fromarray(np.clip(np.rint(values * (255 / full)), 0, 255).astype(np.uint8))
@@ -66,12 +68,12 @@ def _rgb(image: 'Image') -> 'Image':
 
 
 def crop_and_resize(image: 'Image', height: int, width: int) -> np.ndarray:
-  """The largest centred part of the net's aspect, by Pillow's bilinear filter (which averages).
+  """Cuts out the largest centred part of the wanted aspect ratio, and resizes it.
 
   Args:
-    image: in mode RGB.
-    height: of the result, in pixels.
-    width: likewise.
+    image: the image, in mode RGB.
+    height: height of the result, in pixels. Pillow's bilinear filter averages where it shrinks.
+    width: width of the result, in pixels.
 
   Returns:
     uint8 `[height, width, 3]`.

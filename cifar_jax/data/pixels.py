@@ -1,4 +1,4 @@
-"""Arithmetic on uint8 images: their channel statistics, exactly, and their size."""
+"""Arithmetic on uint8 images: exact statistics of their channels, and resizing."""
 
 import math
 
@@ -6,20 +6,20 @@ import numpy as np
 
 Channels = tuple[float, float, float]  # red, green, blue
 
-_IMAGES_AT_ONCE = 256  # CIFAR images as float64 are then 6 MB, which a processor's cache holds
+_IMAGES_AT_ONCE = 256  # CIFAR images, 6 MB as float64, then fit into a processor's cache
 
 
 def channel_sums(images: np.ndarray) -> np.ndarray:
-  """Sums over the pixels of each image.
+  """Sums the values and their squares over the pixels of each image.
 
-  They are taken in float64 because matrix products are fast there, and they are exact: every
-  partial sum is an integer, below 2**53 for any image of fewer than 10**11 pixels.
+  The sums are computed in float64, whose matrix products are fast, and are exact: every partial sum
+  is an integer, below 2**53 for any image of fewer than 10**11 pixels.
 
   Args:
     images: uint8 `[n, height, width, 3]`.
 
   Returns:
-    int64 `[n, 2, 3]`: of each channel, the sum of the values (0..255) and the sum of their squares.
+    int64 `[n, 2, 3]`: for each channel the sum of the values (0..255) and the sum of their squares.
   """
   height, width = images.shape[1:3]
   ones = np.ones(height * width)
@@ -33,15 +33,16 @@ def channel_sums(images: np.ndarray) -> np.ndarray:
 
 
 def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Channels]:
-  """The mean and standard deviation of each channel over all pixels, in units of [0, 1].
+  """Computes the mean and standard deviation of each channel over all pixels.
 
   Args:
     sums: int64 `[n, 2, 3]` from `channel_sums`.
     pixels_per_image: height × width.
 
   Returns:
-    The three means and the three standard deviations (of the population: divided by n, not n - 1).
-    Without images there is nothing to measure: 0 and 1, which leave pixels as they are.
+    The three means and the three standard deviations, in units of [0, 1]. The deviations are those
+    of the population (divided by n, not n - 1). Without images the means are 0 and the deviations
+    1, so that normalisation changes nothing.
   """
   if not len(sums):
     return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -52,21 +53,21 @@ def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Cha
     return totals[channel] / (255 * count)
 
   def std(channel: int) -> float:
-    # Python's integers do not overflow: nothing is rounded before the root.
+    # Python's integers do not overflow, so nothing is rounded before the root.
     return math.sqrt(count * squares[channel] - totals[channel] ** 2) / (255 * count)
 
   return (mean(0), mean(1), mean(2)), (std(0), std(1), std(2))
 
 
 def covariance(images: np.ndarray) -> tuple[Channels, Channels, Channels]:
-  """The covariance of the channels over all pixels, in units of [0, 1] squared.
+  """Computes the covariance of the channels over all pixels, in units of [0, 1] squared.
 
   Args:
     images: uint8 `[n, height, width, 3]`.
 
   Returns:
-    The three rows of a symmetric matrix, of the population: on its diagonal are the squares of the
-    stds of `mean_and_std`. Without images there is nothing to measure: zeros.
+    The three rows of a symmetric matrix. It is the covariance of the population: its diagonal holds
+    the squares of the deviations of `mean_and_std`. Without images all values are 0.
   """
   total, products = np.zeros(3), np.zeros((3, 3))
   for start in range(0, len(images), _IMAGES_AT_ONCE):
@@ -81,14 +82,14 @@ def covariance(images: np.ndarray) -> tuple[Channels, Channels, Channels]:
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-  """Scales images to a square, by Pillow's bilinear filter (which averages when it shrinks).
+  """Resizes images to a square with Pillow's bilinear filter, which averages where it shrinks.
 
   Args:
     images: uint8 `[n, height, width, 3]`; the aspect ratio is not kept.
-    size: of the result, in pixels.
+    size: side of the square, in pixels.
 
   Returns:
-    uint8 `[n, size, size, 3]`; the argument itself if it has this size already.
+    uint8 `[n, size, size, 3]`; `images` itself if it has this size already.
   """
   if images.shape[1:3] == (size, size):
     return images

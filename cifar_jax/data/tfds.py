@@ -1,7 +1,8 @@
-"""Named image sets of tensorflow-datasets, read without TensorFlow.
+"""Image classification sets of tensorflow-datasets, read without TensorFlow.
 
-tensorflow-datasets needs TensorFlow only to prepare a set, if it is prepared as array_record. Of
-the other formats, tfrecord needs TensorFlow for reading too, and parquet was seen to lose examples.
+tensorflow-datasets needs TensorFlow to prepare a set, but not to read one that was prepared as
+array_record. Of the other formats, tfrecord needs TensorFlow for reading too, and parquet was seen
+to lose examples.
 """
 
 import difflib
@@ -13,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import cifar_jax.data.download as download
-import cifar_jax.data.pixels as pixels
+from cifar_jax.data import download, pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 
@@ -28,21 +28,21 @@ _FALLBACK_URL = 'https://storage.googleapis.com'  # for sets that do not list th
 
 
 def load(name: str, data_dir: str, image_size: int) -> Published:
-  """Reads an image classification set, preparing it first if need be and TensorFlow is installed.
+  """Reads an image classification set. Prepares it first if necessary, which needs TensorFlow.
 
   Args:
-    name: as tensorflow-datasets knows it, with '/config' if it has configurations.
-    data_dir: its data directory; '' for its own default, ~/tensorflow_datasets.
-    image_size: to which images are resized, in pixels, square; 0 keeps their size, which must then
-      be one for all.
+    name: the set's name in tensorflow-datasets, with '/config' if it has configurations.
+    data_dir: the data directory of tensorflow-datasets; '' for its default, ~/tensorflow_datasets.
+    image_size: side in pixels of the square that images are resized to; 0 keeps their size, which
+      must then be the same for all.
 
   Returns:
-    The splits 'train' (empty if there is none) and 'test' (or else 'validation'), with images
-    `[n, height, width, 3]`; grey images are repeated over the channels.
+    The splits 'train' (empty if there is none) and 'test' (or else 'validation'), with images uint8
+    `[n, height, width, 3]`. Grey images are repeated over the channels.
 
   Raises:
-    InputError: the set is unknown, is not one of labelled images, cannot be prepared, or has been
-      prepared in another format; or its images differ in size and `image_size` is 0.
+    InputError: the set is unknown, has no labelled images, cannot be prepared, or has been prepared
+      in another format; or its images differ in size and `image_size` is 0.
   """
   builder = _builder(name, data_dir)
   class_names = _class_names(name, builder)
@@ -62,17 +62,19 @@ def load(name: str, data_dir: str, image_size: int) -> Published:
 
 
 def _builder(name: str, data_dir: str) -> Any:
+  """Returns the builder of a set."""
   import tensorflow_datasets as tfds
 
   try:
     return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
-  except (ValueError, AssertionError) as error:  # the latter for a version there is not
+  except (ValueError, AssertionError) as error:  # AssertionError: a version that does not exist
     raise InputError(_why_no_builder(name, error)) from error
   except ModuleNotFoundError as error:
     raise InputError(f'{name} of tensorflow-datasets needs {error.name}: {_INSTALL}') from error
 
 
 def _why_no_builder(name: str, error: Exception) -> str:
+  """Returns the message on a name for which tensorflow-datasets raised an error."""
   import tensorflow_datasets as tfds
 
   known = [*_OURS, *tfds.list_builders(with_community_datasets=False)]
@@ -87,6 +89,7 @@ def _why_no_builder(name: str, error: Exception) -> str:
 
 
 def _class_names(name: str, builder: Any) -> tuple[str, ...]:
+  """Returns the class names of a set; raises InputError if it has no labelled images."""
   import tensorflow_datasets as tfds
 
   features = builder.info.features
@@ -100,30 +103,33 @@ def _class_names(name: str, builder: Any) -> tuple[str, ...]:
 
 
 def _prepare(name: str, builder: Any) -> None:
+  """Prepares a set as array_record unless it is prepared already."""
   if builder.is_prepared():
     formats = sorted(file_format.value for file_format in builder.info.available_file_formats())
     if _FORMAT not in formats:
       raise InputError(
-        f'{builder.data_path} is prepared as {", ".join(formats)}, which is not read without '
-        f'TensorFlow: move it away or set another data_dir, {_INSTALL}, and run again'
+        f'{builder.data_path} is prepared as {", ".join(formats)}, which cannot be read without '
+        f'TensorFlow: move it away or set another data.data_dir, {_INSTALL}, and run again'
       )
     return
   if importlib.util.find_spec('tensorflow') is None:
     raise InputError(
-      f'{name} is not prepared in {builder.data_path}, and preparing takes TensorFlow: {_INSTALL}'
+      f'{name} is not prepared in {builder.data_path}, and preparing it needs TensorFlow: '
+      f'{_INSTALL}'
     )
-  # Without this tensorflow-datasets would try for more than three minutes before it gives up.
+  # Without this check tensorflow-datasets would try for more than three minutes.
   url = next(iter(builder.url_infos or ()), _FALLBACK_URL)
   if reason := download.unreachable(url):
     raise InputError(f'{name} is not prepared, and {url} cannot be reached ({reason})')
   logger.info('Preparing %s in %s.', name, builder.data_path)
   try:
     builder.download_and_prepare(file_format=_FORMAT)
-  except Exception as error:  # each set has code of its own, which can raise anything
+  except Exception as error:  # the code of a set can raise anything
     raise InputError(f'{name} cannot be prepared: {_first_line(error)}') from error
 
 
 def _read_split(name: str, builder: Any, split: str, image_size: int) -> Split:
+  """Reads the images and labels of one split."""
   source = builder.as_data_source(split)
   images = []
   labels = []
@@ -136,7 +142,7 @@ def _read_split(name: str, builder: Any, split: str, image_size: int) -> Split:
 
 
 def _as_rgb(name: str, image: np.ndarray) -> np.ndarray:
-  """uint8 `[height, width, 1 or 3]` to uint8 `[height, width, 3]`."""
+  """Converts an image uint8 `[height, width, 1 or 3]` to uint8 `[height, width, 3]`."""
   if image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
     raise InputError(
       f'{name}: images are {image.dtype} {image.shape}, not uint8 of 1 or 3 channels'
@@ -145,9 +151,10 @@ def _as_rgb(name: str, image: np.ndarray) -> np.ndarray:
 
 
 def _stack(name: str, images: Sequence[np.ndarray]) -> np.ndarray:
+  """Stacks images of one size; raises InputError if they differ."""
   sizes = sorted({image.shape[:2] for image in images})
   if len(sizes) > 1:
-    raise InputError(f'{name} has images of {sizes[0]} to {sizes[-1]} pixels: set image_size')
+    raise InputError(f'{name} has images of {sizes[0]} to {sizes[-1]} pixels: set data.image_size')
   return np.stack(images)
 
 

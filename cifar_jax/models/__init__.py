@@ -1,79 +1,90 @@
-"""The registry: a name, as the papers write it, to a Flax module.
+"""The registry: from a model's name, as the papers write it, to its Flax module.
 
-`create('wrn_28_10', num_classes=100)` gives a module whose
-`apply(variables, images, train=False)` is float32 logits `[batch, num_classes]`.
+`create('wrn_28_10', num_classes=100)` makes a module. Its `apply(variables, images, train=False)`
+returns float32 logits `[batch, num_classes]`.
 """
 
 import difflib
+import importlib
 import inspect
 import math
 import re
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
-from cifar_jax.models import (
-  alexnet,
-  deformable,
-  densenet,
-  efficientnet,
-  fractalnet,
-  googlenet,
-  initializers,
-  preact_resnet,
-  pyramidnet,
-  resnet,
-  resnext,
-  shake_resnext,
-  shake_shake,
-  speed_net,
-  vgg,
-  wide_resnet,
-)
+from cifar_jax.models import classifier, layers
+from cifar_jax.models.published import Published
 
-FAMILIES: tuple[ModuleType, ...] = (
-  alexnet,
-  vgg,
-  googlenet,
-  resnet,
-  preact_resnet,
-  wide_resnet,
-  resnext,
-  densenet,
-  fractalnet,
-  pyramidnet,
-  shake_shake,
-  shake_resnext,
-  deformable,
-  efficientnet,
-  speed_net,
+
+class Family(Protocol):
+  """The contents of a family's file.
+
+  Attributes:
+    GRAMMAR: form of the family's names, for a message.
+    PATTERN: regular expression of a whole name; its groups are arguments of `from_name`.
+    PUBLISHED: published errors by name.
+  """
+
+  GRAMMAR: str
+  PATTERN: str
+  PUBLISHED: dict[str, Published]
+
+  @property
+  def NAMES(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the file)
+    """The registered names, which commands list."""
+
+  @property
+  def from_name(self) -> Callable[..., nn.Module]:
+    """Maps the groups of a matched name, and fields, to a model of the annotated class."""
+
+
+# The files of the families, in the order of the table of models.
+_FILES = (
+  'alexnet',
+  'vgg',
+  'googlenet',
+  'resnet',
+  'preact_resnet',
+  'wide_resnet',
+  'resnext',
+  'densenet',
+  'fractalnet',
+  'pyramidnet',
+  'shake_shake',
+  'shake_shake_resnext',
+  'deformable',
+  'efficientnet',
+  'speed_net',
 )
-NAMES: tuple[str, ...] = tuple(name for family in FAMILIES for name in family.NAMES)
+FAMILIES: dict[str, Family] = {
+  name: cast(Family, importlib.import_module(f'{__name__}.{name}')) for name in _FILES
+}
+NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family.NAMES)
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
 def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: Any) -> nn.Module:
-  """The module of a model's name.
+  """Makes the module of a name, a `classifier.Classifier`.
 
   Args:
     name: one of `NAMES`, or any name within a family's grammar.
-    num_classes: size of the logits.
-    dtype: of the activations, `float32` or `bfloat16`; parameters, statistics and logits are
+    num_classes: number of classes.
+    dtype: dtype of the activations, `float32` or `bfloat16`; parameters, statistics and logits are
       float32 in both.
-    **fields: the family's own fields, such as `dropout` or `survival_probability`.
+    **fields: the family's fields, such as `dropout` or `survival_probability`.
 
   Raises:
     InputError: an unknown name, field or dtype, or an impossible value.
   """
-  if dtype not in DTYPES:
-    raise InputError(f'model.dtype is {dtype!r}; it is one of {", ".join(DTYPES)}')
+  layers.check_one_of('dtype', dtype, DTYPES)
   if num_classes < 1:
     raise InputError(f'a model needs at least one class, not {num_classes}')
-  for family in FAMILIES:
+  for family in FAMILIES.values():
     match = re.fullmatch(family.PATTERN, name)
     if match:
       _check_fields(name, family, match, fields)
@@ -84,14 +95,14 @@ def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: A
 
 
 def _nearest(name: str) -> str:
-  """The nearest names and their families' grammars; all grammars where nothing is near."""
+  """The nearest names and their families' grammars; all grammars where no name is near."""
   near = difflib.get_close_matches(name, NAMES, n=3)
-  families = [family for family in FAMILIES if set(near) & set(family.NAMES)]
-  grammars = '; '.join(family.GRAMMAR for family in families or FAMILIES)
+  families = [family for family in FAMILIES.values() if set(near) & set(family.NAMES)]
+  grammars = '; '.join(family.GRAMMAR for family in families or FAMILIES.values())
   return f'nearest: {", ".join(near)} (grammar: {grammars})' if near else f'names are {grammars}'
 
 
-def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[str, Any]) -> None:
+def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, Any]) -> None:
   module = inspect.signature(family.from_name).return_annotation
   known = set(inspect.signature(module).parameters) - {'parent', 'name', 'num_classes', 'dtype'}
   known -= set(match.groupdict())
@@ -102,24 +113,49 @@ def _check_fields(name: str, family: ModuleType, match: re.Match, fields: dict[s
 
 
 def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:
-  """The shapes and dtypes of a model's variables, without making any of them.
+  """The shapes and dtypes of a model's variables; no variable is computed.
 
   Args:
-    model: a module that `create` gave.
+    model: a module from `create`.
     image_size: height and width of the images, in pixels; by default those that the model is made
-      for, 32 where it does not say.
+      for.
   """
-  size = image_size or getattr(model, 'image_size', 32)
+  size = image_size or classifier.image_size(model)
   images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-  with initializers.shapes_only():
+  with layers.shapes_only():
     return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 
 def num_params(model: nn.Module) -> int:
-  """The exact number of a model's trainable parameters; nothing is computed or allocated."""
+  """The exact number of a model's trainable parameters; no parameter is computed."""
   return count(abstract_variables(model)['params'])
 
 
 def count(params: Any) -> int:
   """The number of entries in a tree of arrays, or of shapes."""
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def family_of(name: str) -> str:
+  """The family of a registered name."""
+  return next(family for family, module in FAMILIES.items() if name in module.NAMES)
+
+
+def published(name: str) -> Published | None:
+  """The published errors of a model; None for most, and for names that are not registered."""
+  for family in FAMILIES.values():
+    if name in family.PUBLISHED:
+      return family.PUBLISHED[name]
+  return None
+
+
+def published_error(name: str, dataset: str) -> dict[str, Any] | None:
+  """`error_percent` and `source` of a model's published error, for a report; None if unknown.
+
+  Args:
+    name: any model's name.
+    dataset: any data set's name.
+  """
+  known = published(name)
+  error = known.error(dataset) if known else None
+  return {'error_percent': error, 'source': known.source} if known and error else None

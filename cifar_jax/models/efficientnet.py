@@ -1,14 +1,14 @@
 """EfficientNet: Tan and Le 2019, arXiv 1905.11946, table 1.
 
-One small net of MBConv blocks, B0, and seven made from it by scaling depth, width and resolution
-together. As in the authors' code (tensorflow/tpu, models/official/efficientnet): padding is
-TensorFlow's SAME, which at stride 2 pads an even map below and to the right only, where Torch ports
-pad all sides; batch normalisation has momentum 0.99 and epsilon 1e-3; and a branch that survives
-drop-connect is divided by its survival probability in training, so that nothing is scaled at test
-time (Huang et al. 2016 do the opposite).
+B0 is a small net of MBConv blocks. B1 to B7 scale its depth, width and resolution together. Three
+details are those of the authors' code (tensorflow/tpu, models/official/efficientnet). Padding is
+TensorFlow's SAME, which at stride 2 pads an even map below and to the right only; Torch ports pad
+all sides. Batch normalisation has momentum 0.99 and epsilon 1e-3. Drop-connect divides a branch
+that survives by its survival probability in training, so that nothing is scaled at test time
+(Huang et al. 2016 do the opposite).
 
-For CIFAR the stem has no stride, as in kuangliu's pytorch-cifar, nor has stage 2, which is our
-choice: the last map has 4x4 pixels. All weights but the head's are the ImageNet form's.
+For CIFAR the stem has no stride, as in kuangliu/pytorch-cifar. Nor has stage 2, which is our
+choice: the last map has 4x4 pixels. All weights but the head's have the ImageNet form's shapes.
 """
 
 import functools
@@ -19,107 +19,24 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-import cifar_jax.models.initializers as initializers
-import cifar_jax.models.layers as layers
-import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.models.published import Published
-from cifar_jax.models.squeeze_excitation import SqueezeExcitation
-
-# The authors' `dense_kernel_initializer`: uniform within 1 / sqrt(classes).
-uniform_fan_out = initializers.variance_scaling(1.0 / 3.0, 'fan_out', 'uniform')
-
-GRAMMAR = 'efficientnet_b{0..7}, efficientnet_b{0..7}_imagenet'
-PATTERN = r'efficientnet_b(?P<variant>[0-7])(?P<imagenet>_imagenet)?'
-NAMES = tuple(f'efficientnet_b{i}{form}' for form in ('', '_imagenet') for i in range(8))
-PUBLISHED = {
-  f'efficientnet_b{i}_imagenet': Published('arXiv 1905.11946v5, table 2', imagenet=error)
-  for i, error in enumerate((22.9, 20.9, 19.9, 18.4, 17.1, 16.4, 16.0, 15.7))
-}
-
-
-class Scaling(NamedTuple):
-  """What a variant multiplies B0's depth and width by, and its images' size in pixels."""
-
-  depth: float
-  width: float
-  image_size: float
-
-
-def compound(phi: float) -> Scaling:
-  """Equation 3: each dimension grows exponentially, and the operations about as 2 to the `phi`."""
-  return Scaling(depth=1.2**phi, width=1.1**phi, image_size=224 * 1.15**phi)
-
-
-# `efficientnet_params` in the authors' efficientnet_builder.py: what the released nets are made
-# with, and their dropout. B1 to B3 are `compound` of 0.5, 1 and 2, rounded; those above are wider,
-# deeper and larger than any one power makes them, so that the counts need this table.
-VARIANTS = (
-  (Scaling(1.0, 1.0, 224), 0.2),
-  (Scaling(1.1, 1.0, 240), 0.2),
-  (Scaling(1.2, 1.1, 260), 0.3),
-  (Scaling(1.4, 1.2, 300), 0.3),
-  (Scaling(1.8, 1.4, 380), 0.4),
-  (Scaling(2.2, 1.6, 456), 0.4),
-  (Scaling(2.6, 1.8, 528), 0.5),
-  (Scaling(3.1, 2.0, 600), 0.5),
-)
-
-
-# Table 1, a stage a row: expansion, size of the kernel, stride of the first block, width, blocks.
-STAGES = (
-  (1, 3, 1, 16, 1),
-  (6, 3, 2, 24, 2),
-  (6, 5, 2, 40, 2),
-  (6, 3, 2, 80, 3),
-  (6, 5, 1, 112, 3),
-  (6, 5, 2, 192, 4),
-  (6, 3, 1, 320, 1),
-)
-
-
-def scaled_width(width: int, factor: float) -> int:
-  """`width * factor` to the nearest multiple of 8, yet no more than a tenth below it."""
-  scaled = width * factor
-  rounded = max(8, int(scaled + 4) // 8 * 8)
-  return rounded + 8 if rounded < 0.9 * scaled else rounded
-
-
-def draw_gates(key: jax.Array, survival: np.ndarray, batch_size: int) -> layers.Gates:
-  """Drop-connect: which blocks survive, for each image its own.
-
-  Args:
-    key: for this mini-batch.
-    survival: probabilities, float32 `[blocks]`.
-    batch_size: images in the batch.
-
-  Returns:
-    Gates whose `forward` and `backward` are float32 `[blocks, 1, batch]`, 0 or 1 / survival.
-  """
-  survival = survival[:, None, None]
-  value = jax.random.bernoulli(key, survival, (len(survival), 1, batch_size)) / survival
-  return layers.Gates(value, value, jnp.ones(len(survival)))
-
-
-def swish(x: jax.Array) -> jax.Array:
-  """`x * sigmoid(x)` of any shape `[...]`, traced in half the time of `flax.linen.swish`."""
-  return lax.mul(x, lax.logistic(x))
 
 
 class Block(NamedTuple):
-  """What an MBConv block is made with."""
+  """The shape of an MBConv block."""
 
   expansion: int
-  size: int
+  size: int  # of the depthwise kernel
   stride: int
   width: int
   has_shortcut: bool
 
 
 class MBConv(nn.Module):
-  """Expands, convolves each channel by itself, squeezes and excites, projects; adds its input."""
+  """Expansion, depthwise convolution, squeeze-and-excitation, projection, then the addition."""
 
   block: Block
   norm: layers.Norm
@@ -133,18 +50,18 @@ class MBConv(nn.Module):
     y = x
     if self.block.expansion > 1:
       y = conv(expanded, 1, name='expand_conv')(y)
-      y = swish(self.norm(name='expand_norm')(y))
+      y = nn.swish(self.norm(name='expand_norm')(y))
     y = conv(
       expanded,
       self.block.size,
       self.block.stride,
       feature_group_count=expanded,
-      kernel_init=layers.he_fan_in,  # fan-out of one filter, as TensorFlow counts a depthwise one
+      kernel_init=layers.he_fan_in,  # equals TensorFlow's fan-out of a depthwise kernel
       name='depthwise_conv',
     )(y)
-    y = swish(self.norm(name='depthwise_norm')(y))
-    squeezed = max(1, x.shape[-1] // 4)  # a quarter of the block's input, not of what it expands to
-    y = SqueezeExcitation(squeezed, swish, self.dtype, name='squeeze_excitation')(y)
+    y = nn.swish(self.norm(name='depthwise_norm')(y))
+    squeezed = max(1, x.shape[-1] // 4)  # a quarter of the block's input, not of `expanded`
+    y = layers.SqueezeExcitation(squeezed, nn.swish, self.dtype, name='squeeze_excitation')(y)
     y = self.norm(name='project_norm')(conv(self.block.width, 1, name='project_conv')(y))
     return layers.residual_sum(x, (y,), gates) if self.block.has_shortcut else y
 
@@ -153,15 +70,15 @@ class EfficientNet(nn.Module):
   """B0, scaled.
 
   Attributes:
-    depth: what the number of blocks of each stage is multiplied by, and rounded up.
-    width: what each width is multiplied by (see `scaled_width`).
-    image_size: of the images the net is made for, in pixels; it takes others too.
-    imagenet: whether all strides are table 1's; else the stem and stage 2 have none.
-    dropout: fraction dropped of what the head pools.
-    survival_probability: what survival falls to, linearly from 1 at the first block; counted as
-      the authors do, so that the last block's is still a step above.
-    num_classes: size of the logits.
-    dtype: of the activations.
+    depth: factor of the number of blocks of each stage, which is rounded up.
+    width: factor of each width (see `scaled_width`).
+    image_size: height and width, in pixels, of the intended images; others are accepted.
+    imagenet: whether all strides are table 1's; otherwise the stem and stage 2 have none.
+    dropout: fraction dropped of the pooled features, in [0, 1).
+    survival_probability: end of the survival probabilities, which fall linearly from 1 at the first
+      block. The authors count so that the last block's is still a step above.
+    num_classes: number of classes.
+    dtype: dtype of the activations.
   """
 
   depth: float = 1.0
@@ -173,53 +90,6 @@ class EfficientNet(nn.Module):
   num_classes: int = 10
   dtype: layers.Dtype = jnp.float32
 
-  def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: a scaling, size or probability that is out of range.
-    """
-    for field in ('depth', 'width', 'image_size'):
-      if not 0.0 < getattr(self, field) < math.inf:
-        raise InputError(f'model.{field} is {getattr(self, field)}; it is above 0')
-    if not 0.0 <= self.dropout < 1.0:
-      raise InputError(f'model.dropout is {self.dropout}; it is at least 0 and below 1')
-    stochastic_depth.check(self.survival_probability, 'linear')
-    super().__post_init__()
-
-  def blocks(self) -> dict[str, Block]:
-    """The MBConv blocks by their names, in order."""
-    blocks: dict[str, Block] = {}
-    before = scaled_width(32, self.width)
-    for index, (expansion, size, stride, width, depth) in enumerate(STAGES, start=1):
-      width = scaled_width(width, self.width)
-      if index == 2 and not self.imagenet:
-        stride = 1
-      for block in range(1, math.ceil(depth * self.depth) + 1):
-        has_shortcut = stride == 1 and before == width
-        name = f'stage{index}_block{block}'
-        blocks[name] = Block(expansion, size, stride, width, has_shortcut)
-        before, stride = width, 1
-    return blocks
-
-  @property
-  def num_blocks(self) -> int:
-    """Number of blocks with a shortcut, the leading axis of `gates`; others cannot be dropped."""
-    return sum(block.has_shortcut for block in self.blocks().values())
-
-  def survival(self) -> np.ndarray:
-    """The survival probability of each block with a shortcut, float32 `[blocks]`."""
-    blocks = self.blocks().values()
-    decay = (1.0 - self.survival_probability) / len(blocks)
-    kept = [1.0 - decay * i for i, block in enumerate(blocks) if block.has_shortcut]
-    return np.array(kept, np.float32)
-
-  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
-    """The gates for a batch where none are given; None where all are 1."""
-    if not train or self.survival_probability == 1.0:
-      return None
-    return draw_gates(self.make_rng('drop_path'), self.survival(), batch_size)
-
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
@@ -228,7 +98,7 @@ class EfficientNet(nn.Module):
 
     Args:
       images: float32 `[batch, height, width, 3]`, normalised.
-      train: whether batch statistics, dropout and gates are drawn.
+      train: whether batch statistics are the batch's, and dropout and gates are drawn.
       gates: `[blocks, 1]` or `[blocks, 1, batch]`, in place of those that the model draws.
 
     Returns:
@@ -241,22 +111,139 @@ class EfficientNet(nn.Module):
 
     stride = 2 if self.imagenet else 1
     x = conv(scaled_width(32, self.width), 3, stride, name='stem_conv')(images)
-    x = swish(norm(name='stem_norm')(x))
-    index = 0
+    x = nn.swish(norm(name='stem_norm')(x))
+    index = 0  # of the gates
     for name, block in self.blocks().items():
-      own = gates.of_block(index) if gates and block.has_shortcut else None
-      x = MBConv(block, norm, self.dtype, name=name)(x, own)
+      block_gates = gates.of_block(index) if gates and block.has_shortcut else None
+      x = MBConv(block, norm, self.dtype, name=name)(x, block_gates)
       index += block.has_shortcut
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
-    x = swish(norm(name='head_norm')(x))
+    x = nn.swish(norm(name='head_norm')(x))
     pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
     pooled = layers.dropout(pooled, self.dropout, train)
     return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)
 
+  def __post_init__(self) -> None:
+    """Raises InputError for an impossible scaling, size or probability."""
+    for field in ('depth', 'width', 'image_size'):
+      if not 0.0 < getattr(self, field) < math.inf:
+        raise InputError(f'model.{field} is {getattr(self, field)}; it must be above 0')
+    layers.check_fraction('dropout', self.dropout)
+    layers.check_survival(self.survival_probability, 'linear')
+    super().__post_init__()
+
+  def blocks(self) -> dict[str, Block]:
+    """The MBConv blocks by name, in order."""
+    blocks: dict[str, Block] = {}
+    inputs = scaled_width(32, self.width)
+    for index, (expansion, size, stride, width, depth) in enumerate(STAGES, start=1):
+      width = scaled_width(width, self.width)
+      if index == 2 and not self.imagenet:
+        stride = 1
+      for position in range(1, math.ceil(depth * self.depth) + 1):
+        has_shortcut = stride == 1 and inputs == width
+        name = f'stage{index}_block{position}'
+        blocks[name] = Block(expansion, size, stride, width, has_shortcut)
+        inputs, stride = width, 1
+    return blocks
+
+  @property
+  def has_shortcuts(self) -> bool:
+    """Whether a block's input goes on where its branch is closed."""
+    return True
+
+  @property
+  def num_blocks(self) -> int:
+    """Number of blocks with a shortcut, the leading axis of `gates`; no other can be dropped."""
+    return sum(block.has_shortcut for block in self.blocks().values())
+
+  def survival(self) -> np.ndarray:
+    """The survival probability of each block with a shortcut, float32 `[blocks]`."""
+    blocks = self.blocks().values()
+    decay = (1.0 - self.survival_probability) / len(blocks)
+    survival = [1.0 - decay * i for i, block in enumerate(blocks) if block.has_shortcut]
+    return np.array(survival, np.float32)
+
+  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
+    """The gates of a batch where none are given; None where all are 1."""
+    if not train or self.survival_probability == 1.0:
+      return None
+    return drop_connect_gates(self.make_rng('drop_path'), self.survival(), batch_size)
+
+
+def scaled_width(width: int, factor: float) -> int:
+  """`width * factor`, rounded to a multiple of 8 that is at most a tenth below the product."""
+  scaled = width * factor
+  rounded = max(8, int(scaled + 4) // 8 * 8)
+  return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def drop_connect_gates(key: jax.Array, survival: np.ndarray, batch_size: int) -> layers.Gates:
+  """Draws the blocks that survive, for each image separately (drop-connect).
+
+  Args:
+    key: a scalar key.
+    survival: probabilities, float32 `[blocks]`.
+    batch_size: images in the batch.
+
+  Returns:
+    Gates whose `forward` and `backward` are float32 `[blocks, 1, batch]`, 0 or 1 / survival.
+  """
+  survival = survival[:, None, None]
+  survived = jax.random.bernoulli(key, survival, (len(survival), 1, batch_size))
+  value = survived.astype(jnp.float32) / survival
+  return layers.Gates(value, value, jnp.ones(len(survival)))
+
+
+# The authors' `dense_kernel_initializer`: uniform within 1 / sqrt(classes).
+uniform_fan_out = layers.variance_scaling(1.0 / 3.0, 'fan_out', 'uniform')
+
+# Table 1, one stage per row: expansion, kernel size, stride of the first block, width, blocks.
+STAGES = (
+  (1, 3, 1, 16, 1),
+  (6, 3, 2, 24, 2),
+  (6, 5, 2, 40, 2),
+  (6, 3, 2, 80, 3),
+  (6, 5, 1, 112, 3),
+  (6, 5, 2, 192, 4),
+  (6, 3, 1, 320, 1),
+)
+
+
+class Scaling(NamedTuple):
+  """The factors of B0's depth and width, and the size of the images in pixels."""
+
+  depth: float
+  width: float
+  image_size: float
+
+
+# `efficientnet_params` in the authors' efficientnet_builder.py: scaling and dropout of the released
+# nets. B1 to B3 are equation 3 with phi = 0.5, 1 and 2, rounded. B4 to B7 are wider, deeper and
+# larger than any one phi makes them, so that the parameter counts need this table.
+VARIANTS = (
+  (Scaling(1.0, 1.0, 224), 0.2),
+  (Scaling(1.1, 1.0, 240), 0.2),
+  (Scaling(1.2, 1.1, 260), 0.3),
+  (Scaling(1.4, 1.2, 300), 0.3),
+  (Scaling(1.8, 1.4, 380), 0.4),
+  (Scaling(2.2, 1.6, 456), 0.4),
+  (Scaling(2.6, 1.8, 528), 0.5),
+  (Scaling(3.1, 2.0, 600), 0.5),
+)
+
+GRAMMAR = 'efficientnet_b{0..7}, efficientnet_b{0..7}_imagenet'
+PATTERN = r'efficientnet_b(?P<variant>[0-7])(?P<imagenet>_imagenet)?'
+NAMES = tuple(f'efficientnet_b{i}{form}' for form in ('', '_imagenet') for i in range(8))
+PUBLISHED = {
+  f'efficientnet_b{i}_imagenet': Published('arXiv 1905.11946v5, table 2', imagenet=error)
+  for i, error in enumerate((22.9, 20.9, 19.9, 18.4, 17.1, 16.4, 16.0, 15.7))
+}
+
 
 def from_name(variant: str, imagenet: str | None, **fields: Any) -> EfficientNet:
-  """The net of a name that matches `PATTERN`; `fields` may scale it otherwise."""
+  """The net of a name that matches `PATTERN`; `fields` replace the variant's."""
   scaling, dropout = VARIANTS[int(variant)]
   image_size = scaling.image_size if imagenet else 32
-  made = scaling._replace(image_size=image_size)._asdict() | {'dropout': dropout}
-  return EfficientNet(imagenet=imagenet is not None, **(made | fields))
+  defaults = scaling._replace(image_size=image_size)._asdict() | {'dropout': dropout}
+  return EfficientNet(imagenet=imagenet is not None, **(defaults | fields))

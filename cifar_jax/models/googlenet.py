@@ -1,10 +1,10 @@
 """Going Deeper with Convolutions: Szegedy et al. 2014, arXiv 1409.4842, table 1.
 
-Nine inception modules, each of four branches side by side. As in every net in use today, batch
-normalisation follows each convolution, which then has no bias, instead of the paper's two local
-response normalisations. On ImageNet the branch named 5x5 is a 3x3 unless told otherwise: so it is
-in TF-slim and torchvision, whose published counts and weights these are. On CIFAR, as in
-kuangliu's pytorch-cifar, it is two 3x3 and the stem is one 3x3 convolution.
+Nine inception modules of four parallel branches each. Batch normalisation follows each convolution,
+which therefore has no bias, instead of the paper's two local response normalisations: every net in
+use today is built so. On ImageNet the branch named 5x5 has a 3x3 convolution by default, as in
+TF-slim and torchvision, which published its count and weights. On CIFAR it has two 3x3,
+and the stem is one 3x3 convolution, as in kuangliu/pytorch-cifar.
 """
 
 import functools
@@ -14,17 +14,27 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-import cifar_jax.models.layers as layers
 from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.models.published import Published
 
-GRAMMAR = 'googlenet, googlenet_imagenet'
-PATTERN = r'googlenet(?P<imagenet>_imagenet)?'
-NAMES = ('googlenet', 'googlenet_imagenet')
-PUBLISHED = {
-  'googlenet': Published('weiaicunzai/pytorch-cifar100, README; another stem', cifar100=21.97),
-  'googlenet_imagenet': Published("torchvision's IMAGENET1K_V1 weights: 69.778 %", imagenet=30.22),
-}
+
+class Convs(nn.Module):
+  """Convolutions one after another, each followed by BN and ReLU."""
+
+  sizes_and_widths: tuple[tuple[int, int], ...]
+  norm: layers.Norm
+  dtype: layers.Dtype
+  stride: int = 1  # of the first convolution
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., last width]`."""
+    for i, (size, width) in enumerate(self.sizes_and_widths, start=1):
+      stride = self.stride if i == 1 else 1
+      x = layers.conv(width, size, stride, dtype=self.dtype, name=f'conv{i}')(x)
+      x = nn.relu(self.norm(name=f'norm{i}')(x))
+    return x
 
 
 class Widths(NamedTuple):
@@ -38,56 +48,17 @@ class Widths(NamedTuple):
   pool: int
 
 
-INCEPTIONS = {
-  '3a': Widths(64, 96, 128, 16, 32, 32),
-  '3b': Widths(128, 128, 192, 32, 96, 64),
-  '4a': Widths(192, 96, 208, 16, 48, 64),
-  '4b': Widths(160, 112, 224, 24, 64, 64),
-  '4c': Widths(128, 128, 256, 24, 64, 64),
-  '4d': Widths(112, 144, 288, 32, 64, 64),
-  '4e': Widths(256, 160, 320, 32, 128, 128),
-  '5a': Widths(256, 160, 320, 32, 128, 128),
-  '5b': Widths(384, 192, 384, 48, 128, 128),
-}
-AUXILIARIES = {'4a': 1, '4d': 2}  # section 5: the modules that a classifier is put on top of
-# Sizes of the convolutions in the branch named 5x5, after its reduction.
-FIVES = {'5x5': (5,), '3x3': (3,), '3x3_3x3': (3, 3)}
-
-
-def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
-  """The largest of each window of `[batch, height, width, channels]`, padded so on each axis."""
-  return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
-
-
-class Convs(nn.Module):
-  """Convolutions one after another, each followed by BN and ReLU."""
-
-  sizes_and_widths: tuple[tuple[int, int], ...]
-  norm: layers.Norm
-  dtype: layers.Dtype
-  stride: int = 1  # of the first
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., last width]`."""
-    for i, (size, width) in enumerate(self.sizes_and_widths, start=1):
-      stride = self.stride if i == 1 else 1
-      x = layers.conv(width, size, stride, dtype=self.dtype, name=f'conv{i}')(x)
-      x = layers.relu(self.norm(name=f'norm{i}')(x))
-    return x
-
-
 class Inception(nn.Module):
-  """Figure 2b: four branches, each of which can be captured by its name, side by side."""
+  """Figure 2b: four parallel branches, whose channels are joined."""
 
   widths: Widths
-  five: str
+  five: str  # the branch named 5x5, one of `FIVES`
   norm: layers.Norm
   dtype: layers.Dtype
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to the same with the branches' channels."""
+    """Maps `[batch, height, width, channels]` to `[batch, height, width, channels']`."""
     convs = functools.partial(Convs, norm=self.norm, dtype=self.dtype)
     w = self.widths
     fives = tuple((size, w.conv5x5) for size in FIVES[self.five])
@@ -113,35 +84,35 @@ class AuxiliaryClassifier(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """Maps `[batch, height, width, channels]` to float32 logits `[batch, num_classes]`.
 
-    The map is flattened as `[height, width, channels]`, where Torch has the channels first.
+    The map is flattened as `[height, width, channels]`; Torch has the channels first.
 
     Raises:
-      InputError: the map is smaller than the pooling's window.
+      InputError: the map is smaller than the pooling window.
     """
     if min(x.shape[1:3]) < 5:
       raise InputError(f'an auxiliary classifier pools 5x5 pixels of a map of {x.shape[1:3]}')
-    x = nn.avg_pool(x, (5, 5), strides=(3, 3))
+    x = layers.average_pool(x, 5, stride=3)
     x = Convs(((1, self.width),), self.norm, self.dtype, name='convs')(x)
     dense = functools.partial(nn.Dense, kernel_init=layers.uniform_fan_in)
-    x = layers.relu(dense(self.hidden, dtype=self.dtype, name='hidden')(x.reshape(x.shape[0], -1)))
+    x = nn.relu(dense(self.hidden, dtype=self.dtype, name='hidden')(x.reshape(x.shape[0], -1)))
     x = layers.dropout(x, 0.7, train)
     return dense(self.num_classes, name='head')(x.astype(jnp.float32))
 
 
 class GoogLeNet(nn.Module):
-  """The 22-layer net.
+  """The net of 22 layers.
 
   Attributes:
-    imagenet: whether the stem and the pools are those for 224 pixels, or for 32.
-    five: the branch named 5x5, a key of `FIVES`: `5x5` as the paper, `3x3` as torchvision (whose
-      last max pooling is 2x2 then, too), `3x3_3x3` as kuangliu.
-    width: all widths but the classes are those of table 1 times this.
-    auxiliary: whether there are the two auxiliary classifiers. They are computed in training only,
-      when their logits are sown as `aux1` and `aux2` in the collection `auxiliary_logits`.
-    auxiliary_weight: what the training step multiplies their losses by (section 5).
-    dropout: fraction dropped of what the head pools (table 1: 40 %).
-    num_classes: size of the logits.
-    dtype: of the activations.
+    imagenet: whether stem and pooling are those for images of 224 pixels instead of 32.
+    five: the branch named 5x5, one of `FIVES`: `5x5` as in the paper, `3x3` as in torchvision
+      (whose last max pooling is 2x2 in that case), `3x3_3x3` as in kuangliu's net.
+    width: factor of all widths of table 1 but the number of classes.
+    auxiliary: whether there are the two auxiliary classifiers. They are computed in training only.
+      Their logits are sown as `aux1` and `aux2` in the collection `auxiliary_logits`.
+    auxiliary_weight: factor of their losses in the training step (section 5).
+    dropout: fraction dropped of the pooled features, in [0, 1) (table 1: 40 %).
+    num_classes: number of classes.
+    dtype: dtype of the activations.
   """
 
   imagenet: bool = False
@@ -153,34 +124,14 @@ class GoogLeNet(nn.Module):
   num_classes: int = 10
   dtype: layers.Dtype = jnp.float32
 
-  def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: an unknown branch, or a width, weight or dropout that is out of range.
-    """
-    if self.five not in FIVES:
-      raise InputError(f'model.five is {self.five!r}; it is one of {", ".join(FIVES)}')
-    if not self.width > 0.0:
-      raise InputError(f'model.width is {self.width}; it is above 0')
-    if not self.auxiliary_weight >= 0.0:
-      raise InputError(f'model.auxiliary_weight is {self.auxiliary_weight}; it is at least 0')
-    if not 0.0 <= self.dropout < 1.0:
-      raise InputError(f'model.dropout is {self.dropout}; it is at least 0 and below 1')
-    super().__post_init__()
-
-  @property
-  def image_size(self) -> int:
-    """Height and width of the images that the net is made for, in pixels."""
-    return 224 if self.imagenet else 32
-
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Classifies images.
 
     Args:
       images: float32 `[batch, height, width, 3]`, normalised.
-      train: whether batch statistics are the batch's, and dropout and auxiliary logits are made.
+      train: whether batch statistics are the batch's, dropout is drawn, and auxiliary logits are
+        computed.
 
     Returns:
       Logits, float32 `[batch, num_classes]`.
@@ -216,10 +167,10 @@ class GoogLeNet(nn.Module):
       return max_pool(x, 3, 2, (1, 1))
     if last and self.five == '3x3':
       return max_pool(x, 2, 2, (0, 0))
-    return max_pool(x, 3, 2, (0, 1))  # 112 to 56 pixels, as Caffe: the last window is cut off
+    return max_pool(x, 3, 2, (0, 1))  # 112 to 56 pixels, as in Caffe: the last window is cut off
 
   def _sow_auxiliary(self, index: int, x: jax.Array, norm: layers.Norm, train: bool) -> None:
-    initializing = self.is_initializing()  # when the parameters are made, whatever `train`
+    initializing = self.is_initializing()  # parameters are made whatever `train` is
     if not (train or initializing):
       return
     widths = (self._scaled(128), self._scaled(1024))
@@ -229,8 +180,59 @@ class GoogLeNet(nn.Module):
     if not initializing:
       self.sow('auxiliary_logits', f'aux{index}', logits)
 
+  def __post_init__(self) -> None:
+    """Raises InputError for an unknown branch, or an impossible width, weight or dropout."""
+    layers.check_one_of('five', self.five, FIVES)
+    if not self.width > 0.0:
+      raise InputError(f'model.width is {self.width}; it must be above 0')
+    if not self.auxiliary_weight >= 0.0:
+      raise InputError(f'model.auxiliary_weight is {self.auxiliary_weight}; it must be at least 0')
+    layers.check_fraction('dropout', self.dropout)
+    super().__post_init__()
+
+  @property
+  def image_size(self) -> int:
+    """Height and width, in pixels, of the images that the net is made for."""
+    return 224 if self.imagenet else 32
+
+
+def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
+  """The maximum of each window of `[batch, height, width, channels]`.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    size: height and width of a window.
+    stride: downwards and to the right.
+    padding: before and after, on both axes.
+  """
+  return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
+
+
+INCEPTIONS = {  # table 1
+  '3a': Widths(64, 96, 128, 16, 32, 32),
+  '3b': Widths(128, 128, 192, 32, 96, 64),
+  '4a': Widths(192, 96, 208, 16, 48, 64),
+  '4b': Widths(160, 112, 224, 24, 64, 64),
+  '4c': Widths(128, 128, 256, 24, 64, 64),
+  '4d': Widths(112, 144, 288, 32, 64, 64),
+  '4e': Widths(256, 160, 320, 32, 128, 128),
+  '5a': Widths(256, 160, 320, 32, 128, 128),
+  '5b': Widths(384, 192, 384, 48, 128, 128),
+}
+AUXILIARIES = {'4a': 1, '4d': 2}  # section 5: the modules that feed an auxiliary classifier
+# Sizes of the convolutions in the branch named 5x5, after its reduction.
+FIVES = {'5x5': (5,), '3x3': (3,), '3x3_3x3': (3, 3)}
+
+GRAMMAR = 'googlenet, googlenet_imagenet'
+PATTERN = r'googlenet(?P<imagenet>_imagenet)?'
+NAMES = ('googlenet', 'googlenet_imagenet')
+PUBLISHED = {
+  'googlenet': Published('weiaicunzai/pytorch-cifar100, README; another stem', cifar100=21.97),
+  'googlenet_imagenet': Published("torchvision's IMAGENET1K_V1 weights: 69.778 %", imagenet=30.22),
+}
+
 
 def from_name(imagenet: str | None, **fields: Any) -> GoogLeNet:
-  """The net of a name that matches `PATTERN`, in torchvision's form or in kuangliu's."""
+  """The net of a name that matches `PATTERN`: torchvision's form or kuangliu's."""
   five = '3x3_3x3' if imagenet is None else '3x3'
   return GoogLeNet(imagenet is not None, **({'five': five} | fields))

@@ -3,7 +3,7 @@
 On CIFAR (section 4.2): a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels on
 maps of 32, 16 and 8 pixels, global average pooling, a linear classifier: 6n + 2 layers of basic
 blocks, 9n + 2 of bottlenecks. On ImageNet (table 1): a 7x7 stem and four stages from 64 channels.
-The plain nets are the same without their shortcuts; `se_` puts squeeze-and-excitation (Hu et al.
+The plain nets are the same without their shortcuts. `se_` puts squeeze-and-excitation (Hu et al.
 2018, arXiv 1709.01507) at the end of each branch.
 """
 
@@ -12,15 +12,156 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-import cifar_jax.models.layers as layers
-import cifar_jax.models.residual_block as residual_block
-import cifar_jax.models.squeeze_excitation as squeeze_excitation
-import cifar_jax.models.stages as stages
-import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.models.published import Published
+from cifar_jax.models.resnet_blocks import SHORTCUTS, ResNetBlock
+
+
+class BasicBlock(ResNetBlock):
+  """Figure 5, left: two 3x3 convolutions, the shortcut, then ReLU."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to the block's stride and features."""
+
+    def branch(x: jax.Array) -> jax.Array:
+      x = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
+      x = nn.relu(self.norm(name='norm1')(x))
+      x = self.conv3x3(self.features, dtype=self.dtype, name='conv2')(x)
+      return self.norm(name='norm2')(x)
+
+    return nn.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
+
+
+class BottleneckBlock(ResNetBlock):
+  """Figure 5, right: 1x1, 3x3 and 1x1, the shortcut, then ReLU.
+
+  The 3x3 convolution carries the stride, as in the code of the same group that the later papers
+  build on (fb.resnet.torch); in the paper's own code it is the first 1x1. With groups it is
+  ResNeXt's block.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to the block's stride and features."""
+
+    def branch(x: jax.Array) -> jax.Array:
+      x = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
+      x = nn.relu(self.norm(name='norm1')(x))
+      x = self.conv3x3(
+        self.width, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
+      )(x)
+      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(x)
+      return self.norm(name='norm3')(x)
+
+    return nn.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
+
+
+class ResNet(layers.ResidualNet):
+  """A residual or plain net; further attributes are those of `layers.ResidualNet`.
+
+  Attributes:
+    stage_sizes: number of blocks of each stage.
+    base_width: width of the first stage; it doubles from one stage to the next.
+    bottleneck: whether blocks are bottlenecks.
+    stem: `cifar` (3x3), `imagenet` (7x7 with stride 2, then 3x3 max pooling with stride 2) or
+      `homework` (7x7 with stride 2, padding 5 and a bias, then 2x2 max pooling).
+    hidden_features: width of a layer with ReLU between pooling and classifier; 0 for none.
+    shortcut: one of `resnet_blocks.SHORTCUTS`.
+  """
+
+  stage_sizes: tuple[int, ...]
+  base_width: int = 16
+  bottleneck: bool = False
+  stem: str = 'cifar'
+  hidden_features: int = 0
+  shortcut: str = 'pad'
+
+  @nn.compact
+  def __call__(
+    self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
+  ) -> jax.Array:
+    """Classifies images.
+
+    Args:
+      images: float32 `[batch, height, width, 3]`, normalised.
+      train: whether batch statistics are the batch's, and gates are drawn.
+      gates: `[blocks, 1]`, in place of those that the model draws.
+
+    Returns:
+      Logits, float32 `[batch, num_classes]`.
+    """
+    norm = layers.batch_norm(train, self.dtype)
+    block = BottleneckBlock if self.bottleneck else BasicBlock
+
+    def make_block(stage: int, first: bool, **shared: Any) -> nn.Module:
+      width = self.base_width * 2**stage
+      return block(
+        width=width,
+        stride=2 if stage > 0 and first else 1,
+        features=width * EXPANSION if self.bottleneck else width,
+        shortcut=self.shortcut,
+        conv3x3=self.conv3x3_of_stage(stage),
+        norm=norm,
+        **shared,
+      )
+
+    x = self._stem(images, norm)
+    x = self.run_stages(make_block, x, images, train, gates)
+    return layers.head(x, self.num_classes, self.hidden_features)
+
+  def _stem(self, images: jax.Array, norm: layers.Norm) -> jax.Array:
+    if self.stem == 'cifar':
+      conv = layers.conv3x3(self.base_width, dtype=self.dtype, name='stem_conv')
+    else:
+      homework = self.stem == 'homework'
+      fields = {'padding': ((5, 5), (5, 5)), 'use_bias': True} if homework else {}
+      conv = layers.conv(self.base_width, 7, 2, dtype=self.dtype, name='stem_conv', **fields)
+    x = nn.relu(norm(name='stem_norm')(conv(images)))
+    if self.stem == 'imagenet':
+      return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x
+
+  @nn.nowrap
+  def conv3x3_of_stage(self, stage: int) -> Callable[..., nn.Module]:
+    """What makes the branches' 3x3 convolutions in `stage`, from 0; subclasses may replace it."""
+    del stage
+    return layers.conv3x3
+
+  def __post_init__(self) -> None:
+    """Raises InputError for an unknown shortcut or stem, or an impossible size."""
+    layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
+    layers.check_one_of('stem', self.stem, tuple(IMAGE_SIZES))
+    self.check_fields(narrowest=self.base_width)
+    super().__post_init__()
+
+  @property
+  def image_size(self) -> int:
+    """Height and width, in pixels, of the images that the stem is made for."""
+    return IMAGE_SIZES[self.stem]
+
+  @property
+  def has_shortcuts(self) -> bool:
+    """False for the plain nets."""
+    return self.shortcut != 'none'
+
+
+# Table 1: blocks of each of the four stages, and whether they are bottlenecks.
+IMAGENET_NETS = {
+  18: ((2, 2, 2, 2), False),
+  34: ((3, 4, 6, 3), False),
+  50: ((3, 4, 6, 3), True),
+  101: ((3, 4, 23, 3), True),
+  152: ((3, 8, 36, 3), True),
+}
+# He et al. 2016, arXiv 1603.05027, table 4: CIFAR nets whose names do not say that they are
+# bottlenecks.
+BOTTLENECK_DEPTHS = (164, 1001)
+EXPANSION = 4  # table 1: a bottleneck ends in four times its width
+IMAGE_SIZES = {'cifar': 32, 'imagenet': 224, 'homework': 128}  # pixels, by stem
 
 GRAMMAR = (
   '[se_]resnet{depth} or plain{depth}: depth = 6n + 2; 9n + 2 with _bottleneck, as are 164 and '
@@ -41,7 +182,7 @@ NAMES = (
   *('resnet110_stochastic_depth', 'resnet1202_stochastic_depth'),
   *('se_resnet20', 'se_resnet110'),
 )
-_SD = 'Huang et al. 2017, arXiv 1608.06993, table 2'
+_STOCHASTIC_DEPTH = 'Huang et al. 2017, arXiv 1608.06993, table 2'
 PUBLISHED = {
   **{
     f'resnet{depth}': Published('He et al. 2015, table 6', cifar10=error)
@@ -49,152 +190,17 @@ PUBLISHED = {
   },
   'resnet164': Published('He et al. 2016, arXiv 1603.05027, tables 2 and 4', 5.93, 25.16),
   'resnet1001': Published('He et al. 2016, arXiv 1603.05027, table 4', 7.61, 27.82),
-  'resnet110_stochastic_depth': Published(_SD, 5.23, 24.58),
-  'resnet1202_stochastic_depth': Published(_SD, 4.91),
+  'resnet110_stochastic_depth': Published(_STOCHASTIC_DEPTH, 5.23, 24.58),
+  'resnet1202_stochastic_depth': Published(_STOCHASTIC_DEPTH, 4.91),
   'resnet18': Published('DeVries and Taylor 2017, arXiv 1708.04552, README', 4.72, 22.46),
 }
-
-# Table 1: blocks of each of the four stages, and whether they are bottlenecks.
-IMAGENET_NETS = {
-  18: ((2, 2, 2, 2), False),
-  34: ((3, 4, 6, 3), False),
-  50: ((3, 4, 6, 3), True),
-  101: ((3, 4, 23, 3), True),
-  152: ((3, 8, 36, 3), True),
-}
-# He et al. 2016, table 4: CIFAR nets that are bottlenecks without saying so.
-BOTTLENECK_DEPTHS = (164, 1001)
-EXPANSION = 4  # table 1: a bottleneck ends in four times its width
-IMAGE_SIZES = {'cifar': 32, 'imagenet': 224, 'homework': 128}  # pixels, by stem
-
-
-class ResNet(nn.Module):
-  """A residual or plain net.
-
-  Attributes:
-    stage_sizes: blocks of each stage.
-    base_width: width of the first stage; it doubles from one stage to the next.
-    bottleneck: whether blocks are bottlenecks.
-    stem: `cifar` (3x3), `imagenet` (7x7 with stride 2, then 3x3 max pooling with stride 2) or
-      `homework` (7x7 with stride 2, padding 5 and a bias, then 2x2 max pooling).
-    hidden_features: of a layer with ReLU between pooling and classifier; 0 for none.
-    num_classes: size of the logits.
-    shortcut: one of `residual_block.SHORTCUTS`.
-    squeeze_excitation: the reduction of its inner layer; 0 for none.
-    survival_probability: of the last block; below 1 the net has stochastic depth.
-    survival_decay: one of `stochastic_depth.DECAYS`.
-    dtype: of the activations.
-  """
-
-  stage_sizes: tuple[int, ...]
-  base_width: int = 16
-  bottleneck: bool = False
-  stem: str = 'cifar'
-  hidden_features: int = 0
-  num_classes: int = 10
-  shortcut: str = 'pad'
-  squeeze_excitation: int = 0
-  survival_probability: float = 1.0
-  survival_decay: str = 'linear'
-  dtype: layers.Dtype = jnp.float32
-
-  def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: an unknown shortcut or stem, or an impossible size.
-    """
-    layers.check_one_of('shortcut', self.shortcut, residual_block.SHORTCUTS)
-    layers.check_one_of('stem', self.stem, tuple(IMAGE_SIZES))
-    squeeze_excitation.check(self.squeeze_excitation, self.base_width)
-    stochastic_depth.check(self.survival_probability, self.survival_decay)
-    super().__post_init__()
-
-  @property
-  def num_blocks(self) -> int:
-    """Number of residual blocks, the leading axis of `gates`."""
-    return sum(self.stage_sizes)
-
-  @property
-  def image_size(self) -> int:
-    """Height and width, in pixels, of the images that the stem is made for."""
-    return IMAGE_SIZES[self.stem]
-
-  def conv3x3_of(self, stage: int) -> Callable[..., nn.Module]:
-    """What makes the branches' 3x3 convolutions in `stage`, from 0; for subclasses to replace."""
-    del stage
-    return layers.conv3x3
-
-  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
-    """The gates for a batch where none are given; None where all are 1."""
-    del batch_size  # they share a gate
-    return stochastic_depth.draw(self, train)
-
-  @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
-  ) -> jax.Array:
-    """Classifies images.
-
-    Args:
-      images: float32 `[batch, height, width, 3]`, normalised.
-      train: whether batch statistics and gates are drawn from the batch.
-      gates: `[blocks, 1]`, in place of those that the model draws.
-
-    Returns:
-      Logits, float32 `[batch, num_classes]`.
-    """
-    skips = train and gates is None
-    if gates is None:
-      gates = self.draw_gates(len(images), train)
-    norm = layers.batch_norm(train, self.dtype)
-    kind = residual_block.Bottleneck if self.bottleneck else residual_block.Basic
-
-    def make_block(stage: int, first: bool, name: str) -> residual_block.Block:
-      width = self.base_width * 2**stage
-      return kind(
-        width=width,
-        stride=2 if stage > 0 and first else 1,
-        features=width * EXPANSION if self.bottleneck else width,
-        shortcut=self.shortcut,
-        norm=norm,
-        reduction=self.squeeze_excitation,
-        skips=skips,
-        conv3x3=self.conv3x3_of(stage),
-        dtype=self.dtype,
-        name=name,
-      )
-
-    x = self._stem(images, norm)
-    x = stages.run(make_block, x, gates, self.stage_sizes)
-    return layers.head(x, self.num_classes, self.hidden_features)
-
-  def _stem(self, images: jax.Array, norm: layers.Norm) -> jax.Array:
-    if self.stem == 'cifar':
-      conv = layers.conv3x3(self.base_width, dtype=self.dtype, name='stem_conv')
-    else:
-      homework = self.stem == 'homework'
-      padding = ((5, 5), (5, 5)) if homework else ((3, 3), (3, 3))
-      conv = layers.conv(
-        self.base_width,
-        7,
-        2,
-        padding=padding,
-        use_bias=homework,
-        dtype=self.dtype,
-        name='stem_conv',
-      )
-    x = layers.relu(norm(name='stem_norm')(conv(images)))
-    if self.stem == 'imagenet':
-      return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x
 
 
 def from_name(
   se: str | None, kind: str, depth: str, form: str | None, stochastic: str | None, **fields: Any
 ) -> ResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  fixed = layout(int(depth), form)
+  fixed = fields_of_depth(int(depth), form)
   if kind == 'plain':
     fixed['shortcut'] = 'none'
   if se:
@@ -205,8 +211,8 @@ def from_name(
   return ResNet(**(fixed | fields))
 
 
-def layout(depth: int, form: str | None = None) -> dict[str, Any]:
-  """The fields of a net that its depth and form settle; raises InputError for impossible ones."""
+def fields_of_depth(depth: int, form: str | None = None) -> dict[str, Any]:
+  """The fields that follow from a net's depth and form; raises InputError for impossible ones."""
   if depth in IMAGENET_NETS and form != '_bottleneck':
     sizes, bottleneck = IMAGENET_NETS[depth]
     fixed = {'stage_sizes': sizes, 'base_width': 64, 'bottleneck': bottleneck}
@@ -216,8 +222,8 @@ def layout(depth: int, form: str | None = None) -> dict[str, Any]:
     known = ', '.join(map(str, IMAGENET_NETS))
     raise InputError(f'an ImageNet ResNet has one of {known} layers, not {depth}')
   bottleneck = form == '_bottleneck' or depth in BOTTLENECK_DEPTHS
-  stage_size = layers.blocks_a_stage(
-    'CIFAR ResNet', depth, layers_a_block=3 if bottleneck else 2, other_layers=2
+  stage_size = layers.blocks_per_stage(
+    'CIFAR ResNet', depth, layers_per_block=3 if bottleneck else 2, other_layers=2
   )
   shortcut = 'project' if bottleneck else 'pad'
   return {'stage_sizes': (stage_size,) * 3, 'bottleneck': bottleneck, 'shortcut': shortcut}

@@ -1,15 +1,16 @@
 """Very Deep Convolutional Networks: Simonyan and Zisserman 2014, arXiv 1409.1556, table 1.
 
-Five stages of convolutions, nearly all 3x3 and all with biases, each followed by ReLU, each stage
-by 2x2 max pooling: configurations A (11 layers), A-LRN, B (13), C (16, the last of the later stages
-1x1), D (16) and E (19). Forms for ImageNet end in the paper's 4096-4096-1000; those for CIFAR pool
-images of 32 pixels down to one, and end in one linear layer as in kuangliu/pytorch-cifar, or in
-4096-4096 as in weiaicunzai/pytorch-cifar100 (`head='mlp'`).
+Five stages of convolutions, nearly all 3x3 and all with biases. ReLU follows each convolution, 2x2
+max pooling each stage. The configurations are A (11 layers), A-LRN, B (13), C (16, the last
+convolution of the later stages 1x1), D (16) and E (19). The ImageNet forms end in the paper's
+4096-4096-1000. The CIFAR forms pool images of 32 pixels down to one pixel and end in one linear
+layer as in kuangliu/pytorch-cifar, or in 4096-4096 as in weiaicunzai/pytorch-cifar100
+(`head='mlp'`).
 
-The paper trained the deep nets from the weights of A; its section 3.1 adds that they train from
-Glorot's random start as well. This starts from He's (fan-out, as torchvision's `vgg.py`), which is
-Glorot's made for ReLUs. With `_bn`, batch normalisation stands between a convolution, which keeps
-its bias, and its ReLU, as in torchvision.
+The paper trained the deep nets from the weights of A; its section 3.1 adds that they also train
+from Glorot's random start. This code starts from He's (fan-out, as torchvision's `vgg.py`), which
+is Glorot's for ReLUs. With `_bn`, batch normalisation stands between a convolution, which keeps its
+bias, and its ReLU, as in torchvision.
 """
 
 from typing import Any
@@ -18,12 +19,81 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-import cifar_jax.models.alexnet as alexnet
-import cifar_jax.models.layers as layers
-from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.models.published import Published
 
-# Table 1: the sizes of the kernels, stage by stage.
+
+class VGG(nn.Module):
+  """One of the configurations of table 1.
+
+  Attributes:
+    configuration: one of `CONFIGURATIONS`.
+    batch_norm: whether each convolution is normalised.
+    imagenet: whether the net is made for images of 224 pixels instead of 32.
+    num_classes: number of classes.
+    head: `linear`, or `mlp` for two hidden layers of 4096.
+    dropout: fraction dropped of each hidden layer, in [0, 1); of the pooled features where there is
+      no hidden layer.
+    dtype: dtype of the activations.
+  """
+
+  configuration: str
+  batch_norm: bool = False
+  imagenet: bool = False
+  num_classes: int = 10
+  head: str = 'linear'
+  dropout: float = 0.0
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Classifies images.
+
+    Args:
+      images: float32 `[batch, height, width, 3]`, normalised, of at least 32 x 32 pixels.
+      train: whether batch statistics are the batch's, and dropout is drawn.
+
+    Returns:
+      Logits, float32 `[batch, num_classes]`.
+
+    Raises:
+      InputError: the images are too small.
+    """
+    norm = layers.batch_norm(train, self.dtype)
+    x = images
+    stages = zip(WIDTHS, CONFIGURATIONS[self.configuration], strict=True)
+    for stage, (width, sizes) in enumerate(stages, start=1):
+      for i, size in enumerate(sizes, start=1):
+        conv = layers.conv1x1 if size == 1 else layers.conv3x3
+        x = conv(width, use_bias=True, dtype=self.dtype, name=f'stage{stage}_conv{i}')(x)
+        if self.batch_norm:
+          x = norm(name=f'stage{stage}_norm{i}')(x)
+        x = nn.relu(x)
+      if stage == 1 and self.configuration.endswith('_lrn'):
+        x = layers.local_response_norm(x)
+      x = nn.max_pool(x, (2, 2), strides=(2, 2))
+    return layers.classifier(
+      x,
+      self.num_classes,
+      head=self.head,
+      dropout=self.dropout,
+      train=train,
+      dtype=self.dtype,
+    )
+
+  def __post_init__(self) -> None:
+    """Raises InputError for an unknown configuration or head, or an impossible dropout."""
+    layers.check_one_of('configuration', self.configuration, CONFIGURATIONS)
+    layers.check_classifier(self.head, self.dropout)
+    super().__post_init__()
+
+  @property
+  def image_size(self) -> int:
+    """Height and width, in pixels, of the images that the net is made for."""
+    return 224 if self.imagenet else 32
+
+
+# Table 1: sizes of the kernels, stage by stage.
 CONFIGURATIONS: dict[str, tuple[tuple[int, ...], ...]] = {
   '11': ((3,), (3,), (3, 3), (3, 3), (3, 3)),  # A
   '11_lrn': ((3,), (3,), (3, 3), (3, 3), (3, 3)),  # A-LRN
@@ -32,7 +102,7 @@ CONFIGURATIONS: dict[str, tuple[tuple[int, ...], ...]] = {
   '16': ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),  # D
   '19': ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),  # E
 }
-WIDTHS = (64, 128, 256, 512, 512)
+WIDTHS = (64, 128, 256, 512, 512)  # channels of each stage
 
 GRAMMAR = f'vgg{{{"|".join(CONFIGURATIONS)}}}[_bn][_imagenet]'
 PATTERN = (
@@ -61,87 +131,12 @@ PUBLISHED = {
 }
 
 
-class VGG(nn.Module):
-  """One of the configurations of table 1.
-
-  Attributes:
-    configuration: one of `CONFIGURATIONS`.
-    batch_norm: whether each convolution is normalised.
-    imagenet: whether it is made for images of 224 pixels, or of 32.
-    num_classes: size of the logits.
-    head: `linear`, or `mlp` for two hidden layers of 4096.
-    dropout: fraction of each hidden layer dropped, in [0, 1); of the features where there is none.
-    dtype: of the activations.
-  """
-
-  configuration: str
-  batch_norm: bool = False
-  imagenet: bool = False
-  num_classes: int = 10
-  head: str = 'linear'
-  dropout: float = 0.0
-  dtype: layers.Dtype = jnp.float32
-
-  def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: an unknown configuration or head, or an impossible dropout.
-    """
-    if self.configuration not in CONFIGURATIONS:
-      known = ', '.join(CONFIGURATIONS)
-      raise InputError(f'the configuration of a VGG is one of {known}, not {self.configuration!r}')
-    alexnet.check_classifier(self.head, self.dropout)
-    super().__post_init__()
-
-  @property
-  def image_size(self) -> int:
-    """Height and width of the images it is made for, in pixels."""
-    return 224 if self.imagenet else 32
-
-  @nn.compact
-  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-    """Classifies images.
-
-    Args:
-      images: float32 `[batch, height, width, 3]`, normalised; 32 pixels at least.
-      train: whether batch statistics are the batch's, and dropout is drawn.
-
-    Returns:
-      Logits, float32 `[batch, num_classes]`.
-
-    Raises:
-      InputError: the images are too small.
-    """
-    norm = layers.batch_norm(train, self.dtype)
-    x = images
-    stages = zip(WIDTHS, CONFIGURATIONS[self.configuration], strict=True)
-    for stage, (width, sizes) in enumerate(stages, start=1):
-      for i, size in enumerate(sizes, start=1):
-        conv = layers.conv1x1 if size == 1 else layers.conv3x3
-        x = conv(width, use_bias=True, dtype=self.dtype, name=f'stage{stage}_conv{i}')(x)
-        if self.batch_norm:
-          x = norm(name=f'stage{stage}_norm{i}')(x)
-        x = layers.relu(x)
-      if stage == 1 and self.configuration.endswith('_lrn'):
-        x = layers.local_response_norm(x)
-      x = nn.max_pool(x, (2, 2), strides=(2, 2))
-    return alexnet.classifier(
-      x,
-      self.num_classes,
-      head=self.head,
-      dropout=self.dropout,
-      train=train,
-      dtype=self.dtype,
-    )
-
-
 def from_name(
   configuration: str, batch_norm: str | None, imagenet: str | None, **fields: Any
 ) -> VGG:
-  """The net of a name that matches `PATTERN`, with its form's head unless told.
+  """The net of a name that matches `PATTERN`; `fields` replace its form's head and dropout.
 
-  The 4096-4096 head comes with its dropout of 0.5 (section 3.1).
+  The 4096-4096 head has a dropout of 0.5 (section 3.1) by default, the linear head none.
   """
   head = fields.pop('head', 'mlp' if imagenet else 'linear')
   dropout = fields.pop('dropout', 0.5 if head == 'mlp' else 0.0)

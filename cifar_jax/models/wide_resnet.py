@@ -1,11 +1,10 @@
 """Wide Residual Networks: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 1.
 
-Pre-activation blocks, k times as wide. B(3, 3) is the paper's choice, 6n + 4 layers; `_b131` and
-the like are the other blocks of its study (table 2), named after their convolutions; the paper goes
-on calling n blocks a stage 6n + 4 layers, whatever is in them. As the
-authors' `wide-resnet.lua` has it, a block that changes the width activates once for both paths,
-dropout stands between the convolutions, after BN and ReLU, and weights start from He's normal with
-fan-in.
+Pre-activation blocks, k times as wide. B(3, 3) is the paper's choice, 6n + 4 layers. `_b131` and
+the like are the other blocks of its study (table 2), named after their convolutions; the paper
+calls n blocks per stage 6n + 4 layers whatever is in them. As in the authors' `wide-resnet.lua`, a
+block that changes the width activates once for both paths, dropout stands between the convolutions,
+after BN and ReLU, and weights start from He's normal with fan-in.
 """
 
 import functools
@@ -13,14 +12,109 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-import cifar_jax.models.layers as layers
-import cifar_jax.models.squeeze_excitation as squeeze_excitation
-import cifar_jax.models.stages as stages
-import cifar_jax.models.stochastic_depth as stochastic_depth
 from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.models.published import Published
+
+conv = functools.partial(layers.conv, kernel_init=layers.he_fan_in)
+
+
+class WideBlock(layers.ResidualBlock, kw_only=True):
+  """Figure 1: BN, ReLU and convolution, once per kernel, with dropout in between.
+
+  Attributes:
+    kernels: sizes of the convolutions; (3, 3) is the paper's choice.
+    dropout: fraction of the activations dropped before every convolution but the first.
+    train: whether dropout is drawn.
+  """
+
+  kernels: tuple[int, ...]
+  dropout: float
+  train: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
+    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
+    shortcut, changes_width = x, x.shape[-1] != self.width
+    if changes_width:  # activated once, for both paths
+      x = nn.relu(self.norm(name='norm1')(x))
+      shortcut = conv(self.width, 1, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
+
+    def branch(x: jax.Array) -> jax.Array:
+      for i, size in enumerate(self.kernels, start=1):
+        if i > 1 or not changes_width:
+          x = nn.relu(self.norm(name=f'norm{i}')(x))
+        if i > 1:
+          x = layers.dropout(x, self.dropout, self.train)
+        stride = self.stride if i == 1 else 1
+        x = conv(self.width, size, stride, dtype=self.dtype, name=f'conv{i}')(x)
+      return x
+
+    return self.add_branch(shortcut, branch, x, gates)
+
+
+class WideResNet(layers.ResidualNet):
+  """WRN-`depth`-`widen_factor`; further attributes are those of `layers.ResidualNet`.
+
+  Attributes:
+    depth: 6n + 4, with n blocks per stage.
+    widen_factor: k; the stages have 16k, 32k and 64k channels.
+    kernels: sizes of a block's convolutions.
+    dropout: fraction of the activations dropped inside each block, in [0, 1).
+  """
+
+  depth: int
+  widen_factor: int
+  kernels: tuple[int, ...] = (3, 3)
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(
+    self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
+  ) -> jax.Array:
+    """Classifies images.
+
+    Args:
+      images: float32 `[batch, height, width, 3]`, normalised.
+      train: whether batch statistics are the batch's, and dropout and gates are drawn.
+      gates: `[blocks, 1]`, in place of those that the model draws.
+
+    Returns:
+      Logits, float32 `[batch, num_classes]`.
+    """
+    norm = layers.batch_norm(train, self.dtype)
+
+    def make_block(stage: int, first: bool, **shared: Any) -> nn.Module:
+      return WideBlock(
+        width=16 * 2**stage * self.widen_factor,
+        stride=2 if stage > 0 and first else 1,
+        kernels=self.kernels,
+        dropout=self.dropout,
+        norm=norm,
+        train=train,
+        **shared,
+      )
+
+    x = conv(16, 3, dtype=self.dtype, name='stem_conv')(images)
+    x = self.run_stages(make_block, x, images, train, gates)
+    x = nn.relu(norm(name='final_norm')(x))
+    return layers.head(x, self.num_classes)
+
+  def __post_init__(self) -> None:
+    """Raises InputError for an impossible depth, widen factor or dropout."""
+    _ = self.stage_sizes  # raises where the depth is impossible
+    if self.widen_factor < 1:
+      raise InputError(f'the widen factor of a WRN is at least 1, not {self.widen_factor}')
+    layers.check_fraction('dropout', self.dropout)
+    self.check_fields(narrowest=16 * self.widen_factor)
+    super().__post_init__()
+
+  @property
+  def stage_sizes(self) -> tuple[int, ...]:
+    """Blocks of each of the three stages: the paper counts three projections as layers."""
+    return (layers.blocks_per_stage('WRN', self.depth, layers_per_block=2, other_layers=4),) * 3
+
 
 GRAMMAR = '[se_]wrn_{depth}_{widen_factor}[_b{kernels}], depth = 6n + 4 for n blocks a stage'
 PATTERN = r'(?P<se>se_)?wrn_(?P<depth>\d+)_(?P<widen_factor>\d+)(?:_b(?P<kernels>[13]+))?'
@@ -54,153 +148,11 @@ PUBLISHED = {
   'wrn_22_2_b313': Published('Zagoruyko and Komodakis 2016, table 2', 5.78),
 }
 
-conv = functools.partial(layers.conv, kernel_init=layers.he_fan_in)
-
-
-class WideBlock(nn.Module):
-  """BN, ReLU, convolution, as often as there are kernels, with dropout in between.
-
-  Attributes:
-    width: channels.
-    stride: of the first convolution.
-    kernels: sizes of the convolutions.
-    dropout: fraction of the activations dropped before every convolution but the first.
-    reduction: of squeeze-and-excitation; 0 for none.
-    norm: makes the batch normalisations.
-    train: whether dropout is drawn.
-    skips: whether a branch with a closed gate is left uncomputed.
-    dtype: of the activations.
-  """
-
-  width: int
-  stride: int
-  kernels: tuple[int, ...]
-  dropout: float
-  reduction: int
-  norm: layers.Norm
-  train: bool
-  skips: bool
-  dtype: layers.Dtype
-
-  @nn.compact
-  def __call__(self, x: jax.Array, gates: layers.Gates | None) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    shortcut, changes = x, x.shape[-1] != self.width
-    if changes:  # activated once, for both paths
-      x = layers.relu(self.norm(name='norm1')(x))
-      shortcut = conv(self.width, 1, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
-
-    def branch(_: nn.Module, y: jax.Array) -> jax.Array:
-      for i, size in enumerate(self.kernels, start=1):
-        if i > 1 or not changes:
-          y = layers.relu(self.norm(name=f'norm{i}')(y))
-        if i > 1:
-          y = layers.dropout(y, self.dropout, self.train)
-        stride = self.stride if i == 1 else 1
-        y = conv(self.width, size, stride, dtype=self.dtype, name=f'conv{i}')(y)
-      return squeeze_excitation.after_branch(y, self.reduction, self.dtype)
-
-    return stochastic_depth.residual(self, branch, x, shortcut, gates, skips=self.skips)
-
-
-class WideResNet(nn.Module):
-  """WRN-`depth`-`widen_factor`.
-
-  Attributes:
-    depth: 6n + 4, n blocks a stage.
-    widen_factor: k; the stages have 16k, 32k and 64k channels.
-    kernels: sizes of a block's convolutions.
-    num_classes: size of the logits.
-    dropout: fraction of the activations dropped inside each block, in [0, 1).
-    squeeze_excitation: the reduction of its inner layer; 0 for none.
-    survival_probability: of the last block; below 1 the net has stochastic depth.
-    survival_decay: one of `stochastic_depth.DECAYS`.
-    dtype: of the activations.
-  """
-
-  depth: int
-  widen_factor: int
-  kernels: tuple[int, ...] = (3, 3)
-  num_classes: int = 10
-  dropout: float = 0.0
-  squeeze_excitation: int = 0
-  survival_probability: float = 1.0
-  survival_decay: str = 'linear'
-  dtype: layers.Dtype = jnp.float32
-
-  def __post_init__(self) -> None:
-    """Checks the fields.
-
-    Raises:
-      InputError: an impossible depth, widen factor or dropout.
-    """
-    _ = self.stage_size  # raises where the depth is impossible
-    if self.widen_factor < 1:
-      raise InputError(f'the widen factor of a WRN is at least 1, not {self.widen_factor}')
-    if not 0.0 <= self.dropout < 1.0:
-      raise InputError(f'model.dropout is {self.dropout}; it must be at least 0 and below 1')
-    squeeze_excitation.check(self.squeeze_excitation, 16 * self.widen_factor)
-    stochastic_depth.check(self.survival_probability, self.survival_decay)
-    super().__post_init__()
-
-  @property
-  def stage_size(self) -> int:
-    """Blocks of each of the three stages: the paper counts three projections as layers."""
-    return layers.blocks_a_stage('WRN', self.depth, layers_a_block=2, other_layers=4)
-
-  @property
-  def num_blocks(self) -> int:
-    """Number of residual blocks, the leading axis of `gates`."""
-    return 3 * self.stage_size
-
-  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
-    """The gates for a batch where none are given; None where all are 1."""
-    del batch_size  # they share a gate
-    return stochastic_depth.draw(self, train)
-
-  @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool, gates: layers.Gates | None = None
-  ) -> jax.Array:
-    """Classifies images.
-
-    Args:
-      images: float32 `[batch, height, width, 3]`, normalised.
-      train: whether batch statistics, dropout and gates are drawn.
-      gates: `[blocks, 1]`, in place of those that the model draws.
-
-    Returns:
-      Logits, float32 `[batch, num_classes]`.
-    """
-    skips = train and gates is None
-    if gates is None:
-      gates = self.draw_gates(len(images), train)
-    norm = layers.batch_norm(train, self.dtype)
-
-    def make_block(stage: int, first: bool, name: str) -> WideBlock:
-      return WideBlock(
-        width=16 * 2**stage * self.widen_factor,
-        stride=2 if stage > 0 and first else 1,
-        kernels=self.kernels,
-        dropout=self.dropout,
-        reduction=self.squeeze_excitation,
-        norm=norm,
-        train=train,
-        skips=skips,
-        dtype=self.dtype,
-        name=name,
-      )
-
-    x = conv(16, 3, dtype=self.dtype, name='stem_conv')(images)
-    x = stages.run(make_block, x, gates, (self.stage_size,) * 3)
-    x = layers.relu(norm(name='final_norm')(x))
-    return layers.head(x, self.num_classes)
-
 
 def from_name(
   se: str | None, depth: str, widen_factor: str, kernels: str | None, **fields: Any
 ) -> WideResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  layout: dict[str, Any] = {'squeeze_excitation': 16} if se else {}
-  layout['kernels'] = tuple(map(int, kernels or '33'))
-  return WideResNet(int(depth), int(widen_factor), **(layout | fields))
+  fixed: dict[str, Any] = {'squeeze_excitation': 16} if se else {}
+  fixed['kernels'] = tuple(map(int, kernels or '33'))
+  return WideResNet(int(depth), int(widen_factor), **(fixed | fields))

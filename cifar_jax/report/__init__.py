@@ -1,1 +1,1 @@
-"""Tables and plots from the files that runs leave in their work directories; never imports jax."""
+"""Pages, tables and pictures made from the files in the workdirs of runs. Never imports JAX."""

@@ -1,17 +1,17 @@
-"""`python -m cifar_jax.report DIR ...`: the page of a run made again, or several side by side."""
+"""`python -m cifar_jax.report DIR ...`: writes the page on a run, or on several side by side."""
 
 import pathlib
 
-from cifar_jax import command
+from cifar_jax import cli
 from cifar_jax.report import page
 
 
 def main() -> None:
-  """Writes the page of a run, finished or not, into its directory; or one page of several."""
-  parser = command.Parser(prog='python -m cifar_jax.report', description=main.__doc__)
-  parser.add_argument('workdir', type=pathlib.Path, nargs='+', help='of a run')
+  """Writes the page on a run, finished or not, into its directory; or one page on several runs."""
+  parser = cli.Parser(prog='python -m cifar_jax.report', description=main.__doc__)
+  parser.add_argument('workdir', type=pathlib.Path, nargs='+', help='directory of a run')
   parser.add_argument(
-    '--out', type=pathlib.Path, metavar='FILE.html', help='of several runs report.html by default'
+    '--out', type=pathlib.Path, metavar='FILE.html', help='default for several runs: report.html'
   )
   arguments = parser.parse_args()
   workdirs = arguments.workdir
@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  command.run(main)
+  cli.run(main)

@@ -1,9 +1,9 @@
-"""HTML that cannot be broken by what stands in it: text is escaped unless it is `Html` already."""
+"""Makes HTML elements. Text is escaped unless it is `Html`, so no content can break a page."""
 
 import html
 from typing import Any
 
-_EMPTY = ('br', 'img', 'meta')  # elements without an end tag
+_VOID = ('br', 'img', 'meta')  # elements without an end tag
 
 
 class Html(str):
@@ -13,26 +13,26 @@ class Html(str):
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
-  """An element.
+  """Returns an element.
 
   Args:
-    name: of the element.
-    *children: what it holds; anything but `Html` is escaped as text, None is left out.
-    **attributes: their values are escaped; those of None are left out, `class_` is `class`, and
-      other underscores are hyphens.
+    name: name of the element, such as `p`.
+    *children: content; anything but `Html` is escaped as text, None is left out.
+    **attributes: attributes; values are escaped, and an attribute with the value None is left out.
+      A trailing underscore of a name is removed (`class_`), other underscores become hyphens.
   """
-  told = ''.join(
+  attribute_text = ''.join(
     f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
     for key, value in attributes.items()
     if value is not None
   )
-  if name in _EMPTY:
-    return Html(f'<{name}{told}>')
-  return Html(f'<{name}{told}>{join(*children)}</{name}>')
+  if name in _VOID:
+    return Html(f'<{name}{attribute_text}>')
+  return Html(f'<{name}{attribute_text}>{join(*children)}</{name}>')
 
 
 def join(*children: Any) -> Html:
-  """Several nodes after one another; anything but `Html` is escaped as text, None is left out."""
+  """Concatenates nodes; anything but `Html` is escaped as text, None is left out."""
   return Html(
     ''.join(
       child if isinstance(child, Html) else html.escape(str(child))
@@ -43,12 +43,12 @@ def join(*children: Any) -> Html:
 
 
 def table(head: list[Any], rows: list[list[Any]], caption: str | None = None) -> Html:
-  """A table that scrolls by itself where it is wider than the page.
+  """Returns a table that scrolls horizontally where it is wider than the page.
 
   Args:
-    head: of the columns.
-    rows: of cells, the first of which is the row's own head.
-    caption: above it.
+    head: headings of the columns.
+    rows: cells of each row; the first cell is the heading of the row.
+    caption: text above the table.
   """
   columns = [tag('th', cell, scope='col') for cell in head]
   body = [
@@ -68,6 +68,6 @@ def table(head: list[Any], rows: list[list[Any]], caption: str | None = None) ->
 
 
 def section(title: str, *children: Any) -> Html:
-  """A section with its heading; empty where it would hold nothing."""
-  held = join(*children)
-  return tag('section', tag('h2', title), held) if held else Html()
+  """Returns a section with its heading, or empty text if the section has no content."""
+  content = join(*children)
+  return tag('section', tag('h2', title), content) if content else Html()

@@ -1,33 +1,34 @@
-"""The three lines on a finished run that a person would want to read."""
+"""Summarises a finished run in three lines; formats accuracies and durations."""
 
 import os
 import pathlib
 from typing import Any
 
 from cifar_jax.errors import InputError
-from cifar_jax.report.runs import read_result
+from cifar_jax.runs.results import read_result
 
 
 def lines(workdir: str | os.PathLike[str]) -> list[str]:
-  """What came out, what it took, and where the rest is.
+  """Returns three lines on a run: its accuracy, its duration, and where the details are.
 
   Args:
-    workdir: of a finished run.
+    workdir: directory of a finished run.
 
   Raises:
-    InputError: it has no result, or one that cannot be read.
+    InputError: there is no result, or it cannot be read.
   """
   workdir = pathlib.Path(workdir)
   result = read_result(workdir)
+  path = workdir / 'result.json'
   try:
-    return [*_lines(result), f'{workdir / "result.json"} and {workdir / "report.html"}']
+    return [_outcome(result), _effort(result), f'{path} and {workdir / "report.html"}']
   except (KeyError, TypeError) as error:
     raise InputError(
-      f'{workdir / "result.json"} is not what a run writes ({error!r}): delete it and run again'
+      f'{path} lacks a value or holds a wrong one ({error!r}): delete it and run again'
     ) from error
 
 
-def _lines(result: dict[str, Any]) -> list[str]:
+def _outcome(result: dict[str, Any]) -> str:
   outcome = (
     f'{result["model"]} on {result["data"]}: '
     f'test accuracy {accuracy(result["test"])} at the last epoch'
@@ -38,22 +39,25 @@ def _lines(result: dict[str, Any]) -> list[str]:
   if 'best' in result:
     best = result['best']
     outcome += f', {accuracy(best["test"])} at the best by validation (epoch {best["epoch"]})'
+  return outcome
+
+
+def _effort(result: dict[str, Any]) -> str:
   speed = f'{result["images_per_second"]:,.0f} images/s'
   if 'seeds' in result:
-    speed += ' of all seeds together,'
-  effort = (
+    speed += ' of all seeds together'
+  return (
     f'{result["num_epochs"]:g} epochs in {duration(result["seconds"])} on {result["device"]}, '
-    f'{speed} with all that belongs to it'
+    f'{speed}, all included'
   )
-  return [outcome, effort]
 
 
 def accuracy(values: dict[str, Any]) -> str:
-  """`84.12 %`; of several seeds `84.12 ± 0.21 % (4 seeds: 84.30, ...)`, the deviation with n - 1.
+  """Formats an accuracy: `84.12 %`, or for several seeds `84.12 ± 0.21 % (4 seeds: 84.30, ...)`.
 
   Args:
-    values: of a split, as a result has them: `accuracy`, and of several seeds `deviation` and
-      `each`, which hold it too.
+    values: measures of a split in a result: `accuracy`, and for several seeds also `deviation` and
+      `each`, which hold the sample standard deviation (with n - 1) and the values of the seeds.
   """
   mean = f'{100 * values["accuracy"]:.2f}'
   if 'each' not in values:
@@ -64,7 +68,11 @@ def accuracy(values: dict[str, Any]) -> str:
 
 
 def of_seeds(values: dict[str, Any]) -> str:
-  """How a mean over several seeds came about, its deviation in percent; nothing of one seed."""
+  """Returns a remark on a mean over seeds, with its deviation in percent; empty for one seed.
+
+  Args:
+    values: measures of a split in a result, see `accuracy`.
+  """
   if 'each' not in values:
     return ''
   deviation = 100 * values['deviation']['accuracy']
@@ -72,7 +80,7 @@ def of_seeds(values: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-  """`95` as `1 min 35 s`, `7300` as `2 h 1 min`."""
+  """Formats a duration: 95 seconds as `1 min 35 s`, 7300 as `2 h 1 min`."""
   whole = round(seconds)
   if whole < 60:
     return f'{whole} s'

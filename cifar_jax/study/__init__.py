@@ -1,5 +1,7 @@
-"""Studies: a paper's table by one command. Read `table.py`, `plan.py`, `launch.py`, `__main__.py`.
+"""Studies: all runs of a paper's table, started by one command.
 
-Each run is a process of its own, `python -m cifar_jax.main`: a run's memory goes back when it ends,
-one that dies takes no other with it, and its `result.json` holds the command that repeats it alone.
+Read `definition.py`, `plan.py`, `study_file.py`, `launch.py` and `__main__.py`, in this order.
+
+Each run is a separate process, `python -m cifar_jax.main`: its memory is freed when it ends, a
+crash does not affect the other runs, and its `result.json` holds the command that repeats the run.
 """

@@ -1,34 +1,38 @@
-"""Runs a command to its end, and hands it the signals that ask to stop."""
+"""Runs a command in a child process, and passes signals to stop on to it."""
 
 import signal
 import subprocess
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(command: list[str]) -> tuple[int, bool]:
-  """Runs a command.
+  """Runs a command and waits until it ends.
 
-  It has a process group of its own, so that Ctrl-C reaches it once, through here: a run saves and
-  leaves at the first signal, and leaves at once at the second.
+  The child process gets a new process group, so that Ctrl-C reaches it only once, through this
+  process: a run saves and ends at the first signal, but ends without saving at the second.
+
+  Args:
+    command: program and arguments.
 
   Returns:
-    Its exit status, 128 + the number of the signal that ended it; and whether it was asked to stop.
+    The exit status (128 + the number of the signal if a signal ended the command), and whether this
+    process received a signal to stop.
   """
-  asked = False
-  previous = {number: signal.getsignal(number) for number in _STOPS}
+  stop_requested = False
+  previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
   with subprocess.Popen(command, process_group=0) as process:
 
     def pass_on(number: int, _: object) -> None:
-      nonlocal asked
-      asked = True
+      nonlocal stop_requested
+      stop_requested = True
       process.send_signal(number)
 
     try:
-      for number in _STOPS:
+      for number in _STOP_SIGNALS:
         signal.signal(number, pass_on)
       status = process.wait()
     finally:
       for number, handler in previous.items():
         signal.signal(number, handler)
-  return (status if status >= 0 else 128 - status), asked
+  return (status if status >= 0 else 128 - status), stop_requested

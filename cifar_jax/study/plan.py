@@ -1,4 +1,4 @@
-"""What a study runs: for each seed and entry a configuration, a directory and a command."""
+"""Plans the runs of a study: a configuration, a directory and a command per seed and entry."""
 
 import dataclasses
 import pathlib
@@ -7,23 +7,24 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cifar_jax import config as configs
-from cifar_jax import experiment
-from cifar_jax import workdir as workdirs
+from cifar_jax.config import loading
+from cifar_jax.config.command_line import override
 from cifar_jax.errors import InputError
-from cifar_jax.study.table import Entry, Study
+from cifar_jax.experiment.experiment import check_config
+from cifar_jax.runs.workdir import check_workdir
+from cifar_jax.study.definition import Entry, Study
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """One entry with one seed.
+  """A run of one entry with one seed.
 
   Attributes:
-    entry: of the table.
-    config: of the run.
-    full_epochs: of the entry where nothing shortens it.
-    workdir: of the run.
-    command: what starts it.
+    entry: row of the table.
+    config: configuration of the run.
+    full_epochs: number of epochs of the entry if `--epochs` does not change it.
+    workdir: directory of the run.
+    command: program and arguments that start the run.
   """
 
   entry: Entry
@@ -36,17 +37,17 @@ class Run:
 def make(
   study: Study, workdir: pathlib.Path, epochs: int | None, seeds: int, overrides: list[str]
 ) -> list[Run]:
-  """All runs of a study, the whole table with one seed before the next seed; nothing is begun.
+  """Returns all runs of a study: all entries with the first seed, then with the next. Starts none.
 
   Args:
-    study: the table.
-    workdir: of the study; a run is in `ENTRY/seedN` below it.
-    epochs: of every run; None for each entry's own.
-    seeds: how many: an entry's own seed and those that follow it.
-    overrides: `--config.SECTION.KEY=VALUE` for all.
+    study: the study.
+    workdir: directory of the study; the directory of a run is `ENTRY/seedN` in it.
+    epochs: number of epochs of every run; None keeps the number of each entry.
+    seeds: number of runs per entry; their seeds count up from the seed of the entry.
+    overrides: `--config.SECTION.KEY=VALUE` for all runs.
 
   Raises:
-    InputError: a configuration cannot be had or is impossible, or its directory holds another run.
+    InputError: a configuration cannot be loaded or is impossible, or a directory holds another run.
   """
   return [
     _run(study, entry, workdir, epochs, index, overrides)
@@ -64,33 +65,42 @@ def _run(
   overrides: list[str],
 ) -> Run:
   file = str(study.path.parent / entry.config)
-  words = _as_words(study.overrides | entry.overrides) + overrides
+  options = _as_options(study.overrides | entry.overrides) + overrides
   try:
-    config = configs.load(file)
-    configs.override(config, words)
+    config = loading.load(file)
+    override(config, options)
     full_epochs = config.train.num_epochs
     changes: dict[str, Any] = {} if epochs is None else shortened(config, epochs)
     if index:
       changes['seed'] = config.seed + index
-    words += _as_words(changes)
-    configs.override(config, _as_words(changes))
-    experiment.check(config)
-    place = workdir / entry.slug / f'seed{config.seed}'
-    workdirs.check(place, config)
+    options += _as_options(changes)
+    override(config, _as_options(changes))
+    check_config(config)
+    run_workdir = workdir / entry.slug / f'seed{config.seed}'
+    check_workdir(run_workdir, config)
   except InputError as error:
     raise InputError(f'{study.name}, entry {entry.label!r}: {error}') from error
-  command = [sys.executable, '-m', 'cifar_jax.main', '--config', file, '--workdir', str(place)]
-  return Run(entry, config, full_epochs, place, command + words)
+  command = [sys.executable, '-m', 'cifar_jax.main', '--config', file]
+  command += ['--workdir', str(run_workdir), *options]
+  return Run(entry, config, full_epochs, run_workdir, command)
 
 
-def _as_words(changes: dict[str, Any]) -> list[str]:
+def _as_options(changes: dict[str, Any]) -> list[str]:
   return [f'--config.{key}={value}' for key, value in changes.items()]
 
 
 def shortened(config: ConfigDict, epochs: int) -> dict[str, Any]:
-  """What gives a configuration fewer epochs, or more, with the shape of its schedule.
+  """Returns the changes that give a configuration another number of epochs.
 
-  Boundaries are fractions of the run already; what is told in epochs shrinks with it.
+  The learning rate schedule keeps its shape. Boundaries are fractions of the run and stay; numbers
+  of epochs in the schedule scale with the run.
+
+  Args:
+    config: the configuration; not changed.
+    epochs: the new number of epochs.
+
+  Returns:
+    Dotted keys of the configuration to their new values.
   """
   ratio = epochs / config.train.num_epochs
   schedule = config.schedule

@@ -1,8 +1,8 @@
-"""The five orders of activation: He et al. 2016, arXiv 1603.05027, table 2.
+"""Five orders of normalisation and activation: He et al. 2016, arXiv 1603.05027, table 2.
 
   python -m cifar_jax.study configs/studies/activation_orders.py --workdir runs/activation_orders
 
-The paper's errors are medians of five runs; with `--seeds 5` these are means.
+The paper's errors are medians of five runs. With `--seeds 5`, this study reports means of five.
 """
 
 STUDY = {

@@ -1,9 +1,10 @@
-"""Augmentations one by one on ResNet-18: DeVries and Taylor 2017, arXiv 1708.04552, table 1.
+"""Single augmentations on ResNet-18: DeVries and Taylor 2017, arXiv 1708.04552, table 1.
 
   python -m cifar_jax.study configs/studies/augmentations.py --workdir runs/augmentations
 
-The recipe is the Cutout paper's: 200 epochs, rate 0.1, a fifth at 60, 120 and 160, decay 5e-4, all
-50,000 images. Its figures are from the authors' README.
+The recipe is that of the Cutout paper: 200 epochs, learning rate 0.1, divided by 5 at epochs 60,
+120 and 160, weight decay 5e-4, all 50,000 training images. The published errors are from the
+authors' README.
 """
 
 NONE = {'augment.flip': False, 'augment.pad': 0}

@@ -1,10 +1,11 @@
-"""The homework: ResNet-34 (He et al. 2015, arXiv 1512.03385) on a tenth of CIFAR-10, ten epochs.
+"""The homework: ResNet-34 (He et al. 2015, arXiv 1512.03385), ten epochs on a tenth of CIFAR-10.
 
   python -m cifar_jax.study configs/studies/homework.py --workdir runs/homework
 
-500 images of each class, resized to 128x128; rate 0.01, momentum 0.9. The published run ended at
-45.0 % training and 43.41 % test accuracy, an error of 55.0 and 56.59 %. What it does not tell is
-left out here: decay, augmentation, a schedule; batches are of 128.
+500 images per class, resized to 128x128; learning rate 0.01, momentum 0.9. The published run ended
+at 45.0 % training and 43.41 % test accuracy, that is at errors of 55.0 and 56.59 %. It states no
+weight decay, augmentation or schedule, so this study uses none, and no batch size, which is 128
+here.
 """
 
 STUDY = {

@@ -2,8 +2,8 @@
 
   python -m cifar_jax.study configs/studies/plain_and_residual.py --workdir runs/plain_and_residual
 
-The deeper a plain net, the higher its training error; residual nets turn that round. The paper
-draws the plain nets' errors, but prints none.
+The training error of plain nets rises with their depth; that of residual nets falls. The paper
+shows the errors of plain nets in a figure, but prints no numbers.
 """
 
 STUDY = {

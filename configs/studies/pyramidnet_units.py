@@ -2,8 +2,8 @@
 
   python -m cifar_jax.study configs/studies/pyramidnet_units.py --workdir runs/pyramidnet_units
 
-Printed errors we have seen of the chosen unit only (table 4); the paper's own comparison of the
-others is on nets of other sizes.
+The only published error here is that of the unit the paper chooses (table 4). The paper compares
+the other units on nets of different sizes.
 """
 
 STUDY = {

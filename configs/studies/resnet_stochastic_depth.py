@@ -1,9 +1,10 @@
-"""Stochastic depth: Huang et al. 2016, arXiv 1603.09382.
+"""ResNets with stochastic depth: Huang et al. 2016, arXiv 1603.09382.
 
   python -m cifar_jax.study configs/studies/resnet_stochastic_depth.py --workdir runs/survival
 
-The paper's errors are at the epoch that is best by validation. Constant depth is the authors' own
-run (6.41 and 27.22). Figures as the DenseNet paper quotes them (arXiv 1608.06993, table 2).
+The paper's errors are those at the epoch with the best validation error. The errors of constant
+depth (6.41 and 27.22) are from runs of the same authors. All errors are as quoted by the DenseNet
+paper (arXiv 1608.06993, table 2).
 """
 
 STUDY = {

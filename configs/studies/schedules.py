@@ -1,9 +1,9 @@
-"""Schedules of the learning rate on one net, ResNet-56: He et al. 2015, arXiv 1512.03385, table 6.
+"""Learning rate schedules on ResNet-56: He et al. 2015, arXiv 1512.03385, table 6.
 
   python -m cifar_jax.study configs/studies/schedules.py --workdir runs/schedules
 
-SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983) doubles its cycles; four of them, the first of
-12.5 epochs, end just behind the 182 of the run, so that it ends with a low rate.
+SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983) doubles the length of each cycle. Four cycles,
+the first of 12.5 epochs, end just after the 182 epochs of the run, so the run ends with a low rate.
 """
 
 STUDY = {

@@ -1,10 +1,10 @@
-"""How far beta is from alpha, M1 to M5: Gastaldi 2017, arXiv 1705.07485, section 4 (table 4).
+"""Shake-Shake by the range of beta given alpha: Gastaldi 2017, arXiv 1705.07485, section 4.
 
   python -m cifar_jax.study configs/studies/shake_shake_backward.py --workdir runs/shake_backward
 
-The intervals are those of `cifar_jax/models/shake_coefficients.py`, where it says which of them are
-the paper's words. Table 4's errors we have not seen; the three rows of table 1 frame them. With M1
-the paper's training error stays very high.
+The ranges M1 to M5 are defined in `cifar_jax/models/shake_shake_coefficients.py`, which states
+which of them the paper gives. Their errors (table 4) are not available to us; three rows of table 1
+are added for comparison. With M1, the training error in the paper stays very high.
 """
 
 STUDY = {
@@ -13,7 +13,7 @@ STUDY = {
   'overrides': {'data.validation_size': 0},
   'entries': [
     {
-      'label': f'{label}',
+      'label': label,
       'config': f'../shake_shake.py:base_width=32,mode=S-S-I,backward={backward}',
       'published': published,
     }

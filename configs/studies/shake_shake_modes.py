@@ -2,11 +2,12 @@
 
   python -m cifar_jax.study configs/studies/shake_shake_modes.py --workdir runs/shake_shake_modes
 
-Forward, backward, level: Even, Shake or Keep; Batch or Image. The paper's errors are means of three
-runs (of five at 96d), of the last epoch.
+The letters of a mode stand for the forward pass, the backward pass (each Even, Shake or Keep) and
+the level (Batch or Image). The paper's errors are those of the last epoch, means of three runs
+(five for 96d).
 """
 
-# By mode: 2x32d, 2x64d, 2x96d; nothing where the table has none.
+# Test error in percent of 2x32d, 2x64d and 2x96d, by mode. The table has no further numbers.
 TABLE_1: dict[str, tuple[float, ...]] = {
   'E-E-B': (4.27, 3.76, 3.58),
   'E-S-B': (4.44,),

@@ -1,10 +1,11 @@
-"""Shake-Shake without skips and without BN: Gastaldi 2017, arXiv 1705.07485, section 5 (table 5).
+"""Shake-Shake without skip connections or without BN: Gastaldi 2017, arXiv 1705.07485, section 5.
 
   python -m cifar_jax.study configs/studies/shake_shake_no_skip.py --workdir runs/no_skip
 
-A has no skips, B besides one convolution a branch and twice the blocks, C is A without batch
-normalisation, with 14 layers and alpha near 0.5; wider ranges help, then diverge. The numbers of
-table 5 we have not seen; a run that diverges has no row.
+Net A has no skip connections. Net B has none either, and one convolution per branch with twice as
+many blocks. Net C is net A without batch normalisation, with 14 layers and alpha near 0.5. Wider
+ranges of alpha help at first, then the run diverges. The errors of table 5 are not available to us.
+A run that diverges has no result in the table.
 """
 
 STUDY = {

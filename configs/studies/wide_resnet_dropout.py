@@ -1,8 +1,8 @@
-"""Dropout in wide residual nets: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 6.
+"""Wide ResNets with and without dropout: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 6.
 
   python -m cifar_jax.study configs/studies/wide_resnet_dropout.py --workdir runs/wide_dropout
 
-Mean and standard deviation, medians of five runs.
+Images are normalised by mean and standard deviation. The paper's errors are medians of five runs.
 """
 
 STUDY = {

@@ -1,9 +1,10 @@
-"""Width against depth: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 4.
+"""Wide ResNets by width and depth: Zagoruyko and Komodakis 2016, arXiv 1605.07146, table 4.
 
   python -m cifar_jax.study configs/studies/wide_resnet_grid.py --workdir runs/wide_resnet_grid
 
-The table's errors are with ZCA whitening; with mean and standard deviation, as here, the paper has
-4.53 for 40-4, 4.27 for 16-8 and 4.00 for 28-10 (table 5, median of five).
+The errors of table 4 are with ZCA whitening. This study normalises images by mean and standard
+deviation, for which the paper prints 4.53 for 40-4, 4.27 for 16-8 and 4.00 for 28-10 (table 5,
+medians of five runs).
 """
 
 STUDY = {

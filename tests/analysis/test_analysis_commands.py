@@ -1,64 +1,74 @@
-"""The commands of the analyses, on a small run."""
+"""The commands of all analyses, on a small run."""
 
 import importlib
 import json
+import pathlib
 import sys
 
 import pytest
 
-from cifar_jax import config, train
+from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
+from cifar_jax.train import session
 
 NAMES = (
-  *('lesion', 'path_length', 'branch_correlation', 'complexity', 'activations', 'landscape'),
-)
+  'activations', 'branch_correlation', 'complexity', 'landscape', 'lesion', 'path_length',
+)  # fmt: skip
 
 
 @pytest.fixture(scope='module')
-def run(tiny_cifar, tmp_path_factory):
-  """A Shake-Shake net after an epoch."""
-  settings = config.base('shake_shake_8_2x4d', 'cifar10')
-  settings.data.update(data_dir=str(tiny_cifar), validation_size=40)
-  settings.train.update(batch_size=40, num_epochs=1)
-  settings.sharding.num_devices = 1
+def run(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A Shake-Shake net after one epoch."""
+  config = base('shake_shake_8_2x4d', 'cifar10')
+  config.data.update(data_dir=str(tiny_cifar), validation_size=40)
+  config.train.update(batch_size=40, num_epochs=1)
+  config.sharding.num_devices = 1
   workdir = tmp_path_factory.mktemp('runs') / 'shaken'
-  train.run(settings, workdir)
+  session.run(config, workdir)
   return workdir
 
 
-def start(monkeypatch, name, *words):
+def call_analysis(
+  monkeypatch: pytest.MonkeyPatch, name: str, *words: str | int | pathlib.Path
+) -> None:
   monkeypatch.setattr(sys, 'argv', [name, *map(str, words)])
   importlib.import_module(f'cifar_jax.analysis.{name}').main()
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_each_leaves_a_file_and_a_picture_and_prints_a_table(name, run, monkeypatch, capsys):
-  few = {'lesion': ('--draws', 1), 'path_length': ('--draws', 1), 'landscape': ('--points', 3)}
-  start(monkeypatch, name, '--workdir', run, *few.get(name, ()))
-  told = json.loads((run / 'analysis' / f'{name}.json').read_text())
-  assert told['analysis'] == name and told['model'] == 'shake_shake_8_2x4d'
-  assert told['num_images'] in (40, 48) and told['provenance']['versions']['jax']
+def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
+  name: str, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+  fast = {'lesion': ('--draws', 1), 'path_length': ('--draws', 1), 'landscape': ('--points', 3)}
+  call_analysis(monkeypatch, name, '--workdir', run, *fast.get(name, ()))
+  results = json.loads((run / 'analysis' / f'{name}.json').read_text())
+  assert results['analysis'] == name and results['model'] == 'shake_shake_8_2x4d'
+  assert results['num_images'] in (40, 48) and results['provenance']['versions']['jax']
   assert (run / 'analysis' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
   assert 'shake_shake_8_2x4d' in capsys.readouterr().out
 
 
-def test_several_runs_share_a_picture_where_one_is_asked_for(run, monkeypatch, tmp_path):
+def test_the_option_picture_draws_several_runs_together(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
   picture = tmp_path / 'both.png'
   words = ('--workdir', run, run, '--picture', picture, '--num-images', 8)
-  start(monkeypatch, 'branch_correlation', *words)
+  call_analysis(monkeypatch, 'branch_correlation', *words)
   assert picture.read_bytes().startswith(b'\x89PNG')
   numbers = json.loads(picture.with_suffix('.json').read_text())
-  assert [told['run'] for told in numbers] == ['shaken'] * 2
+  assert [results['run'] for results in numbers] == ['shaken'] * 2
 
 
-def test_a_net_to_itself_has_a_flat_landscape(run, monkeypatch):
-  start(monkeypatch, 'landscape', '--workdir', run, '--to', run, '--points', 2)
+def test_the_loss_is_constant_between_a_net_and_itself(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  call_analysis(monkeypatch, 'landscape', '--workdir', run, '--to', run, '--points', 2)
   first, last = json.loads((run / 'analysis' / 'landscape.json').read_text())['points']
   assert first['loss'] == pytest.approx(last['loss']) and first['position'] != last['position']
 
 
 @pytest.mark.parametrize(
-  'words,complaint',
+  ('words', 'complaint'),
   [
     (('--split', 'tset'), 'invalid choice'),
     (('--num-images', '0'), 'not at least 1'),
@@ -67,7 +77,9 @@ def test_a_net_to_itself_has_a_flat_landscape(run, monkeypatch):
     (('--picture', 'lesions.json'), 'PNG'),
   ],
 )
-def test_what_it_cannot_do_it_says_in_one_line(run, monkeypatch, words, complaint):
+def test_bad_options_are_refused_in_one_line(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], complaint: str
+) -> None:
   with pytest.raises(InputError, match=complaint) as info:
-    start(monkeypatch, 'lesion', '--workdir', run, *words)
+    call_analysis(monkeypatch, 'lesion', '--workdir', run, *words)
   assert '\n' not in str(info.value)

@@ -1,45 +1,47 @@
-"""The loss along lines, with known answers."""
+"""The loss along lines, against known values."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from data.filled import variables as filled
 
 from cifar_jax import models
-from cifar_jax.analysis import landscape, sample
+from cifar_jax.analysis import landscape
+from cifar_jax.analysis.sample import PADDING
+from tests.support.filled import filled_variables
+from tests.support.samples import two_batches
 
 IMAGES = np.random.RandomState(0).standard_normal((6, 8, 8, 3)).astype(np.float32)
-LABELS = np.array([1, 2, 3, 4, 5, sample.PADDING], np.int32)
-SAMPLE = sample.Sample((IMAGES[:3], IMAGES[3:]), (LABELS[:3], LABELS[3:]), 5)
+LABELS = np.array([1, 2, 3, 4, 5, PADDING], np.int32)
+SAMPLE = two_batches(IMAGES, LABELS)
 
 
-def test_each_filter_of_the_direction_is_as_long_as_the_nets_own():
-  params = filled(models.create('resnet8'))['params']
-  drawn = landscape.direction(jax.random.key(0), params)
+def test_each_filter_of_a_direction_has_the_norm_of_the_nets_filter() -> None:
+  params = filled_variables(models.create('resnet8'))['params']
+  direction = landscape.random_direction(jax.random.key(0), params)
   norm = lambda leaf: np.sqrt(np.sum(np.square(leaf), axis=tuple(range(leaf.ndim - 1))))  # noqa: E731
-  for own, other in zip(jax.tree.leaves(params), jax.tree.leaves(drawn), strict=True):
-    if own.ndim > 1:
-      np.testing.assert_allclose(norm(own), norm(other), rtol=1e-5)
-      assert np.abs(own - other).max() > 0.1 * np.abs(own).max()
+  for leaf, change in zip(jax.tree.leaves(params), jax.tree.leaves(direction), strict=True):
+    if leaf.ndim > 1:
+      np.testing.assert_allclose(norm(leaf), norm(change), rtol=1e-5)
+      assert np.abs(leaf - change).max() > 0.1 * np.abs(leaf).max()
     else:
-      assert not np.any(other)
+      assert not np.any(change)
 
 
-def test_the_loss_and_the_error_count_every_image_once():
+def test_the_loss_and_the_error_count_every_image_once() -> None:
   net = models.create('resnet8')
-  variables = filled(net)
+  variables = filled_variables(net)
   logits = jax.jit(lambda images: net.apply(variables, images, train=False))(IMAGES[:5])
-  here = landscape.Surface(net, SAMPLE).at(variables['params'], variables['batch_stats'])
+  measured = landscape.Surface(net, SAMPLE).at(variables['params'], variables['batch_stats'])
   expected = -np.mean(jax.nn.log_softmax(logits)[jnp.arange(5), LABELS[:5]])
-  np.testing.assert_allclose(here['loss'], expected, rtol=1e-5)
-  assert here['error'] == np.mean(np.argmax(logits, axis=1) != LABELS[:5])
+  np.testing.assert_allclose(measured['loss'], expected, rtol=1e-5)
+  assert measured['error'] == np.mean(np.argmax(logits, axis=1) != LABELS[:5])
 
 
-def test_statistics_measured_anew_are_those_of_the_whole_batches():
+def test_measured_statistics_are_means_over_the_whole_batches() -> None:
   net = models.create('resnet8')
-  variables = filled(net)
-  batches = sample.Sample((IMAGES[:3], IMAGES[3:]), (LABELS[:3], LABELS[3:]), 6)
-  measured = landscape.Surface(net, batches).statistics(
+  variables = filled_variables(net)
+  sample = two_batches(IMAGES, np.arange(6))
+  measured = landscape.Surface(net, sample).statistics(
     variables['params'], variables['batch_stats']
   )
   _, recorded = net.apply(

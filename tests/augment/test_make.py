@@ -1,27 +1,33 @@
-"""The composition: its spaces, its order, its draws, its settings."""
+"""The composition of augmentations: its order, its random numbers and its settings."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cifar_jax import augment, data, experiment, sharding
+from cifar_jax import augment
 from cifar_jax.augment import erase, geometric
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.data import pixels
+from cifar_jax.data.dataset import Dataset, Split
 from cifar_jax.errors import InputError
+from cifar_jax.experiment.experiment import augment_statistics
+from cifar_jax.runtime.devices import batch_sharding, make_mesh
 
 N = 64
-STATISTICS = augment.Statistics(
+STATISTICS = Statistics(
   num_classes=10,
   mean=(0.5, 0.4, 0.3),
   std=(0.25, 0.2, 0.125),
   covariance=((0.06, 0.05, 0.04), (0.05, 0.06, 0.05), (0.04, 0.05, 0.06)),
 )
-NONE = {'flip': False, 'pad': 0}
-# A strength of each, alone.
-STRENGTHS = {
+NONE: dict[str, Any] = {'flip': False, 'pad': 0}  # no augmentation
+# A strength for each augmentation, to use alone.
+STRENGTHS: dict[str, Any] = {
   'autoaugment': True, 'randaugment': 2, 'brightness': 0.4, 'contrast': 0.4, 'saturation': 0.4,
   'hue': 90.0, 'pca_noise': 0.5, 'blur': 2.0, 'sharpen': 3.0, 'gaussian_noise': 0.2,
   'salt_and_pepper': 0.3, 'resize': 12, 'pad': 2, 'flip': True, 'quarter_turns': True,
@@ -30,16 +36,18 @@ STRENGTHS = {
 
 
 def batch(size: int = 8) -> tuple[jax.Array, jax.Array]:
+  """Random images uint8 `[N, size, size, 3]` and labels int32 `[N]`."""
   images = np.random.RandomState(0).randint(0, 256, (N, size, size, 3), np.uint8)
   return jnp.asarray(images), jnp.arange(N) % 10
 
 
-def applied(key: int = 0, **fields):
-  made = augment.make(augment.Settings(**(NONE | fields)), STATISTICS)
-  return jax.jit(made)(jax.random.key(key), *batch())
+def apply(**fields: Any) -> tuple[jax.Array, jax.Array]:
+  """The images and labels of `batch`, augmented with these fields alone."""
+  augment_fn = augment.make(AugmentSettings(**(NONE | fields)), STATISTICS)
+  return jax.jit(augment_fn)(jax.random.key(0), *batch())
 
 
-def test_normalisation_is_by_channel_in_units_of_the_full_scale():
+def test_normalisation_uses_the_mean_and_deviation_of_each_channel() -> None:
   images = jnp.arange(12, dtype=jnp.uint8).reshape(1, 2, 2, 3) * 20
   out = augment.normalize(images, (0.1, 0.2, 0.3), (0.5, 0.25, 0.125))
   expected = (np.asarray(images) / 255 - [0.1, 0.2, 0.3]) / [0.5, 0.25, 0.125]
@@ -47,86 +55,88 @@ def test_normalisation_is_by_channel_in_units_of_the_full_scale():
   np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_composition_uses_one_key_for_each_and_the_same_key_gives_the_same_images():
-  fields = {'flip': True, 'pad': 2, 'padding': 'zero', 'cutout': 3}
-  made = jax.jit(augment.make(augment.Settings(**fields), STATISTICS))
-  (first, labels), (again, _), (other, _) = (made(jax.random.key(i), *batch()) for i in (0, 0, 1))
+def test_each_augmentation_has_another_key_and_equal_keys_give_equal_images() -> None:
+  fields: dict[str, Any] = {'flip': True, 'pad': 2, 'padding': 'zero', 'cutout': 3}
+  augment_fn = jax.jit(augment.make(AugmentSettings(**fields), STATISTICS))
+  (first, labels), (again, _), (other, _) = (
+    augment_fn(jax.random.key(seed), *batch()) for seed in (0, 0, 1)
+  )
   np.testing.assert_array_equal(first, again)
-  key, (images, given) = jax.random.key(0), batch()
+  key, (images, original_labels) = jax.random.key(0), batch()
 
   @jax.jit
-  def by_hand(key, images):
+  def by_hand(key: jax.Array, images: jax.Array) -> jax.Array:
     images = augment.normalize(images, STATISTICS.mean, STATISTICS.std)
     images = geometric.random_crop(jax.random.fold_in(key, 0), images, pad=2, padding='zero')
     images = geometric.random_flip(jax.random.fold_in(key, 1), images)
     return erase.random_cutout(jax.random.fold_in(key, 2), images, size=3)
 
   np.testing.assert_allclose(first, by_hand(key, images), rtol=1e-6, atol=1e-6)
-  np.testing.assert_array_equal(labels, given)
+  np.testing.assert_array_equal(labels, original_labels)
   assert first.dtype == jnp.float32 and first.shape == images.shape
   assert np.mean(np.any(np.asarray(first) != np.asarray(other), axis=(1, 2, 3))) > 0.9
 
 
-def test_nothing_asked_for_is_normalisation():
-  out, labels = applied()
+def test_without_augmentations_images_are_only_normalised() -> None:
+  out, labels = apply()
   expected = augment.normalize(batch()[0], STATISTICS.mean, STATISTICS.std)
   np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-6)
   assert labels.dtype == jnp.int32
 
 
-def test_every_field_is_a_strength_or_a_detail_of_one():
-  fields = {field.name for field in dataclasses.fields(augment.Settings)}
+def test_every_field_is_a_strength_or_a_detail_of_a_strength() -> None:
+  fields = {field.name for field in dataclasses.fields(AugmentSettings)}
   details = {'randaugment_magnitude', 'padding', 'mix_probability'}
-  elsewhere = {'alternating_flip', 'tta'}  # the step's, and the evaluation's
+  elsewhere = {'alternating_flip', 'tta'}  # for the training step and the evaluation
   assert fields - set(STRENGTHS) == details | elsewhere
-  made = augment.Settings(**(NONE | STRENGTHS | {'pad': 0, 'randaugment': 0}))
-  assert all(getattr(made, name) for name in set(STRENGTHS) - {'pad', 'randaugment'})
+  settings = AugmentSettings(**(NONE | STRENGTHS | {'pad': 0, 'randaugment': 0}))
+  assert all(getattr(settings, name) for name in set(STRENGTHS) - {'pad', 'randaugment'})
 
 
 @pytest.mark.parametrize('name', STRENGTHS)
-def test_each_alone_changes_images_of_its_own_accord(name):
-  out, labels = applied(**{name: STRENGTHS[name]})
+def test_each_augmentation_alone_changes_images(name: str) -> None:
+  out, labels = apply(**{name: STRENGTHS[name]})
   plain = augment.normalize(batch()[0], STATISTICS.mean, STATISTICS.std)
   changed = np.any(np.abs(np.asarray(out) - np.asarray(plain)) > 1e-4, axis=(1, 2, 3))
   assert out.shape == plain.shape and np.all(np.isfinite(out))
   assert changed.mean() > (0.3 if name == 'flip' else 0.6)
   assert labels.shape == ((N, 10) if name in ('mixup', 'cutmix') else (N,))
-  # Pixels stay pixels, whatever colours and noise do to them.
+  # Pixels stay within the scale, whatever colours and noise do to them.
   if name not in ('resize', 'pad', 'rotate', 'mixup'):
     pixels = np.asarray(out) * STATISTICS.std + STATISTICS.mean
     assert pixels.min() > -1e-5 and pixels.max() < 1 + 1e-5
 
 
-def test_what_one_draws_depends_on_no_other():
-  alone, _ = applied(cutout=4)
-  beside, _ = applied(cutout=4, flip=True)
+def test_random_numbers_do_not_depend_on_other_augmentations() -> None:
+  alone, _ = apply(cutout=4)
+  with_flip, _ = apply(cutout=4, flip=True)
   holes = np.asarray(alone)[..., 0] == 0  # no byte is the mean of the first channel
-  np.testing.assert_array_equal(holes, np.asarray(beside)[..., 0] == 0)
+  np.testing.assert_array_equal(holes, np.asarray(with_flip)[..., 0] == 0)
   assert holes.any(axis=(1, 2)).all()
 
 
-def test_two_devices_give_what_one_gives():
+def test_two_devices_compute_the_same_as_one() -> None:
   fields = NONE | {'pad': 2, 'autoaugment': True, 'cutmix': 1.0}
-  made = augment.make(augment.Settings(**fields), STATISTICS)
+  augment_fn = augment.make(AugmentSettings(**fields), STATISTICS)
   results = []
   for devices in (1, 2):
-    mesh = sharding.make_mesh(num_devices=devices)
-    placed = jax.device_put(batch(), sharding.batch(mesh))
-    results.append(jax.jit(made)(jax.random.key(0), *placed))
+    mesh = make_mesh(num_devices=devices)
+    sharded = jax.device_put(batch(), batch_sharding(mesh))
+    results.append(jax.jit(augment_fn)(jax.random.key(0), *sharded))
   assert len(results[1][0].sharding.device_set) == 2
   for one, two in zip(*results, strict=True):
     np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
-def test_the_covariance_of_the_data_is_measured_where_it_is_used():
+def test_the_covariance_is_computed_only_if_it_is_used() -> None:
   images = np.random.RandomState(0).randint(0, 256, (9, 4, 4, 3), np.uint8)
-  split = data.Split(images, np.zeros(9, np.int32))
+  split = Split(images, np.zeros(9, np.int32))
   mean, std = pixels.mean_and_std(pixels.channel_sums(images), 16)
-  dataset = data.Dataset('some', ('a', 'b'), split, split, split, mean, std)
-  measured = experiment.statistics(dataset, augment.Settings(pca_noise=0.1))
+  dataset = Dataset('some', ('a', 'b'), split, split, split, mean, std)
+  measured = augment_statistics(dataset, AugmentSettings(pca_noise=0.1))
   assert measured[:3] == (2, mean, std)
   np.testing.assert_allclose(np.diag(measured.covariance), np.square(std), rtol=1e-9)
-  assert not np.any(experiment.statistics(dataset, augment.Settings()).covariance)
+  assert not np.any(augment_statistics(dataset, AugmentSettings()).covariance)
 
 
 @pytest.mark.parametrize(
@@ -138,15 +148,17 @@ def test_the_covariance_of_the_data_is_measured_where_it_is_used():
     *({'resize': 40, 'pad': 4}, {'autoaugment': True, 'randaugment': 2}),
   ],
 )
-def test_impossible_augmentations_are_named(fields):
+def test_impossible_augmentations_are_named(fields: dict[str, Any]) -> None:
   with pytest.raises(InputError, match=f'augment.{next(iter(fields))}') as error:
-    augment.Settings(**fields)
+    AugmentSettings(**fields)
   assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(('fields', 'size'), [({'resize': 6}, 8), ({'quarter_turns': True}, 12)])
-def test_images_that_an_augmentation_cannot_take_are_named(fields, size):
-  made = augment.make(augment.Settings(**(NONE | fields)), STATISTICS)
+def test_an_augmentation_that_the_image_size_forbids_is_named(
+  fields: dict[str, Any], size: int
+) -> None:
+  augment_fn = augment.make(AugmentSettings(**(NONE | fields)), STATISTICS)
   images = jax.ShapeDtypeStruct((2, 8, size, 3), 'uint8')
   with pytest.raises(InputError, match=f'augment.{next(iter(fields))}'):
-    jax.eval_shape(made, jax.random.key(0), images, jax.ShapeDtypeStruct((2,), 'int32'))
+    jax.eval_shape(augment_fn, jax.random.key(0), images, jax.ShapeDtypeStruct((2,), 'int32'))

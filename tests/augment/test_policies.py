@@ -1,14 +1,13 @@
-"""Operations against Pillow, and which of them the policies apply, how often and how strongly."""
+"""Operations against Pillow, and how often and how strongly the policies apply them."""
 
 import collections
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import PIL.Image
-import PIL.ImageEnhance
-import PIL.ImageOps
 import pytest
+from PIL import Image, ImageEnhance, ImageOps
 
 from cifar_jax.augment import operations, policies
 
@@ -17,7 +16,7 @@ IMAGES = 16
 
 
 def photos() -> np.ndarray:
-  """Smooth bytes of little contrast, with some flat channels: uint8 `[IMAGES, 32, 32, 3]`."""
+  """Smooth images of low contrast, with some flat channels: uint8 `[IMAGES, 32, 32, 3]`."""
   random = np.random.RandomState(0)
   phase = random.normal(size=(3, IMAGES, 1, 1, 3))
   rows, columns = (axis[..., None] / 32 for axis in np.mgrid[:32, :32])
@@ -28,58 +27,59 @@ def photos() -> np.ndarray:
   return images.clip(0, 255).astype(np.uint8)
 
 
-def shifted(image: PIL.Image.Image, *matrix: float) -> PIL.Image.Image:
-  return image.transform((32, 32), PIL.Image.Transform.AFFINE, matrix, fillcolor=(9, 8, 7))
+def shifted(image: Image.Image, *matrix: float) -> Image.Image:
+  """The image under Pillow's affine map with these six coefficients."""
+  return image.transform((32, 32), Image.Transform.AFFINE, matrix, fillcolor=(9, 8, 7))
 
 
-PILLOW = {
+PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
   'identity': lambda image, x: image,
   'shear_x': lambda image, x: shifted(image, 1, x, 0, 0, 1, 0),
   'shear_y': lambda image, x: shifted(image, 1, 0, 0, x, 1, 0),
   'translate_x': lambda image, x: shifted(image, 1, 0, x, 0, 1, 0),
   'translate_y': lambda image, x: shifted(image, 1, 0, 0, 0, 1, x),
   'rotate': lambda image, x: image.rotate(x, fillcolor=(9, 8, 7)),
-  'autocontrast': lambda image, x: PIL.ImageOps.autocontrast(image),
-  'invert': lambda image, x: PIL.ImageOps.invert(image),
-  'equalize': lambda image, x: PIL.ImageOps.equalize(image),
-  'solarize': lambda image, x: PIL.ImageOps.solarize(image, int(x)),
-  'posterize': lambda image, x: PIL.ImageOps.posterize(image, int(x)),
-  'contrast': lambda image, x: PIL.ImageEnhance.Contrast(image).enhance(x),
-  'color': lambda image, x: PIL.ImageEnhance.Color(image).enhance(x),
-  'brightness': lambda image, x: PIL.ImageEnhance.Brightness(image).enhance(x),
-  'sharpness': lambda image, x: PIL.ImageEnhance.Sharpness(image).enhance(x),
+  'autocontrast': lambda image, x: ImageOps.autocontrast(image),
+  'invert': lambda image, x: ImageOps.invert(image),
+  'equalize': lambda image, x: ImageOps.equalize(image),
+  'solarize': lambda image, x: ImageOps.solarize(image, int(x)),
+  'posterize': lambda image, x: ImageOps.posterize(image, int(x)),
+  'contrast': lambda image, x: ImageEnhance.Contrast(image).enhance(x),
+  'color': lambda image, x: ImageEnhance.Color(image).enhance(x),
+  'brightness': lambda image, x: ImageEnhance.Brightness(image).enhance(x),
+  'sharpness': lambda image, x: ImageEnhance.Sharpness(image).enhance(x),
 }
 apply = jax.jit(operations.apply)
 
 
 @pytest.mark.parametrize('name', operations.NAMES)
-def test_operations_are_pillows(name):
+def test_operations_equal_pillows(name: str) -> None:
   images = photos()
   operation = jnp.full(IMAGES, INDEX[name])
-  level = jnp.linspace(0, 9.7, IMAGES)  # at 10 Pillow refuses to keep no bits
+  level = jnp.linspace(0, 9.7, IMAGES)  # at 10 Pillow refuses to posterize to 0 bits
   argument = operations.arguments(operation, level, jnp.arange(IMAGES) % 2 == 1)
   fill = jnp.array([9.0, 8.0, 7.0])
   out = np.asarray(apply(jnp.asarray(images, jnp.float32), operation, argument, fill))
   pillow = np.stack(
     [
-      np.asarray(PILLOW[name](PIL.Image.fromarray(image), float(x)))
+      np.asarray(PILLOW[name](Image.fromarray(image), float(x)))
       for image, x in zip(images, argument, strict=True)
     ]
   )
   different = np.abs(out - pillow) > 0.5
-  # Points on the edge between two pixels, and values on that between two bytes, may go either way.
+  # Points on the edge between two pixels and values between two bytes may be rounded differently.
   assert different.mean() < 0.004, different.mean(axis=(1, 2, 3))
   if name not in ('shear_x', 'shear_y', 'rotate'):
     assert np.abs(out - pillow).max() <= 1.0
   assert name == 'identity' or np.any(out != images)
 
 
-def test_arguments_are_those_of_the_authors_code():
-  def argument(name, level, negate=False):
-    made = operations.arguments(
+def test_arguments_equal_those_of_the_authors_code() -> None:
+  def argument(name: str, level: float, negate: bool = False) -> float:
+    arguments = operations.arguments(
       jnp.array([INDEX[name]]), jnp.array([float(level)]), jnp.array([negate])
     )
-    return float(made[0])
+    return float(arguments[0])
 
   assert argument('shear_x', 5) == pytest.approx(0.15)
   assert argument('translate_y', 9, negate=True) == -9.0
@@ -89,7 +89,7 @@ def test_arguments_are_those_of_the_authors_code():
   assert argument('color', 0) == pytest.approx(0.1) and argument('color', 10) == pytest.approx(1.9)
 
 
-def test_the_policy_is_the_papers_table():
+def test_the_policies_have_the_operations_of_the_papers() -> None:
   assert len(policies.AUTOAUGMENT) == 25
   counts = collections.Counter(name for pair in policies.AUTOAUGMENT for name, _, _ in pair)
   assert counts['equalize'] == 9 and counts['autocontrast'] == 7 and counts['translate_y'] == 5
@@ -97,24 +97,24 @@ def test_the_policy_is_the_papers_table():
   assert len(policies.RANDAUGMENT) == 14 and 'invert' not in policies.RANDAUGMENT
 
 
-def test_autoaugment_applies_sub_policies_evenly_with_their_probabilities():
+def test_autoaugment_applies_all_sub_policies_with_their_probabilities() -> None:
   draw = jax.jit(policies.draw_autoaugment, static_argnums=1)
   operation, argument = (np.asarray(array) for array in draw(jax.random.key(0), 4000))
   assert operation.shape == (2, 4000)
   for step in range(2):
-    expected = collections.Counter()
+    expected: dict[str, float] = collections.defaultdict(float)
     for pair in policies.AUTOAUGMENT:
       expected[pair[step][0]] += pair[step][1] / 25
     for name in set(operations.NAMES) - {'identity'}:
       assert abs(np.mean(operation[step] == INDEX[name]) - expected[name]) < 0.02, name
-  # The pair (shear_y 0.5, translate_y 0.7): the second comes with the first as often as without.
+  # In the pair (shear_y 0.5, translate_y 0.7) both are applied independently.
   sheared = operation[0] == INDEX['shear_y']
   np.testing.assert_allclose(np.unique(np.abs(argument[0][sheared])), [0.21, 0.24], rtol=1e-6)
   assert abs(np.mean(argument[0][sheared] > 0) - 0.5) < 0.15
   assert abs(np.mean(operation[1][sheared & (np.abs(argument[0]) > 0.22)] != 0) - 0.7) < 0.15
 
 
-def test_randaugment_applies_its_operations_evenly_at_one_magnitude():
+def test_randaugment_applies_all_operations_equally_often_at_one_magnitude() -> None:
   draw = jax.jit(policies.draw_randaugment, static_argnums=(1, 2, 3))
   operation, argument = (np.asarray(array) for array in draw(jax.random.key(0), 4000, 3, 6.0))
   assert operation.shape == (3, 4000)
@@ -126,15 +126,16 @@ def test_randaugment_applies_its_operations_evenly_at_one_magnitude():
   assert set(np.unique(argument[operation == INDEX['rotate']])) == {-18.0, 18.0}
 
 
-def test_a_policy_is_its_draws_applied_one_after_another():
+def test_a_policy_applies_its_operations_one_after_another() -> None:
   images = jnp.asarray(photos(), jnp.float32)
   key, fill = jax.random.key(3), jnp.array([0.5, 0.4, 0.3])
-  draws = policies.draw_randaugment(key, IMAGES, 2, 9.0)
   expected = images
-  for operation, argument in zip(*draws, strict=True):
+  for operation, argument in zip(*policies.draw_randaugment(key, IMAGES, 2, 9.0), strict=True):
     expected = apply(expected, operation, argument, 255 * fill)
   out = jax.jit(
-    lambda key, x: policies.randaugment(key, x, operations=2, magnitude=9.0, fill=(0.5, 0.4, 0.3))
+    lambda key, x: policies.randaugment(
+      key, x, num_operations=2, magnitude=9.0, fill=(0.5, 0.4, 0.3)
+    )
   )(key, images / 255)
   different = np.abs(255 * np.asarray(out) - expected)
-  assert different.max() < 3 and np.mean(different > 0.5) < 0.01  # but for rounding
+  assert different.max() < 3 and np.mean(different > 0.5) < 0.01  # rounding

@@ -1,47 +1,27 @@
-"""PyramidNet and ShakeDrop: counts, growth, the units of figure 6, shortcuts, factors, recipes."""
+"""PyramidNet: counts layer by layer, growing widths, recipes, and rematerialisation."""
 
-import functools
-import json
 import math
-import pathlib
-import runpy
+import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from data import fill
-from data.filled import variables as filled
-from with_and_without_remat import training_passes
 
-from cifar_jax import config, models
-from cifar_jax.errors import InputError
-from cifar_jax.models import cost, layers, pyramidnet, shake_drop, stochastic_depth
-
-ROOT = pathlib.Path(__file__).parents[2]
-TORCH = json.loads((ROOT / 'tests' / 'data' / 'pyramidnet_torch.json').read_text())['nets']
-# Trainable parameters with 10 and with 100 classes, as the authors' code builds the nets.
-COUNTS = {
-  'pyramidnet110_mul_4.75': (1_762_206, 1_769_136),
-  'pyramidnet110_a48': (1_772_706, 1_778_556),
-  'pyramidnet110_mul_8': (3_876_547, 3_888_157),
-  'pyramidnet110_a84': (3_904_446, 3_913_536),
-  'pyramidnet110_mul_27': (28_361_693, 28_400_663),
-  'pyramidnet110_a270': (28_485_477, 28_511_307),
-  'pyramidnet164_a48_bottleneck': (1_715_442, 1_738_572),
-  'pyramidnet164_a84_bottleneck': (3_757_494, 3_793_584),
-  'pyramidnet164_a270_bottleneck': (27_216_021, 27_319_071),
-  'pyramidnet200_a240_bottleneck': (26_752_702, 26_844_952),
-  'pyramidnet236_a220_bottleneck': (26_969_046, 27_054_096),
-  'pyramidnet272_a200_bottleneck': (26_210_842, 26_288_692),
-}
-BATCH = 8
-SHAKEN = {'shake_drop': 'image', 'survival_probability': 0.5}
+from cifar_jax import models
+from cifar_jax.config import loading
+from cifar_jax.models import pyramidnet
+from cifar_jax.models.cost import counting
+from tests.models import exact_counts
+from tests.support import fill
+from tests.support.filled import filled_variables
+from tests.support.paths import ROOT
+from tests.support.with_and_without_remat import training_passes
 
 
-def derived(model, num_classes=10):
-  """The parameters of a net, added layer by layer: kernels, and two numbers a channel of a BN."""
+def layer_by_layer(model: Any, num_classes: int = 10) -> int:
+  """The parameters of a net: kernels, and two numbers per channel of a batch normalisation."""
   blocks, width, x = model.num_blocks, 16.0, 16
   total = 9 * 3 * 16 + 2 * 16
   for k in range(blocks):
@@ -61,31 +41,39 @@ def derived(model, num_classes=10):
   return total + 2 * x + (x + 1) * num_classes
 
 
-def test_every_registered_name_has_its_count_layer_by_layer():
-  assert set(COUNTS) == set(pyramidnet.NAMES) == set(pyramidnet.PUBLISHED)
-  for name, counts in COUNTS.items():
-    model = models.create(name)
-    assert (derived(model), derived(model, 100)) == counts, name
+def test_every_name_has_a_published_error() -> None:
+  assert set(pyramidnet.NAMES) == set(pyramidnet.PUBLISHED)
+
+
+@pytest.mark.parametrize('name', exact_counts.PYRAMIDNET)
+def test_counts_are_those_of_the_layers(name: str) -> None:
+  model = models.create(name)
+  counts = (layer_by_layer(model), layer_by_layer(model, 100))
+  assert counts == exact_counts.PYRAMIDNET[name]
 
 
 @pytest.mark.parametrize(
   ('name', 'fields'),
   [
-    ('pyramidnet110_a48', {}),
-    ('pyramidnet110_mul_4.75', {}),
-    ('pyramidnet164_a84_bottleneck', {}),
     ('pyramidnet14_a9', {'first_relu': True, 'shortcut': 'project'}),
     ('pyramidnet14_a9', {'last_norm': False, 'shortcut': 'mixed'}),
     ('pyramidnet20_mul_2_bottleneck', {'last_norm': False, 'shortcut': 'project'}),
     ('pyramidnet20_mul_2_bottleneck', {'shortcut': 'mixed'}),
   ],
 )
-def test_parameters_are_exact(name, fields):
+def test_counts_of_the_other_units_and_shortcuts(name: str, fields: dict[str, Any]) -> None:
   model = models.create(name, **fields)
-  assert models.num_params(model) == derived(model)
+  assert models.num_params(model) == layer_by_layer(model)
 
 
-def test_multiplicative_widths_grow_by_an_equal_factor_and_reach_16_alpha():
+def test_additive_widths_grow_at_every_block_to_16_plus_alpha() -> None:
+  widths = pyramidnet.widths(54, 48)
+  assert widths[:4] == [17, 18, 19, 20]  # 16.89, 17.78, 18.67, 19.56, each rounded when used
+  assert widths[-1] == 64 and len(widths) == 54
+  assert pyramidnet.widths(30, 200)[-1] == 216
+
+
+def test_multiplicative_widths_grow_by_an_equal_factor_to_16_alpha() -> None:
   widths = pyramidnet.widths(54, 4.75, 'mul')
   assert widths[:4] == [16, 17, 17, 18]  # 16.47, 16.95, 17.45, 17.96, each rounded when used
   ends = {alpha: pyramidnet.widths(54, alpha, 'mul')[-1] for alpha in (4.75, 8, 27)}
@@ -93,132 +81,18 @@ def test_multiplicative_widths_grow_by_an_equal_factor_and_reach_16_alpha():
   assert pyramidnet.widths(2, 4, 'mul') == [32, 64] and pyramidnet.widths(2, 4) == [18, 20]
 
 
-@pytest.mark.parametrize('name', TORCH)
-def test_logits_are_those_of_torch(name):
-  expected = TORCH[name]
-  model = models.create(name, **expected['fields'])
-  assert models.num_params(model) == expected['num_params']
-  logits = jax.jit(functools.partial(model.apply, train=False))(filled(model), fill.images())
-  np.testing.assert_allclose(logits, np.array(expected['logits']), rtol=2e-4, atol=2e-4)
+def test_no_relu_comes_before_the_first_convolution_of_a_block_or_after_the_stem() -> None:
+  # The stem is negative everywhere. With a ReLU after it, its gradient would vanish.
+  model: Any = models.create('pyramidnet8_a12')
+  variables, images = filled_variables(model), fill.images(4)
+  params = variables['params']
+  params['stem_norm']['bias'] = jnp.full(16, -100.0)
 
+  def loss(kernel: jax.Array) -> Any:
+    changed = params | {'stem_conv': {'kernel': kernel}}
+    return jnp.sum(model.apply(variables | {'params': changed}, images, train=False) ** 2)
 
-def drawn(level, draws=4000):
-  """Forward and backward factors of three blocks, float32 `[draws, 3]`."""
-  key = jax.random.key(0)
-  if level == 'image':
-    gates = jax.jit(lambda key: shake_drop.gates(key, 3, draws, 0.5, level))(key)
-    assert gates.forward.shape == gates.backward.shape == (3, 1, draws)
-    return np.asarray(gates.forward)[:, 0].T, np.asarray(gates.backward)[:, 0].T
-  one = lambda key: shake_drop.gates(key, 3, BATCH, 0.5, level)  # noqa: E731
-  gates = jax.jit(lambda key: jax.vmap(one)(jax.random.split(key, draws)))(key)
-  assert gates.forward.shape == gates.backward.shape == (draws, 3, 1)
-  return np.asarray(gates.forward)[..., 0], np.asarray(gates.backward)[..., 0]
-
-
-@pytest.mark.parametrize('level', shake_drop.LEVELS)
-def test_shake_drop_draws_its_factors(level):
-  forward, backward = drawn(level)
-  survival = stochastic_depth.survival_probabilities(3, 0.5)  # 5/6, 4/6, 3/6
-  whole = forward == 1.0
-  np.testing.assert_array_equal(whole, backward == 1.0)  # one b for both passes
-  np.testing.assert_allclose(whole.mean(axis=0), survival, atol=0.03)
-  alpha, beta = forward[~whole], backward[~whole]
-  for values, low, high in ((alpha, -1.0, 1.0), (beta, 0.0, 1.0)):  # uniform
-    assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high
-    np.testing.assert_allclose(values.mean(), (low + high) / 2, atol=0.03)
-    np.testing.assert_allclose(values.var(), (high - low) ** 2 / 12, atol=0.02)
-  assert abs(np.corrcoef(alpha, beta)[0, 1]) < 0.05  # drawn independently of each other
-  at_test = shake_drop.gates(None, 3, BATCH, 0.5, level)
-  np.testing.assert_allclose(at_test.forward[:, 0], survival, rtol=1e-6)
-  np.testing.assert_allclose(forward.mean(axis=0), survival, atol=0.03)  # its expectation
-
-
-@pytest.mark.parametrize('level', shake_drop.LEVELS)
-def test_shake_drop_multiplies_value_and_gradient_by_different_factors(level):
-  gates = shake_drop.gates(jax.random.key(3), 4, BATCH, 0.01, level).of_block(3)
-  shortcut, branch = (jax.random.normal(jax.random.key(s), (BATCH, 2, 2, 3)) for s in (0, 1))
-  add = lambda s, b: layers.residual_sum(s, (b,), gates)  # noqa: E731
-  value, vjp = jax.vjp(jax.jit(add), shortcut, branch)
-  to_shortcut, to_branch = vjp(jnp.ones_like(value))
-  alpha, beta = (
-    np.broadcast_to(gate[0], BATCH)[:, None, None, None] for gate in (gates.forward, gates.backward)
-  )
-  assert not np.allclose(alpha, beta)
-  np.testing.assert_allclose(value, shortcut + alpha * branch, rtol=1e-5, atol=1e-6)
-  np.testing.assert_allclose(to_branch, np.broadcast_to(beta, branch.shape), rtol=1e-6)
-  np.testing.assert_array_equal(to_shortcut, np.ones_like(shortcut))
-
-
-@pytest.mark.parametrize('level', shake_drop.LEVELS)
-def test_a_net_draws_at_its_level_and_computes_every_branch(level):
-  model = models.create('pyramidnet8_a6', shake_drop=level, survival_probability=0.01)
-  variables, images = filled(model), np.random.RandomState(0).randn(BATCH, 8, 8, 3)
-
-  @jax.jit
-  def apply(key):
-    _, state = model.apply(
-      variables, images, train=True, rngs={'shake': key}, mutable=True, capture_intermediates=True
-    )
-    seen = state['intermediates']
-    branch = seen['stage3_block1']['norm3']['__call__'][0]
-    pooled = layers.average_pool(seen['stage2_block1']['__call__'][0], 2)
-    shortcut = layers.pad_channels(pooled, branch.shape[-1])
-    return branch, seen['stage3_block1']['__call__'][0] - shortcut, state['batch_stats']
-
-  factors, before = [], variables['batch_stats']
-  for seed in (0, 1):
-    branch, added, statistics = jax.device_get(apply(jax.random.key(seed)))
-    factors.append(np.sum(added * branch, (1, 2, 3)) / np.sum(branch**2, (1, 2, 3)))
-    np.testing.assert_allclose(added, factors[-1][:, None, None, None] * branch, atol=1e-4)
-    for stage in (1, 2, 3):
-      old, new = (v[f'stage{stage}_block1']['norm3']['mean'] for v in (before, statistics))
-      assert np.all(new != old)
-  assert np.min(factors) >= -1 and np.max(factors) < 1 and not np.allclose(*factors)
-  assert len(np.unique(np.round(factors[0], 4))) == (BATCH if level == 'image' else 1)
-
-
-def test_the_gradient_reaches_every_parameter_and_the_loss_falls():
-  model = models.create('pyramidnet8_mul_1.5', shortcut='project', first_relu=True, **SHAKEN)
-  variables, images = filled(model), np.random.RandomState(0).randn(BATCH, 8, 8, 3)
-
-  @jax.jit
-  def step(params, key):
-    def loss(params):
-      logits, _ = model.apply(
-        variables | {'params': params}, images, train=True, rngs={'shake': key}, mutable=True
-      )
-      return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(BATCH)).mean()
-
-    value, gradient = jax.value_and_grad(loss)(params)
-    return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), value, gradient
-
-  params, losses = variables['params'], []
-  for i in range(12):
-    params, value, gradient = step(params, jax.random.key(i))
-    losses.append(float(value))
-  for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(gradient)):
-    assert np.any(leaf != 0), path
-  assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3]), losses
-
-
-@pytest.mark.parametrize(
-  ('name', 'fields', 'words'),
-  [
-    ('pyramidnet111_mul_8', {}, ['6n + 2', '111', '110', '116']),
-    ('pyramidnet112_mul_8_bottleneck', {}, ['9n + 2', '112', '110', '119']),
-    ('pyramidnet110_mul_0.5', {}, ['alpha', '0.5']),
-    ('pyramidnet110_mul4.75', {}, ['pyramidnet110_mul_4.75']),
-    ('pyramidnet8_a6', {'growth': 'mul'}, ['growth', 'first_relu', 'shake_drop']),
-    ('pyramidnet8_a6', {'shortcut': 'pool_pad'}, ['pool_pad', 'project', 'mixed']),
-    ('pyramidnet8_a6', SHAKEN | {'shake_drop': 'pixel'}, ['pixel', 'batch', 'image']),
-    ('pyramidnet8_a6', {'shake_drop': 'image'}, ['survival_probability', '0.5']),
-  ],
-)
-def test_impossible_nets_say_what_is_possible(name, fields, words):
-  with pytest.raises(InputError) as error:
-    models.create(name, **fields)
-  assert all(word in str(error.value) for word in words), error.value
-  assert '\n' not in str(error.value)
+  assert np.any(jax.jit(jax.grad(loss))(params['stem_conv']['kernel']))
 
 
 @pytest.mark.parametrize(
@@ -233,18 +107,29 @@ def test_impossible_nets_say_what_is_possible(name, fields, words):
     ),
   ],
 )
-def test_recipes(text, name, level, rate, epochs, batch, decay):
-  made = config.load(f'{ROOT}/configs/pyramidnet.py:{text}')
-  assert (made.model.name, made.model.shake_drop) == (name, level)
-  assert models.create(**made.model).survival_probability == (0.5 if level else 1.0)
-  assert (made.schedule.learning_rate, made.optimizer.weight_decay) == (rate, decay)
-  assert (made.train.num_epochs, made.train.batch_size) == (epochs, batch)
-  assert made.schedule.name == ('cosine' if epochs == 1800 else 'piecewise')
+def test_the_recipe_sets_the_model_and_the_schedule(
+  text: str, name: str, level: str, rate: float, epochs: int, batch: int, decay: float
+) -> None:
+  config = loading.load(f'{ROOT}/configs/pyramidnet.py:{text}')
+  assert (config.model.name, config.model.shake_drop) == (name, level)
+  assert models.create(**config.model).survival_probability == (0.5 if level else 1.0)
+  assert (config.schedule.learning_rate, config.optimizer.weight_decay) == (rate, decay)
+  assert (config.train.num_epochs, config.train.batch_size) == (epochs, batch)
+  assert config.schedule.name == ('cosine' if epochs == 1800 else 'piecewise')
 
 
-def test_the_config_prints_the_published_errors():
-  table = runpy.run_path(str(ROOT / 'configs' / 'pyramidnet.py'))['VARIANTS']
-  assert table == {name: (p.cifar10, p.cifar100) for name, p in pyramidnet.PUBLISHED.items()}
+@pytest.mark.parametrize('name', pyramidnet.PUBLISHED)
+def test_the_recipe_chooses_the_published_block_and_states_the_published_errors(name: str) -> None:
+  match = re.fullmatch(pyramidnet.PATTERN, name)
+  assert match is not None
+  depth, growth, alpha = match['depth'], match['growth'] or 'add', match['alpha']
+  path = ROOT / 'configs' / 'pyramidnet.py'
+  config = loading.load(f'{path}:depth={depth},growth={growth},alpha={alpha}')
+  assert config.model.name == name
+  published = pyramidnet.PUBLISHED[name]
+  errors = f'{published.cifar10:.2f} / {published.cifar100:.2f}'
+  label = f'{depth}, {"alpha" if growth == "add" else "mul"} {alpha}'
+  assert re.search(rf'{re.escape(label)} +{re.escape(errors)}', path.read_text())
 
 
 @pytest.mark.parametrize(
@@ -254,23 +139,25 @@ def test_the_config_prints_the_published_errors():
     ('pyramidnet8_a6', {'survival_probability': 0.5}),  # blocks inside conditionals
   ],
 )
-def test_remat_changes_neither_logits_nor_statistics_nor_gradients(name, fields):
-  variables = filled(models.create(name, **fields))
-  images = np.random.RandomState(0).standard_normal((BATCH, 8, 8, 3)).astype(np.float32)
-  kept, recomputed = training_passes(name, variables, images, **fields)
-  # A bias that a norm takes away again has a gradient of rounding errors alone.
-  largest = max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(kept))
+def test_remat_changes_neither_logits_nor_statistics_nor_gradients(
+  name: str, fields: dict[str, Any]
+) -> None:
+  variables = filled_variables(models.create(name, **fields))
+  plain, rematerialised = training_passes(name, variables, fill.images(8, 8), **fields)
+  # The gradient of a bias before a norm is rounding only, so the tolerance is that of the largest.
+  largest = max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(plain))
   jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * largest), kept, recomputed
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * largest),
+    plain,
+    rematerialised,
   )
 
 
-def test_remat_hands_over_what_enters_the_units():
-  kept = [
-    cost.measure(models.create('pyramidnet11_a12_bottleneck', remat=remat)).training_bytes
+def test_remat_keeps_the_inputs_of_blocks_and_little_else() -> None:
+  plain, rematerialised = (
+    counting.measure(models.create('pyramidnet11_a12_bottleneck', remat=remat)).training_bytes
     for remat in (False, True)
-  ]
-  enters = [16] + [4 * width for width in pyramidnet.widths(3, 12.0)]
-  sizes = [32, 32, 16, 8]
-  units = sum(4 * width * size**2 for width, size in zip(enters, sizes, strict=True))
-  assert units < kept[1] < 1.5 * units < 0.4 * kept[0]
+  )
+  widths = [16] + [4 * width for width in pyramidnet.widths(3, 12.0)]
+  inputs = sum(4 * width * size**2 for width, size in zip(widths, [32, 32, 16, 8], strict=True))
+  assert inputs < rematerialised < 1.5 * inputs < 0.4 * plain

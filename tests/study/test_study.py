@@ -1,4 +1,4 @@
-"""A study from its file to its table: what is run, what is refused, what is gone on with."""
+"""A study from its file to its table: which runs start, which are refused, which resume."""
 
 import json
 import os
@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from cifar_jax import command, config
-from cifar_jax.report import study as report
-from cifar_jax.study import __main__ as study_command
-from cifar_jax.study import launch, plan, table
+from cifar_jax import cli
+from cifar_jax.config import loading
+from cifar_jax.config.base import base
+from cifar_jax.config.command_line import override
+from cifar_jax.report import study_table
+from cifar_jax.study import __main__, definition, launch, plan
+from tests.support.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 TEXT = f"""
 STUDY = {{
   'title': 'Two nets',
@@ -34,53 +38,73 @@ STUDY = {{
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+  """The file of the study `two`."""
   path = tmp_path / 'two.py'
   path.write_text(TEXT)
   return path
 
 
+def config_of(command: list[str]) -> ConfigDict:
+  """The configuration that a run reads from its command line."""
+  config = loading.load(command[command.index('--config') + 1])
+  override(config, [word for word in command if word.startswith('--config.')])
+  return config
+
+
 class FakeRuns:
-  """In the place of processes: leaves what a run leaves, with the error that it is told to have."""
+  """Replaces `launch.run`: writes the files of a finished run with a given error.
 
-  def __init__(self, errors: dict[str, float]):
-    self.errors, self.started = errors, []
+  Attributes:
+    errors: `ENTRY/seedN` to test error in percent; a run without an error fails.
+    started: `ENTRY/seedN` of all runs, in the order they were started.
+  """
 
-  def __call__(self, words: list[str]) -> tuple[int, bool]:
-    place = pathlib.Path(words[words.index('--workdir') + 1])
-    name = f'{place.parent.name}/{place.name}'
+  def __init__(self, errors: dict[str, float]) -> None:
+    self.errors = errors
+    self.started: list[str] = []
+
+  def __call__(self, command: list[str]) -> tuple[int, bool]:
+    workdir = pathlib.Path(command[command.index('--workdir') + 1])
+    name = f'{workdir.parent.name}/{workdir.name}'
     self.started.append(name)
     if name not in self.errors:
       return 1, False
-    place.mkdir(parents=True)
-    made = config.load(words[words.index('--config') + 1])
-    config.override(made, [word for word in words if word.startswith('--config.')])
-    (place / 'config.json').write_text(config.to_json(made))
+    workdir.mkdir(parents=True)
+    (workdir / 'config.json').write_text(loading.to_json(config_of(command)))
     accuracy = 1 - self.errors[name] / 100
     result = {'test': {'accuracy': accuracy}, 'seconds': 1.0, 'commit': 'abc', 'device': '1 x cpu'}
-    (place / 'result.json').write_text(json.dumps(result))
+    (workdir / 'result.json').write_text(json.dumps(result))
     return 0, False
 
 
-def start(monkeypatch, capsys, *words):
-  """Exit status, standard output and standard error of the command."""
+def run_command(
+  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
+) -> tuple[int, str, str]:
+  """Runs `cifar_jax.study`; returns its exit status, standard output and standard error."""
   monkeypatch.setattr(sys, 'argv', ['study', *map(str, words)])
   with pytest.raises(SystemExit) as exit_:
-    command.run(study_command.main)
+    cli.run(__main__.main)
+  assert isinstance(exit_.value.code, int)
   return exit_.value.code, *capsys.readouterr()
 
 
-def test_it_runs_what_is_not_finished_and_prints_the_table(file, tmp_path, monkeypatch, capsys):
+def test_the_command_runs_unfinished_runs_and_prints_the_table(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
   fake = FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0, 'resnet-8/seed1': 12.0})
   monkeypatch.setattr(launch, 'run', fake)
   words = (file, '--workdir', tmp_path / 'w', '--seeds', 2, '--epochs', 91)
-  status, out, err = start(monkeypatch, capsys, *words)
+  status, out, err = run_command(monkeypatch, capsys, *words)
   assert fake.started == ['resnet-8/seed0', 'plain-8/seed0', 'resnet-8/seed1', 'plain-8/seed1']
   assert status == 1 and 'without a result: plain: 8' in err
 
   fake.started.clear()
   fake.errors['plain-8/seed1'] = 22.0
-  status, out, err = start(monkeypatch, capsys, *words)
+  status, out, err = run_command(monkeypatch, capsys, *words)
   assert fake.started == ['plain-8/seed1'] and status == 0
   lines = [line.split() for line in out.splitlines()]
   # Of 9 and 12: the mean 10.5, the sample deviation 1.5 * sqrt(2); 2.5 above the published 8.
@@ -93,45 +117,59 @@ def test_it_runs_what_is_not_finished_and_prints_the_table(file, tmp_path, monke
   assert [row['errors'] for row in rows] == [pytest.approx([9.0, 12.0]), pytest.approx([20, 22])]
 
 
-def test_asked_to_stop_it_begins_nothing_more(file, tmp_path, monkeypatch, capsys):
-  started = []
-  monkeypatch.setattr(launch, 'run', lambda words: started.append(words) or (130, True))
-  status, _, err = start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')
-  assert status == 130 and len(started) == 1 and 'the same command goes on' in err
+def test_no_run_starts_after_a_signal_to_stop(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  commands: list[list[str]] = []
+
+  def stopped_run(command: list[str]) -> tuple[int, bool]:
+    commands.append(command)
+    return 130, True
+
+  monkeypatch.setattr(launch, 'run', stopped_run)
+  status, _, err = run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')
+  assert status == 130 and len(commands) == 1 and 'the same command resumes' in err
 
 
-def test_what_is_wrong_with_the_data_ends_it(file, tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(launch, 'run', lambda words: (2, False))
-  assert start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 2
+def test_a_run_with_bad_input_ends_the_study(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.setattr(launch, 'run', lambda command: (2, False))
+  assert run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 2
 
 
-def test_a_command_repeats_the_run_alone(file, tmp_path):
+def test_the_command_of_a_run_reproduces_its_configuration(
+  file: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
   overrides = ['--config.data.data_dir=/data']
-  runs = plan.make(table.load(file), tmp_path / 'w', 10, 2, overrides)
+  runs = plan.make(definition.load(file), tmp_path / 'w', 10, 2, overrides)
   assert [(run.entry.label, run.config.seed) for run in runs] == [
     *(('ResNet-8', 0), ('plain: 8', 0), ('ResNet-8', 1), ('plain: 8', 1)),
   ]
   for run in runs:
-    words = run.command
-    made = config.load(words[words.index('--config') + 1])
-    config.override(made, [word for word in words if word.startswith('--config.')])
-    assert made == run.config
-    assert words[:3] == [sys.executable, '-m', 'cifar_jax.main']
+    assert config_of(run.command) == run.config
+    assert run.command[:3] == [sys.executable, '-m', 'cifar_jax.main']
   assert runs[3].config.schedule.boundaries == (0.25, 0.5)
   assert runs[0].config.train.batch_size == 50 and runs[0].config.data.data_dir == '/data'
 
 
-def test_a_shorter_run_keeps_the_shape_of_its_schedule():
-  made = config.base('resnet20')
-  made.train.num_epochs = 200
-  made.schedule.update(warmup_epochs=4.0, first_cycle_epochs=20.0, patience=10)
-  assert plan.shortened(made, 50) == {
+def test_a_shorter_run_keeps_the_shape_of_its_schedule() -> None:
+  config = base('resnet20')
+  config.train.num_epochs = 200
+  config.schedule.update(warmup_epochs=4.0, first_cycle_epochs=20.0, patience=10)
+  assert plan.shortened(config, 50) == {
     'train.num_epochs': 50,
     'schedule.warmup_epochs': 1.0,
     'schedule.first_cycle_epochs': 5.0,
     'schedule.patience': 2,
   }
-  assert plan.shortened(made, 1)['schedule.patience'] == 1
+  assert plan.shortened(config, 1)['schedule.patience'] == 1
 
 
 BAD_FILES = {
@@ -148,22 +186,33 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize('case', BAD_FILES)
-def test_a_bad_study_is_one_line_and_touches_nothing(case, file, tmp_path, monkeypatch, capsys):
+def test_a_bad_study_file_is_reported_in_one_line_and_nothing_is_written(
+  case: str,
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
   text, word = BAD_FILES[case]
   file.write_text(text)
-  status, out, err = start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')
+  status, out, err = run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')
   assert status == 2 and out == '' and err.count('\n') == 1 and word in err, err
   assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_bad_command_line_is_one_line(file, tmp_path, monkeypatch, capsys):
+def test_a_bad_command_line_is_reported_in_one_line(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'study.json').write_text(
     json.dumps({'study': 'three', 'title': '', 'source': '', 'changes': [], 'entries': []})
   )
   (tmp_path / 'full').mkdir()
   (tmp_path / 'full' / 'thesis.tex').touch()
-  for words, word in (
+  cases: tuple[tuple[list[object], str], ...] = (
     ([], '--list'),
     ([tmp_path / 'tow.py', '--workdir', 'w'], 'two.py'),
     ([file, '--workdir', tmp_path / 'other'], 'three'),
@@ -172,35 +221,46 @@ def test_a_bad_command_line_is_one_line(file, tmp_path, monkeypatch, capsys):
     ([file, '--workdir', 'w', '--seeds', '0'], 'at least 1'),
     ([file, '--workdir', 'w', '--epochs', 'ten'], 'ten'),
     ([file, '--workdir', 'w', '--config.modl.name=x'], 'modl'),
-  ):
-    status, out, err = start(monkeypatch, capsys, *words)
+  )
+  for words, word in cases:
+    status, out, err = run_command(monkeypatch, capsys, *words)
     assert status == 2 and out == '' and err.count('\n') == 1 and word in err, err
 
 
-def test_another_length_in_the_same_directory_is_refused(file, tmp_path, monkeypatch, capsys):
+def test_another_number_of_epochs_in_the_same_workdir_is_refused(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
   monkeypatch.setattr(launch, 'run', FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0}))
-  assert start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 0
-  status, _, err = start(monkeypatch, capsys, file, '--workdir', tmp_path / 'w', '--epochs', 2)
+  assert run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 0
+  status, _, err = run_command(
+    monkeypatch, capsys, file, '--workdir', tmp_path / 'w', '--epochs', 2
+  )
   assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
 
 
-def test_the_list_shows_every_study(monkeypatch, capsys):
+def test_the_list_shows_every_study(
+  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
   monkeypatch.chdir(ROOT)
-  status, out, _ = start(monkeypatch, capsys, '--list')
-  assert status == 0 and all(str(path) in out for path in table.available())
+  status, out, _ = run_command(monkeypatch, capsys, '--list')
+  assert status == 0 and all(str(path) in out for path in definition.available())
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_study_reaches_the_run_once(number, tmp_path):
-  """A child that saves at the first signal, as a run does, ends by itself; so does the parent."""
+def test_a_signal_to_the_study_reaches_the_run_once(
+  number: signal.Signals, tmp_path: pathlib.Path
+) -> None:
   child = (
     'import signal, sys, time\n'
-    'told = []\n'
-    'for n in (2, 15): signal.signal(n, lambda n, _: told.append(n))\n'
+    'received = []\n'
+    'for n in (2, 15): signal.signal(n, lambda n, _: received.append(n))\n'
     f'open({str(tmp_path / "ready")!r}, "w").close()\n'
-    'while not told: time.sleep(0.01)\n'
+    'while not received: time.sleep(0.01)\n'
     'time.sleep(0.3)\n'
-    'sys.exit(128 + told[0] if len(told) == 1 else 99)\n'
+    'sys.exit(128 + received[0] if len(received) == 1 else 99)\n'
   )
   code = f'from cifar_jax.study import launch; print(launch.run([{sys.executable!r}, "-c", CHILD]))'
   parent = subprocess.Popen(
@@ -216,15 +276,14 @@ def test_a_signal_to_the_study_reaches_the_run_once(number, tmp_path):
   assert out.strip() == str((128 + number, True)) and parent.returncode == 0
 
 
-def test_a_run_that_is_killed_has_the_status_of_a_shell():
+def test_the_status_of_a_killed_run_is_that_of_a_shell() -> None:
   assert launch.run([sys.executable, '-c', 'import os; os.kill(os.getpid(), 9)']) == (137, False)
 
 
-def test_the_picture_shows_what_was_measured_and_what_is_published():
-  told = {'title': 'Nets', 'source': 'Nobody'}
-  row = {'epochs': 1, 'full_epochs': 1, 'published': None, 'errors': []}
-  picture = report.figure(
-    told,
+def test_the_picture_shows_measured_and_published_errors() -> None:
+  row: study_table.Row = {'epochs': 1, 'full_epochs': 1, 'published': None, 'errors': []}
+  picture = study_table.figure(
+    {'title': 'Nets', 'source': 'Nobody'},
     [
       row | {'label': 'a', 'errors': [9.0, 12.0], 'published': 8.0},
       row | {'label': 'b', 'published': 7.0},
@@ -233,6 +292,7 @@ def test_the_picture_shows_what_was_measured_and_what_is_published():
   )
   (axes,) = picture.axes
   assert [text.get_text() for text in axes.get_yticklabels()] == ['a', 'b', 'c']
-  drawn = {tuple(map(float, line.get_xydata()[0])) for line in axes.lines if len(line.get_xdata())}
-  assert {(10.5, 0.0), (8.0, 0.0), (7.0, 1.0), (20.0, 2.0)} <= drawn
+  points = [np.asarray(line.get_xydata()) for line in axes.lines]
+  first_points = {tuple(map(float, line_points[0])) for line_points in points if len(line_points)}
+  assert {(10.5, 0.0), (8.0, 0.0), (7.0, 1.0), (20.0, 2.0)} <= first_points
   assert axes.get_xlabel() == 'Test error (%)' and axes.get_xscale() == 'linear'

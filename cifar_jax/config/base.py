@@ -1,0 +1,43 @@
+"""The configuration that every recipe starts from: each section with the defaults of its class."""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from cifar_jax.config.augmentation import AugmentSettings
+from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
+from cifar_jax.config.section import Section
+from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
+
+_SHAPES_VALIDATION_SIZE = 2000  # of the 12,000 training images of `shapes`
+
+
+def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
+  """Makes the configuration that a recipe changes.
+
+  Args:
+    model: a model's name. The section `model` holds the arguments of `models.create`; a recipe adds
+      the fields of its family.
+    dataset: a data set's name.
+
+  Returns:
+    A locked configuration: the number `seed`, the section `model` and one section for each class of
+    settings.
+  """
+  data = DataSettings(name=dataset)
+  if dataset == 'shapes':
+    data = dataclasses.replace(data, validation_size=_SHAPES_VALIDATION_SIZE)
+  config = ConfigDict({'seed': 0})
+  _add(config, (data, AugmentSettings()))
+  config.model = ConfigDict({'name': model, 'dtype': 'float32'})
+  _add(config, (LossSettings(), ScheduleSettings(), OptimizerSettings()))
+  _add(config, (TrainSettings(), CheckpointSettings(), ShardingSettings()))
+  config.lock()
+  config.model.unlock()  # a recipe adds the fields of its family
+  return config
+
+
+def _add(config: ConfigDict, sections: tuple[Section, ...]) -> None:
+  for section in sections:
+    config[section.NAME] = ConfigDict(dataclasses.asdict(section))

@@ -1,0 +1,99 @@
+"""Values given on the command line: arguments of a config file, and overrides of single keys."""
+
+import ast
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cifar_jax.errors import InputError
+
+
+def arguments(text: str, **defaults: Any) -> ConfigDict:
+  """Parses the arguments of a config file, such as `depth=110,alpha=84`.
+
+  Args:
+    text: the text after the colon of `--config FILE:TEXT`; may be empty.
+    **defaults: the default of every argument. An argument has the type of its default.
+
+  Returns:
+    The value of every argument in `defaults`.
+
+  Raises:
+    InputError: an unknown argument, or a value of the wrong type.
+  """
+  result = ConfigDict(defaults)
+  for argument in filter(None, (argument.strip() for argument in text.split(','))):
+    name, equals, value = argument.partition('=')
+    if name not in defaults or not equals:
+      raise InputError(
+        f'no config argument {argument!r}{nearest(name, defaults)}; '
+        f'give NAME=VALUE with one of {", ".join(defaults)}'
+      )
+    result[name] = _parse(value, defaults[name], f'config argument {name}')
+  return result
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+  """Returns `value`; raises InputError if the config argument `name` may not have this value."""
+  if value not in allowed:
+    raise InputError(f'config argument {name} is {value!r}; it must be one of {", ".join(allowed)}')
+  return value
+
+
+def override(config: ConfigDict, assignments: Iterable[str]) -> None:
+  """Applies `--config.SECTION.KEY=VALUE` arguments to a configuration in place.
+
+  Raises:
+    InputError: an argument of another form, an unknown section or key, or a value of the wrong
+      type.
+  """
+  for assignment in assignments:
+    path, equals, text = assignment.partition('=')
+    if not path.startswith('--config.') or not equals:
+      raise InputError(f'unknown argument {assignment}; overrides are --config.SECTION.KEY=VALUE')
+    names = path.removeprefix('--config.').split('.')
+    value: Any = config
+    for name in names:
+      known = list(value) if isinstance(value, ConfigDict) else []
+      if name not in known:
+        available = ', '.join(known) or 'nothing below it'
+        raise InputError(
+          f'{path}: there is no {name!r}{nearest(name, known)}; there is {available}'
+        )
+      section, value = value, value[name]
+    if isinstance(value, ConfigDict):
+      raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
+    section[names[-1]] = _parse(text, value, path)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+  """Returns ' (did you mean X?)' with the known name most like `name`; '' if none is like it."""
+  matches = difflib.get_close_matches(name, list(known), n=1)
+  return f' (did you mean {matches[0]}?)' if matches else ''
+
+
+def _parse(text: str, default: Any, subject: str) -> Any:
+  """Converts a text to the type of a default: bool, int, float, str or a tuple of numbers.
+
+  Args:
+    text: the text.
+    default: a value of the wanted type.
+    subject: the name of the value, the beginning of the message.
+
+  Raises:
+    InputError: the text is no value of that type.
+  """
+  try:
+    if isinstance(default, bool):
+      return {'true': True, 'false': False, '1': True, '0': False}[text.lower()]
+    if isinstance(default, tuple):
+      value = ast.literal_eval(text)
+      return tuple(float(item) for item in (value if isinstance(value, tuple | list) else [value]))
+    return type(default)(text)
+  except (KeyError, ValueError, TypeError, SyntaxError) as error:
+    kind = {bool: 'true or false', tuple: "numbers, such as '(0.5, 0.75)'"}.get(
+      type(default), type(default).__name__
+    )
+    raise InputError(f'{subject} is {text!r}; it must be {kind}') from error

@@ -1,0 +1,106 @@
+"""The sections `loss`, `schedule` and `optimizer`: what is minimised, and how."""
+
+import dataclasses
+import itertools
+from typing import ClassVar
+
+from cifar_jax.config.section import Section, setting
+from cifar_jax.errors import InputError
+
+SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau', 'triangular')
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings(Section):
+  """The section `loss`.
+
+  Attributes:
+    label_smoothing: share of the target spread evenly over all classes: Szegedy et al. 2016,
+      arXiv 1512.00567, section 7.
+  """
+
+  NAME: ClassVar[str] = 'loss'
+
+  label_smoothing: float = setting(0.0, at_least=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleSettings(Section):
+  """The section `schedule`: the learning rate of each step.
+
+  Attributes:
+    name: `constant`; `cosine` (half a period, down to zero); `sgdr` (cosine cycles, each longer
+      than the one before: Loshchilov and Hutter 2017, arXiv 1608.03983); `piecewise` (multiplied by
+      `factor` at each of `boundaries`); `plateau` (multiplied by `factor` each time the training
+      loss, averaged over an epoch, has not fallen for `patience` epochs); `triangular` (linearly
+      up, then down).
+    learning_rate: the highest rate.
+    boundaries: for `piecewise`: increasing fractions of the run, between 0 and 1.
+    factor: for `piecewise` and `plateau`.
+    first_cycle_epochs: for `sgdr`: length of the first cycle, in epochs.
+    cycle_multiplier: for `sgdr`: length of a cycle, as a multiple of the one before. The end of the
+      run cuts off the last cycle where it does not fit.
+    patience: for `plateau`, in epochs.
+    warmup_epochs: epochs of a linear warm-up that replaces the beginning of the schedule; the
+      schedule itself is not shifted.
+    warmup_learning_rate: rate at which the warm-up begins; it rises to `learning_rate`.
+    start_factor: for `triangular`: the rate at the start, as a share of `learning_rate`.
+    peak: for `triangular`: fraction of the run at which `learning_rate` is reached.
+    end_factor: for `triangular`: the rate at the end, as a share of `learning_rate`.
+  """
+
+  NAME: ClassVar[str] = 'schedule'
+
+  name: str = setting('cosine', one_of=SCHEDULES)
+  learning_rate: float = setting(0.1, above=0)
+  boundaries: tuple[float, ...] = (0.5, 0.75)
+  factor: float = setting(0.1, above=0)
+  first_cycle_epochs: float = setting(10.0, above=0)
+  cycle_multiplier: float = setting(2.0, at_least=1)
+  patience: int = setting(10, at_least=1, meaning='epochs')
+  warmup_epochs: float = setting(0.0, at_least=0)
+  warmup_learning_rate: float = setting(0.0, at_least=0)
+  start_factor: float = setting(0.2, at_least=0, at_most=1, meaning='a share of the rate')
+  peak: float = setting(0.23, above=0, below=1, meaning='a fraction of the run')
+  end_factor: float = setting(0.07, at_least=0, at_most=1, meaning='a share of the rate')
+
+  def __post_init__(self) -> None:
+    """Raises InputError for a value outside its limits, or for a contradiction between two."""
+    super().__post_init__()
+    if not all(a < b for a, b in itertools.pairwise((0.0, *self.boundaries, 1.0))):
+      raise InputError(
+        f'schedule.boundaries are {tuple(self.boundaries)}; they must be increasing fractions of '
+        'the run, each between 0 and 1'
+      )
+    if self.name == 'plateau' and self.factor >= 1.0:
+      raise InputError(f'schedule.factor is {self.factor}; for plateau it must be below 1')
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings(Section):
+  """The section `optimizer`: stochastic gradient descent.
+
+  Attributes:
+    momentum: decay of the running sum of gradients; 0 for none.
+    nesterov: whether the momentum is Nesterov's.
+    weight_decay: multiple of the parameter that is added to its gradient (L2).
+    decayed: `all` parameters, as in the papers, or only `kernels` (more than one axis).
+    clip_norm: largest global norm of the gradient; 0 for no limit.
+    norm_bias_factor: factor of the learning rate of the normalisations' biases; their decay keeps
+      the common rate.
+    whitening_until: fraction of the run after which the parameters of whitening layers are frozen.
+    lookahead_steps: steps between two averages of the weights (`optim/lookahead.py`); 0 for none.
+    lookahead_decay: decay of that average per step, at the end of the run.
+  """
+
+  NAME: ClassVar[str] = 'optimizer'
+
+  momentum: float = setting(0.9, at_least=0, below=1)
+  nesterov: bool = True
+  weight_decay: float = setting(1e-4, at_least=0)
+  decayed: str = setting('all', one_of=('all', 'kernels'))
+  clip_norm: float = setting(0.0, at_least=0, meaning='0 for no limit')
+  norm_bias_factor: float = setting(1.0, above=0)
+  whitening_until: float = setting(1.0, at_least=0, at_most=1, meaning='a fraction of the run')
+  lookahead_steps: int = setting(0, at_least=0, meaning='0 for none')
+  lookahead_decay: float = setting(0.95, at_least=0, below=1)

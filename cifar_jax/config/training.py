@@ -1,0 +1,85 @@
+"""The sections `train`, `checkpoint` and `sharding`: how long, on what, and what is saved."""
+
+import dataclasses
+from typing import ClassVar
+
+from cifar_jax.config.section import Section, setting
+
+# An accelerator can finish a small net's step before the host has dispatched the next one. Ten
+# steps per dispatch share that cost, a signal need not wait long for their end, and a record every
+# 50 steps falls between two dispatches.
+STEPS_PER_DISPATCH_ON_ACCELERATORS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings(Section):
+  """The section `train`.
+
+  Attributes:
+    num_epochs: how often each training image is used; need not be whole.
+    batch_size: images of a step over all devices, in training and evaluation; for each seed.
+    log_every_steps: steps between two records of the training metrics.
+    nonfinite: what to do after a loss or gradient that is not finite: `stop`, or `skip` (go back to
+      the last good checkpoint and continue without that batch).
+    steps_per_dispatch: steps per call of the compiled program, where nothing has to happen between
+      them; 0 for the platform's default. This is `STEPS_PER_DISPATCH_ON_ACCELERATORS` on
+      accelerators and 1 on CPUs, where a step lasts far longer than a call and convolutions are
+      faster outside a loop.
+    seeds: number of runs trained at once on the same data: the configuration's `seed` and the ones
+      after it. Each is what it would be alone, up to float32 rounding, except that `skip` leaves
+      out a batch for all seeds if it fails for one.
+    profile: number of steps before a few steps are traced (see `train/profiler.py`); 0 for never.
+    deterministic: whether a GPU computes the same bits each time. This costs speed, and its XLA
+      flags are set before JAX starts (`xla_flags.make_deterministic`). CPUs and TPUs are always
+      deterministic.
+  """
+
+  NAME: ClassVar[str] = 'train'
+
+  num_epochs: float = setting(200.0, at_least=1)
+  batch_size: int = setting(128, at_least=1)
+  log_every_steps: int = setting(50, at_least=1)
+  nonfinite: str = setting('stop', one_of=('stop', 'skip'))
+  steps_per_dispatch: int = setting(0, at_least=0)
+  seeds: int = setting(1, at_least=1)
+  profile: int = setting(0, at_least=0)
+  deterministic: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSettings(Section):
+  """The section `checkpoint`: when a checkpoint is due, and how many stay on disk.
+
+  Attributes:
+    every_epochs: epochs between two checkpoints. The end of the run always has one.
+    every_steps: steps between two further checkpoints, counted from the beginning of the run; 0 for
+      none.
+    keep_last: number of newest checkpoints to keep. The best by validation accuracy stays too.
+  """
+
+  NAME: ClassVar[str] = 'checkpoint'
+
+  every_epochs: int = setting(1, at_least=1)
+  every_steps: int = setting(0, at_least=0)
+  keep_last: int = setting(2, at_least=1)
+
+  def due_after_step(self, step: int) -> bool:
+    """Whether a checkpoint is due after `step` steps of the run, inside an epoch or at its end."""
+    return self.every_steps > 0 and step % self.every_steps == 0
+
+  def due_after_epoch(self, epoch: int) -> bool:
+    """Whether a checkpoint is due at the end of `epoch`, counted from 0."""
+    return (epoch + 1) % self.every_epochs == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardingSettings(Section):
+  """The section `sharding`.
+
+  Attributes:
+    num_devices: number of devices that a batch is split over; 0 for all.
+  """
+
+  NAME: ClassVar[str] = 'sharding'
+
+  num_devices: int = setting(0, at_least=0)

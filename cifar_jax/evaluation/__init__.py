@@ -1,0 +1,1 @@
+"""Restores trained nets, predicts with one or several, and scores predictions."""

@@ -1,0 +1,164 @@
+"""Prediction files: npz files that `evaluate` and `compare` write and read.
+
+  labels        integer `[n]`, the true classes
+  class_names   string `[classes]`, the name of each label
+  NAME          one array per model, under any other name: integer `[n]` predicted classes, or float
+                `[n, classes]` logits
+
+A file has both `labels` and `class_names`, or neither. A file with neither is scored by the labels
+of a data set.
+"""
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from cifar_jax import output_files
+from cifar_jax.errors import InputError
+
+_TRUTH_KEYS = ('labels', 'class_names')
+
+
+@dataclasses.dataclass(frozen=True)
+class GroundTruth:
+  """The true classes that predictions are scored by.
+
+  Attributes:
+    labels: int32 `[n]`.
+    class_names: the name of each label.
+    images: uint8 `[n, height, width, 3]`; None if only a prediction file was read.
+  """
+
+  labels: np.ndarray
+  class_names: tuple[str, ...]
+  images: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+  """The predictions of one model for each image.
+
+  Attributes:
+    name: name of the model.
+    predicted: int32 `[n]`, the predicted classes.
+    logits: float32 `[n, classes]`, whose softmax is the probabilities; None if only the classes are
+      known.
+  """
+
+  name: str
+  predicted: np.ndarray
+  logits: np.ndarray | None = None
+
+  @classmethod
+  def of_logits(cls, name: str, logits: np.ndarray) -> 'Predictions':
+    """Makes the predictions of a model from its logits, float `[n, classes]`."""
+    return cls(name, np.argmax(logits, axis=1).astype(np.int32), logits.astype(np.float32))
+
+
+def write_predictions(path: pathlib.Path, truth: GroundTruth, predictions: Predictions) -> None:
+  """Writes a prediction file of one model, completely or not at all.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
+  values = predictions.predicted if predictions.logits is None else predictions.logits
+  arrays: dict[str, Any] = {
+    'labels': truth.labels,
+    'class_names': np.array(truth.class_names),
+    predictions.name: values,
+  }
+  with output_files.replacing(path) as temporary, temporary.open('wb') as file:
+    np.savez_compressed(file, **arrays)
+
+
+def read_predictions(file: str) -> tuple[list[Predictions], GroundTruth | None]:
+  """Reads a prediction file.
+
+  Args:
+    file: `FILE.npz`, or `FILE.npz:NAME` for one of its models.
+
+  Returns:
+    The predictions of each model, and the file's ground truth, without images; None if the file
+    has none.
+
+  Raises:
+    InputError: there is no such file or model, or the file is not in the form of this module.
+  """
+  path, _, name = file.partition('.npz:')
+  path = f'{path}.npz' if name else path
+  arrays = _load(path)
+  truth = _ground_truth(path, arrays)
+  names = [key for key in arrays if key not in _TRUTH_KEYS]
+  if not names:
+    raise InputError(f'{path} has no predictions; it holds {", ".join(arrays) or "nothing"}')
+  if name and name not in names:
+    raise InputError(f'{path} has no predictions of {name}; it has {", ".join(names)}')
+  selected = [name] if name else names
+  models = [_predictions(path, key, arrays[key]) for key in selected]
+  for model in models:
+    if truth is not None:
+      check_predictions(model, truth)
+  return models, truth
+
+
+def check_predictions(predictions: Predictions, truth: GroundTruth) -> None:
+  """Raises InputError if the number of images or classes differs from that of the ground truth."""
+  name, num_classes = predictions.name, len(truth.class_names)
+  if len(predictions.predicted) != len(truth.labels):
+    raise InputError(
+      f'{name} predicts {len(predictions.predicted)} images, but there are {len(truth.labels)} '
+      'labels; give the split that was predicted'
+    )
+  highest = int(predictions.predicted.max(initial=0))
+  classes = highest + 1 if predictions.logits is None else predictions.logits.shape[1]
+  if classes > num_classes or (predictions.logits is not None and classes != num_classes):
+    raise InputError(f'{name} predicts {classes} classes, but there are {num_classes}')
+
+
+def _load(path: str) -> dict[str, np.ndarray]:
+  try:
+    loaded = np.load(path, allow_pickle=False)  # a pickle can run code
+    if isinstance(loaded, np.ndarray):
+      raise InputError(f'{path} holds a single array; predictions come in an npz file')
+    with loaded:
+      return {key: loaded[key] for key in loaded.files}
+  except InputError:
+    raise
+  except OSError as error:
+    raise InputError(f'cannot read {path}: {error.strerror or "it is damaged"}') from error
+  except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    raise InputError(f'{path} is not an npz file of plain arrays') from error
+
+
+def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | None:
+  keys = [key for key in _TRUTH_KEYS if key in arrays]
+  if not keys:
+    return None
+  if len(keys) == 1:
+    raise InputError(f'{path} has {keys[0]} alone; it needs both {" and ".join(_TRUTH_KEYS)}')
+  labels, names = arrays['labels'], arrays['class_names']
+  if labels.dtype.kind not in 'iu' or labels.ndim != 1 or names.dtype.kind != 'U':
+    raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
+  if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
+    raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
+  return GroundTruth(labels.astype(np.int32), tuple(names.tolist()))
+
+
+def _predictions(path: str, name: str, values: np.ndarray) -> Predictions:
+  """Makes the predictions of one model from its array in a file."""
+  if values.dtype.kind in 'iu' and values.ndim == 1 and len(values):
+    if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+      raise InputError(f'{path}: {name} predicts a class that is negative or too large')
+    return Predictions(name, values.astype(np.int32))
+  if values.dtype.kind == 'f' and values.ndim == 2 and values.size:
+    if not np.isfinite(values).all():
+      raise InputError(f'{path}: the logits of {name} are not all finite')
+    return Predictions.of_logits(name, values)
+  raise InputError(
+    f'{path}: {name} is {values.dtype} {list(values.shape)}; it must be integer [n] classes or '
+    'float [n, classes] logits'
+  )

@@ -1,0 +1,102 @@
+"""Collects what is compared: predictions of runs and files, and the labels they are scored by."""
+
+import collections
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from cifar_jax import data
+from cifar_jax.config.base import base
+from cifar_jax.config.command_line import override
+from cifar_jax.config.dataset import DataSettings
+from cifar_jax.data.dataset import select_split
+from cifar_jax.errors import InputError
+from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.predictions import (
+  GroundTruth,
+  Predictions,
+  check_predictions,
+  read_predictions,
+)
+
+
+def collect_predictions(
+  sources: list[str], split: str, checkpoint: str, tta: str, overrides: list[str]
+) -> tuple[list[Predictions], GroundTruth]:
+  """Collects the predictions of runs and files, and the ground truth that they share.
+
+  Args:
+    sources: workdirs of runs, and prediction files `FILE.npz` or `FILE.npz:NAME`.
+    split: one of `data.dataset.SPLITS`, which the runs predict.
+    checkpoint: checkpoint of the runs, one of `options.CHECKPOINT_CHOICES`.
+    tta: views of the runs, one of `config.augmentation.VIEWS`.
+    overrides: `--config.SECTION.KEY=VALUE`, for each run and for the data of the files.
+
+  Returns:
+    The predictions, each under a unique name, and the ground truth, with images if any source has
+    them.
+
+  Raises:
+    InputError: a source cannot be read, or two sources are not of the same images.
+  """
+  models: list[Predictions] = []
+  truths: list[tuple[str, GroundTruth]] = []
+  for source in sources:
+    if '.npz' in source and not pathlib.Path(source).is_dir():
+      from_source, truth = read_predictions(source)
+    else:
+      from_source, truth = _predict_run(pathlib.Path(source), split, checkpoint, tta, overrides)
+    models += from_source
+    truths += [] if truth is None else [(source, truth)]
+  if not truths:
+    truths = [('the data', load_ground_truth(split, overrides))]
+  reference, shared = next((pair for pair in truths if pair[1].images is not None), truths[0])
+  for source, truth in truths:
+    if not np.array_equal(truth.labels, shared.labels):
+      raise InputError(f'{source} is not of the same images as {reference}: the labels differ')
+  for model in models:
+    check_predictions(model, shared)
+  return _number_duplicates(models), shared
+
+
+def _predict_run(
+  run: pathlib.Path, split: str, checkpoint: str, tta: str, overrides: list[str]
+) -> tuple[list[Predictions], GroundTruth | None]:
+  members = restore_ensemble([run], checkpoint, overrides)
+  dataset = members[0].experiment.dataset
+  images = select_split(dataset, split)
+  predictions = Predictions.of_logits(run.resolve().name, predict_ensemble(members, images, tta))
+  return [predictions], GroundTruth(images.labels, dataset.class_names, images.images)
+
+
+def _number_duplicates(models: list[Predictions]) -> list[Predictions]:
+  """Appends a number to the second and further models of the same name."""
+  counts = collections.Counter[str]()
+  unique = []
+  for model in models:
+    counts[model.name] += 1
+    suffix = f' {counts[model.name]}' if counts[model.name] > 1 else ''
+    unique.append(dataclasses.replace(model, name=model.name + suffix))
+  return unique
+
+
+def load_ground_truth(split: str, overrides: list[str]) -> GroundTruth:
+  """Loads the labels and images of a split.
+
+  Args:
+    split: one of `data.dataset.SPLITS`.
+    overrides: `--config.data.KEY=VALUE`; without any, the data set is CIFAR-10.
+
+  Raises:
+    InputError: the data cannot be loaded, or an override is not of the section `data`.
+  """
+  config = base('')
+  if other := [word for word in overrides if not word.startswith('--config.data.')]:
+    raise InputError(
+      f'unknown argument {other[0]}; for files, overrides are --config.data.KEY=VALUE'
+    )
+  override(config, overrides)
+  dataset = data.load(DataSettings(**config.data))
+  images = select_split(dataset, split)
+  return GroundTruth(images.labels, dataset.class_names, images.images)

@@ -1,0 +1,204 @@
+"""A configuration made into an experiment: training and every analysis start here."""
+
+import dataclasses
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from cifar_jax import augment, data, models
+from cifar_jax.augment import Normalize, views
+from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.augmentation import AugmentSettings
+from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
+from cifar_jax.config.training import (
+  STEPS_PER_DISPATCH_ON_ACCELERATORS,
+  CheckpointSettings,
+  ShardingSettings,
+  TrainSettings,
+)
+from cifar_jax.data import pixels
+from cifar_jax.data.dataset import Dataset
+from cifar_jax.errors import InputError
+from cifar_jax.experiment import losses
+from cifar_jax.experiment.seeds import root_keys, select_seed
+from cifar_jax.optim import optimizer
+from cifar_jax.optim.schedules import Schedule, make_schedule
+from cifar_jax.runtime.devices import check_batch_size, make_mesh
+
+MAX_STEPS = 2**30 - 1  # twice a step must be an int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """The parts of a run, all determined by its configuration.
+
+  Attributes:
+    train_settings: the section `train`: epochs, batch size, seeds.
+    checkpoint_settings: the section `checkpoint`.
+    mesh: the devices that a batch is split over.
+    dataset: the images as bytes, on the host.
+    model: the Flax module, a `models.classifier.Classifier`.
+    loss_fn: `(logits, labels) -> float32 [batch]`.
+    normalize: uint8 images to float32, by the statistics of the training split.
+    augmentation: the section `augment`.
+    augment_fn: `(key, images, labels) -> (images, labels)`, normalisation included.
+    schedule: the learning rate.
+    tx: the optimizer.
+    seeds: the seed of the run, or all seeds that it trains at once.
+    key: the root key; `[seeds]` for several seeds.
+    num_steps: number of steps of the run.
+  """
+
+  train_settings: TrainSettings
+  checkpoint_settings: CheckpointSettings
+  mesh: Mesh
+  dataset: Dataset
+  model: nn.Module
+  loss_fn: losses.Loss
+  normalize: Normalize
+  augmentation: AugmentSettings
+  augment_fn: augment.Augment
+  schedule: Schedule
+  tx: optax.GradientTransformationExtraArgs
+  seeds: tuple[int, ...]
+  key: jax.Array
+  num_steps: int
+
+  @property
+  def batch_size(self) -> int:
+    """Images of a step, over all devices."""
+    return self.train_settings.batch_size
+
+  @property
+  def num_seeds(self) -> int:
+    """Number of seeds that are trained at once."""
+    return len(self.seeds)
+
+  @property
+  def image_shape(self) -> tuple[int, ...]:
+    """Height, width and channels."""
+    return self.dataset.test.images.shape[1:]
+
+  @property
+  def steps_per_dispatch(self) -> int:
+    """Steps that one call of the compiled program takes; chosen by platform where it is 0."""
+    on_cpu = self.mesh.devices.flat[0].platform == 'cpu'
+    chosen = 1 if on_cpu else STEPS_PER_DISPATCH_ON_ACCELERATORS
+    return self.train_settings.steps_per_dispatch or chosen
+
+
+def check_config(config: ConfigDict) -> None:
+  """Raises InputError for any fault of a configuration that shows without data or devices."""
+  train_settings = TrainSettings(**config.train)
+  if not 0 <= config.seed <= 2**32 - train_settings.seeds:
+    several = train_settings.seeds > 1
+    last = f'the last of the {train_settings.seeds} train.seeds from there ' if several else ''
+    raise InputError(f'seed is {config.seed}; it must be at least 0 and {last}below {2**32}')
+  CheckpointSettings(**config.checkpoint)
+  ShardingSettings(**config.sharding)
+  DataSettings(**config.data)
+  augmentation = AugmentSettings(**config.augment)
+  views.make(augmentation.tta, augmentation)
+  LossSettings(**config.loss)
+  OptimizerSettings(**config.optimizer)
+  models.create(**config.model)
+  # The number of steps depends on the data; whether the values make sense does not.
+  make_schedule(1000, train_settings.num_epochs, ScheduleSettings(**config.schedule))
+
+
+def build(config: ConfigDict) -> Experiment:
+  """Makes the experiment of a configuration. It writes nothing and computes nothing on a device.
+
+  Raises:
+    InputError: a section has an impossible value, or the data cannot be loaded. Faults that are
+      quick to find are reported before the data are read.
+  """
+  check_config(config)
+  train_settings = TrainSettings(**config.train)
+  mesh = make_mesh(config.sharding.num_devices)
+  check_batch_size(train_settings.batch_size, mesh)
+  augmentation = AugmentSettings(**config.augment)
+  dataset = data.load(DataSettings(**config.data))
+  _check_images(config, dataset)
+  augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
+  _check_augmentation(augment_fn, dataset)
+  num_steps = _num_steps(train_settings, len(dataset.train))
+  schedule_settings = ScheduleSettings(**config.schedule)
+  schedule = make_schedule(max(1, num_steps), train_settings.num_epochs, schedule_settings)
+  return Experiment(
+    train_settings=train_settings,
+    checkpoint_settings=CheckpointSettings(**config.checkpoint),
+    mesh=mesh,
+    dataset=dataset,
+    model=models.create(num_classes=dataset.num_classes, **config.model),
+    loss_fn=losses.make(LossSettings(**config.loss)),
+    normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
+    augmentation=augmentation,
+    augment_fn=augment_fn,
+    schedule=schedule,
+    tx=optimizer.make(schedule, OptimizerSettings(**config.optimizer)),
+    seeds=tuple(range(config.seed, config.seed + train_settings.seeds)),
+    key=root_keys(config.seed, train_settings.seeds),
+    num_steps=num_steps,
+  )
+
+
+def augment_statistics(dataset: Dataset, settings: AugmentSettings) -> Statistics:
+  """The statistics of a data set that augmentation needs; the covariance only if it is used."""
+  statistics = Statistics(dataset.num_classes, dataset.mean, dataset.std)
+  if not settings.pca_noise:
+    return statistics
+  return statistics._replace(covariance=pixels.covariance(dataset.train.images))
+
+
+def for_one_seed(experiment: Experiment, index: int) -> Experiment:
+  """The experiment of one of the seeds that are trained at once, as if it were alone."""
+  return dataclasses.replace(
+    experiment,
+    train_settings=dataclasses.replace(experiment.train_settings, seeds=1),
+    seeds=(experiment.seeds[index],),
+    key=select_seed(experiment.key, index),
+  )
+
+
+def _num_steps(settings: TrainSettings, num_images: int) -> int:
+  """The number of steps of a run; raises InputError where they are too many."""
+  if num_images and settings.batch_size > num_images:
+    raise InputError(
+      f'train.batch_size is {settings.batch_size}, but there are only {num_images} training images'
+    )
+  num_steps = math.ceil(settings.num_epochs * num_images / settings.batch_size)
+  if num_steps > MAX_STEPS:
+    raise InputError(
+      f'train.num_epochs is {settings.num_epochs}, which makes {num_steps:,} steps; there can be '
+      f'at most {MAX_STEPS:,}'
+    )
+  return num_steps
+
+
+def _check_images(config: ConfigDict, dataset: Dataset) -> None:
+  """Raises InputError if the images do not have a size that the nets and augmentations can use."""
+  height, width, _ = dataset.test.images.shape[1:]
+  if height % 4 or width % 4:
+    raise InputError(
+      f'the images of {config.data.name} are {height}x{width}; the nets halve them twice, so set '
+      'data.image_size to a multiple of 4'
+    )
+  for name in ('pad', 'cutout'):
+    if config.augment[name] > min(height, width):
+      raise InputError(
+        f'augment.{name} is {config.augment[name]}, but the images are {height}x{width}; it can be '
+        f'at most {min(height, width)}'
+      )
+
+
+def _check_augmentation(augment_fn: augment.Augment, dataset: Dataset) -> None:
+  """Traces the augmentations; they raise InputError for images that they cannot work on."""
+  images = jax.ShapeDtypeStruct((2, *dataset.test.images.shape[1:]), 'uint8')
+  jax.eval_shape(augment_fn, jax.random.key(0), images, jax.ShapeDtypeStruct((2,), 'int32'))

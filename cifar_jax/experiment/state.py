@@ -1,0 +1,120 @@
+"""The state of a run between two steps: arrays, and nothing else.
+
+State and configuration together determine everything that follows. No random key is part of it: see
+`randomness.py`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from cifar_jax.experiment import metrics, randomness
+from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.experiment.seeds import map_over_seeds
+from cifar_jax.models.classifier import FittedToData
+from cifar_jax.runtime.devices import replicate, replicated_sharding
+
+NEVER = jnp.iinfo(jnp.int32).max
+
+
+@struct.dataclass
+class State:
+  """The state after `step` steps, replicated over the mesh. For several seeds see `seeds.py`.
+
+  Attributes:
+    step: int32 scalar, the number of steps taken.
+    params: float32 tree of the model's parameters.
+    batch_stats: float32 tree of the running means and variances.
+    opt_state: the optimizer's tree.
+    means: means over the training examples since the last record, so that a resumed run writes the
+      same record.
+    first_nonfinite: int32 scalar: twice the first step whose loss was not finite, or one more where
+      only its gradient was not; `NEVER` while there was none.
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  means: metrics.Means
+  first_nonfinite: jax.Array
+
+  @property
+  def num_steps(self) -> int:
+    """`step` on the host; it is the same for all seeds."""
+    return int(np.ravel(self.step)[0])
+
+
+def create_state(
+  model: nn.Module,
+  tx: optax.GradientTransformation,
+  key: jax.Array,
+  image_shape: tuple[int, ...],
+) -> State:
+  """The state before the first step.
+
+  Args:
+    model: the Flax module, for images float32 `[batch, *image_shape]`.
+    tx: the optimizer.
+    key: the root key, a scalar.
+    image_shape: height, width, channels.
+  """
+  images = jnp.zeros((1, *image_shape), jnp.float32)
+  variables = model.init(randomness.stream(key, 'init', 0), images, train=False)
+  params = variables['params']
+  return State(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    batch_stats=variables.get('batch_stats', {}),
+    opt_state=tx.init(params),
+    means=metrics.Means.empty(),
+    first_nonfinite=jnp.full((), NEVER, jnp.int32),
+  )
+
+
+def initial_state(experiment: Experiment) -> State:
+  """The state before the first step, replicated over the mesh.
+
+  The batch statistics of a model that is `FittedToData` are fitted to training images.
+  """
+  sharding = replicated_sharding(experiment.mesh)
+  state = jax.jit(_make_initial(experiment), out_shardings=sharding)(experiment.key)
+  if not isinstance(experiment.model, FittedToData):
+    return state
+  images = experiment.dataset.train.images[: experiment.model.fit_images]
+  fit = make_fit(experiment)
+  return state.replace(batch_stats=fit(state.batch_stats, replicate(images, experiment.mesh)))
+
+
+def abstract_state(experiment: Experiment) -> State:
+  """The shapes, dtypes and shardings of `initial_state`, to restore a checkpoint into."""
+  sharding = replicated_sharding(experiment.mesh)
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+    jax.eval_shape(_make_initial(experiment), experiment.key),
+  )
+
+
+def make_fit(experiment: Experiment) -> Callable[[Any, jax.Array], Any]:
+  """The jitted `fit` of a model that is `FittedToData`.
+
+  Returns:
+    `(batch_stats, images) -> batch_stats`, for uint8 images `[batch, height, width, channels]`.
+  """
+  model: Any = experiment.model
+  fit = lambda stats, images: model.fit(stats, experiment.normalize(images))  # noqa: E731
+  return jax.jit(fit, out_shardings=replicated_sharding(experiment.mesh))
+
+
+def _make_initial(experiment: Experiment) -> Callable[[jax.Array], State]:
+  make = functools.partial(
+    create_state, experiment.model, experiment.tx, image_shape=experiment.image_shape
+  )
+  return map_over_seeds(make, experiment.num_seeds, (0,))

@@ -1,0 +1,103 @@
+"""The contract of a model: what the training step, the analyses and the converters rely on.
+
+A model is a Linen module that maps images to logits (`Classifier`). Four optional parts have a
+protocol each; code asks for a part with `isinstance`. Names of submodules are part of the
+contract too:
+
+  - the batch normalisation after a convolution `conv1` is called `norm1`;
+  - the last dense layer is called `head`;
+  - residual blocks are called `stage1_block1`, `stage1_block2`, ...; `stage1_rest` is a scanned run
+    of blocks, whose parameters are stacked along a leading axis.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+CIFAR_IMAGE_SIZE = 32  # pixels
+
+
+@runtime_checkable
+class Classifier(Protocol):
+  """A Linen module that classifies images.
+
+  `apply(variables, images, train=False)` takes float32 images `[batch, height, width, 3]`,
+  normalised, and returns float32 logits `[batch, num_classes]`. `variables` holds the collections
+  `params` and `batch_stats`. With `train=True` it normalises by the batch, updates `batch_stats`
+  and draws from the streams `dropout`, `drop_path` and `shake`.
+  """
+
+  num_classes: int
+
+  def init(self, rngs: Any, *args: Any, **kwargs: Any) -> Any:
+    """Makes the variables; `nn.Module.init`."""
+
+  def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+    """Maps images to logits; `nn.Module.apply`."""
+
+
+@runtime_checkable
+class Gated(Protocol):
+  """A model whose residual branches can be opened and closed.
+
+  Its `__call__` takes `gates` (`layers.Gates` with a leading axis `[num_blocks]`) in place of those
+  that it would draw.
+  """
+
+  @property
+  def num_blocks(self) -> int:
+    """Number of residual blocks."""
+
+  @property
+  def has_shortcuts(self) -> bool:
+    """Whether a block's input goes on where its branches are closed."""
+
+  def draw_gates(self, batch_size: int, train: bool) -> Any:
+    """The gates of a batch where none are given, `layers.Gates`; None where all are 1."""
+
+
+@runtime_checkable
+class HasAuxiliaryLogits(Protocol):
+  """A model that sows further logits in the collection `auxiliary_logits` during training.
+
+  Attributes:
+    auxiliary_weight: factor of their loss in what is minimised.
+  """
+
+  auxiliary_weight: float
+
+
+@runtime_checkable
+class FittedToData(Protocol):
+  """A model with statistics that are computed from training images before the first step.
+
+  Attributes:
+    fit_images: number of training images, from the first on, that `fit` needs.
+  """
+
+  fit_images: int
+
+  def fit(self, batch_stats: Any, images: jax.Array) -> Any:
+    """The fitted statistics.
+
+    Args:
+      batch_stats: as `init` made them, perhaps with leading axes on each leaf.
+      images: float32 `[n, height, width, 3]`, normalised.
+
+    Returns:
+      A tree like `batch_stats`.
+    """
+
+
+@runtime_checkable
+class HasImageSize(Protocol):
+  """A model made for images of one size."""
+
+  @property
+  def image_size(self) -> int:
+    """Height and width of the images, in pixels."""
+
+
+def image_size(model: Any) -> int:
+  """Height and width, in pixels, of the images that a model is made for; 32 by default."""
+  return model.image_size if isinstance(model, HasImageSize) else CIFAR_IMAGE_SIZE

@@ -1,0 +1,5 @@
+"""The type of a `dtype` field."""
+
+from typing import Any
+
+Dtype = Any

@@ -1,0 +1,87 @@
+"""The ends of the nets: from the last map to the logits, in float32 for the loss."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cifar_jax.errors import InputError
+from cifar_jax.models.layers.activations import dropout as drop
+from cifar_jax.models.layers.dtypes import Dtype
+from cifar_jax.models.layers.field_checks import check_fraction, check_one_of
+from cifar_jax.models.layers.initializers import he_fan_in, normal_001, uniform_fan_in
+
+HEADS = ('linear', 'mlp')  # the ends of `classifier`: one layer, or 4096-4096-classes
+HIDDEN_WIDTH = 4096  # Krizhevsky et al. 2012, section 3.5; Simonyan and Zisserman 2014, table 1
+
+
+def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
+  """Global average pooling and a linear classifier. To be called in a compact method.
+
+  Args:
+    x: `[batch, height, width, channels]` of any float dtype.
+    num_classes: number of classes.
+    hidden_features: width of a layer with ReLU in between; 0 for none.
+
+  Returns:
+    Logits, float32 `[batch, num_classes]`.
+  """
+  x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+  if hidden_features:
+    x = nn.relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
+  return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
+
+
+def classifier(
+  x: jax.Array,
+  num_classes: int,
+  *,
+  head: str,
+  dropout: float,
+  train: bool,
+  dtype: Dtype,
+  hidden_bias: float = 0.0,
+) -> jax.Array:
+  """The end of AlexNet and of VGG. To be called in a compact method.
+
+  Dropout follows each hidden layer, as in both papers; torchvision's AlexNet has it before them.
+  The map is flattened as `[height, width, channels]`, Torch's as `[channels, height, width]`.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    num_classes: number of classes.
+    head: one of `HEADS`.
+    dropout: fraction dropped of each hidden layer, or of the pooled features where there is none.
+    train: whether dropout is drawn, from the stream `dropout`.
+    dtype: dtype of the hidden layers.
+    hidden_bias: initial value of the hidden layers' biases.
+
+  Returns:
+    Logits, float32 `[batch, num_classes]`.
+
+  Raises:
+    InputError: the images are so small that the map has no pixels.
+  """
+  if 0 in x.shape:
+    raise InputError('the images are too small for this model: its last map has no pixels')
+  if head == 'linear':
+    # Whole channels are dropped, so that it is the pooled features that are dropped.
+    x = nn.Dropout(dropout, broadcast_dims=(1, 2), deterministic=not train)(x)
+    return _linear_head(x, num_classes)
+  dense = functools.partial(nn.Dense, kernel_init=normal_001)
+  bias_init = nn.initializers.constant(hidden_bias)
+  x = jnp.reshape(x, (x.shape[0], -1))
+  for i in (1, 2):
+    x = nn.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
+    x = drop(x, dropout, train)
+  return dense(num_classes, name='head')(x.astype(jnp.float32))
+
+
+_linear_head = head  # `classifier` has an argument of the same name
+
+
+def check_classifier(head: str, dropout: float) -> None:
+  """Raises InputError for a head or a dropout that `classifier` does not take."""
+  check_one_of('head', head, HEADS)
+  check_fraction('dropout', dropout)

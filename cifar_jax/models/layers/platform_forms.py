@@ -1,0 +1,87 @@
+"""The form of a convolution on each platform, and the barriers that CPUs need.
+
+Accelerators get `jax.lax.conv_general_dilated`; GPUs in 16 bits get zero channels up to a multiple
+of what their tensor cores want. CPUs get the forms of `cpu_conv.py`.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from cifar_jax.models.layers import cpu_conv
+from cifar_jax.models.layers.cpu_conv import LAYOUT, Padding, Pair
+
+# NVIDIA's guide to convolutional layers asks for channels in multiples of 8 where numbers have 16
+# bits. XLA's own pass pads to that in float16 only.
+TENSOR_CORE_CHANNELS = 8
+
+_plain = contextvars.ContextVar('plain', default=False)
+
+
+@contextlib.contextmanager
+def plain_forms() -> Iterator[None]:
+  """Within this context bare convolutions are traced, so that their operations can be counted."""
+  token = _plain.set(True)
+  try:
+    yield
+  finally:
+    _plain.reset(token)
+
+
+def convolve(
+  x: jax.Array, kernel: jax.Array, strides: Pair, padding: Padding | str, groups: int = 1
+) -> jax.Array:
+  """A convolution in the form that suits the platform.
+
+  Args:
+    x: `[batch, height, width, inputs]`.
+    kernel: `[kernel height, kernel width, inputs / groups, outputs]`, of the dtype of `x`.
+    strides: downwards and to the right.
+    padding: (above, below), (left, right), of zeros; or `SAME` or `VALID`.
+    groups: groups of channels that are convolved separately.
+
+  Returns:
+    `[batch, height', width', outputs]`, of the dtype of `x`.
+  """
+  if _is_for('cpu'):
+    if isinstance(padding, str):
+      down, right = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+      padding = down, right
+    return cpu_conv.grouped_conv(x, kernel, strides, padding, groups)
+  outputs = kernel.shape[-1]
+  if _is_for('gpu') and groups == 1 and x.dtype.itemsize == 2:
+    x, kernel = _pad_to_tensor_cores(x, kernel)
+  y = jax.lax.conv_general_dilated(
+    x, kernel, strides, padding, dimension_numbers=LAYOUT, feature_group_count=groups
+  )
+  return y if y.shape[-1] == outputs else y[..., :outputs]
+
+
+def _pad_to_tensor_cores(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Input and kernel with zero channels up to multiples of 8; few channels stay as they are."""
+  inputs, outputs = (
+    -channels % TENSOR_CORE_CHANNELS if channels > TENSOR_CORE_CHANNELS else 0
+    for channels in kernel.shape[2:]
+  )
+  zero = jnp.zeros((), x.dtype)
+  if inputs:
+    x = jax.lax.pad(x, zero, [(0, 0, 0)] * 3 + [(0, inputs, 0)])
+  if inputs or outputs:
+    kernel = jax.lax.pad(kernel, zero, [(0, 0, 0)] * 2 + [(0, inputs, 0), (0, outputs, 0)])
+  return x, kernel
+
+
+def compute_once(x: jax.Array) -> jax.Array:
+  """`x`, of any shape, computed a single time on CPUs, and so is its gradient.
+
+  XLA's CPU compiler computes what is cheap again for each of its uses: a residual sum together with
+  all sums before it, a gradient with all those after it. That is the square of the depth.
+  """
+  return jax.lax.optimization_barrier(x) if _is_for('cpu') else x
+
+
+def _is_for(platform: str) -> bool:
+  return not _plain.get() and jax.default_backend() == platform

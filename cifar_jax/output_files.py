@@ -1,0 +1,83 @@
+"""Writes output files so that each is complete or absent, even after a kill or a power failure."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cifar_jax.errors import InputError
+
+if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
+  from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 200
+TEMPORARY_SUFFIX = '.tmp'  # of files that a killed process may leave behind, half written
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields a temporary path to write to, and renames it to `path` when the block ends.
+
+  The new content is on disk before the rename. Whenever the process is killed, `path` holds the old
+  content or the new, and neither is cut off. If the block raises an exception, `path` stays as it
+  was.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
+  try:
+    with _renaming(path) as temporary:
+      yield temporary
+  except OSError as error:
+    raise InputError(f'cannot write {path}: {error.strerror}') from error
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a text file, or replaces one, in the way of `replacing`.
+
+  Raises:
+    OSError: the file cannot be written. It stays an OSError so that `cli.run` can tell a full disk
+      from a wrong path.
+  """
+  with _renaming(path) as temporary:
+    temporary.write_text(text)
+
+
+def save_figure(figure: 'Figure', path: pathlib.Path) -> None:
+  """Writes a figure as a PNG, in the way of `replacing`.
+
+  Args:
+    figure: is rendered at `DOTS_PER_INCH`.
+    path: of the PNG, in a directory that exists.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
+  with replacing(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH)
+
+
+def make_folder(folder: pathlib.Path) -> None:
+  """Makes a folder for results; raises InputError if it cannot be made or written to."""
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f'{os.getpid()}{TEMPORARY_SUFFIX}'
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise InputError(f'cannot write in {folder}: {error.strerror}; give another --out') from error
+
+
+@contextlib.contextmanager
+def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Does the work of `replacing`, and lets an OSError pass."""
+  # Two processes that write the same file must not write the same temporary file.
+  temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}')
+  try:
+    yield temporary
+    with temporary.open('rb') as file:
+      os.fsync(file.fileno())
+    temporary.replace(path)
+  finally:
+    temporary.unlink(missing_ok=True)

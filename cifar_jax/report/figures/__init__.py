@@ -1,0 +1,1 @@
+"""Pictures: each module draws plain numbers as a Matplotlib figure or into a PNG file."""

@@ -1,0 +1,144 @@
+"""Reads what a page shows of a run: configuration, results, records, pictures and JSON files."""
+
+import base64
+import dataclasses
+import io
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from cifar_jax.runs.results import (
+  Record,
+  last_epoch_error,
+  read_config_dict,
+  read_records,
+  read_result,
+)
+
+if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
+  from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 130
+_WIDE = 1.6  # width over height; wider pictures get the whole width of the page
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run, finished or not.
+
+  Attributes:
+    name: name of the run's directory.
+    workdir: directory of the run.
+    config: content of `config.json`: a dictionary for each section, and `seed`.
+    result: content of `result.json`; empty until the run ends.
+    records: records of `metrics.jsonl`; empty until the first record is written.
+  """
+
+  name: str
+  workdir: pathlib.Path
+  config: dict[str, Any]
+  result: dict[str, Any]
+  records: list[Record]
+
+  @property
+  def epoch(self) -> float:
+    """The number of epochs trained so far."""
+    epochs = (record['epoch'] for record in self.records)
+    return self.result.get('num_epochs') or max(epochs, default=0.0)
+
+  @property
+  def published(self) -> dict[str, Any] | None:
+    """The `error_percent` and `source` that a paper states for the model, or None."""
+    return self.result.get('published')
+
+  @property
+  def test_error(self) -> float | None:
+    """The test error in percent at the last epoch; None before the run ends."""
+    return self.error('test', 'accuracy')
+
+  @property
+  def train_error(self) -> float | None:
+    """The training error in percent over the last epoch, on augmented images; None if unknown."""
+    return last_epoch_error(self.records)
+
+  def error(self, split: str, measure: str) -> float | None:
+    """Returns 100 % minus an accuracy of the result; None before the run ends.
+
+    Args:
+      split: name of the split, such as `test`.
+      measure: `accuracy` or `top5_accuracy`.
+    """
+    value = self.result.get(split, {}).get(measure)
+    return None if value is None else 100 * (1 - value)
+
+
+def read(workdir: str | os.PathLike[str]) -> Run:
+  """Reads a run.
+
+  Raises:
+    InputError: the directory holds no run, or one of its files cannot be read.
+  """
+  workdir = pathlib.Path(workdir)
+  return Run(
+    name=workdir.resolve().name,
+    workdir=workdir,
+    config=read_config_dict(workdir),
+    result=read_result(workdir) if (workdir / 'result.json').exists() else {},
+    records=read_records(workdir) if (workdir / 'metrics.jsonl').exists() else [],
+  )
+
+
+def pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns the PNG files of a folder by their stems, sorted; empty if there is no folder."""
+  return {path.stem: path for path in sorted(folder.glob('*.png'))}
+
+
+def objects(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+  """Returns the JSON objects of a folder by the stems of their files.
+
+  Files that cannot be read, and files without an object or with an empty one, are left out.
+  """
+  contents = {path.stem: _object(path) for path in sorted(folder.glob('*.json'))}
+  return {name: content for name, content in contents.items() if content}
+
+
+def _object(path: pathlib.Path) -> dict[str, Any]:
+  """Returns the JSON object in a file; empty if there is none."""
+  try:
+    value = json.loads(path.read_text(encoding='utf-8'))
+  except (OSError, ValueError):  # a picture can be shown without its numbers
+    return {}
+  return value if isinstance(value, dict) else {}
+
+
+def settings(path: pathlib.Path) -> str:
+  """Returns the checkpoint and the images that an analysis used, in one line.
+
+  Args:
+    path: JSON file of the analysis. The line is empty if the file does not state them.
+  """
+  content = _object(path)
+  split, checkpoint, number = (content.get(key) for key in ('split', 'checkpoint', 'num_images'))
+  phrases = [f'{checkpoint} checkpoint'] if checkpoint else []
+  phrases += [f'{number} {split} images'] if split and number else []
+  return ', '.join(phrases)
+
+
+def png(figure: 'Figure') -> bytes:
+  """Returns a figure as the bytes of a PNG."""
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
+  return buffer.getvalue()
+
+
+def is_wide(png: bytes) -> bool:
+  """Returns whether a PNG needs the whole width of the page, as panels side by side do."""
+  # The header: signature (8 bytes), length and type of the first chunk (8), width, height.
+  width, height = (int.from_bytes(png[start : start + 4], 'big') for start in (16, 20))
+  return width > _WIDE * height
+
+
+def data_url(png: bytes) -> str:
+  """Returns a `data:` URL with a PNG in it."""
+  return f'data:image/png;base64,{base64.b64encode(png).decode("ascii")}'

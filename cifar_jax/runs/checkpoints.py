@@ -1,0 +1,205 @@
+"""The checkpoints of a run: Orbax writes them in the background, with checksums.
+
+A checkpoint is complete or absent. A damaged checkpoint is never restored: the newest intact one is
+used instead, and without an intact one the run stops.
+"""
+
+import logging
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from cifar_jax.config.training import CheckpointSettings
+from cifar_jax.errors import InputError, ShortageError, shortage
+from cifar_jax.runs import checksums
+from cifar_jax.runtime import processes
+from cifar_jax.runtime.console import silence_absl
+
+logger = logging.getLogger(__name__)
+
+# The suffix of a damaged checkpoint's directory, which frees the name for a new checkpoint.
+DAMAGED_SUFFIX = '.damaged'
+
+
+class Checkpoints:
+  """The checkpoints in a directory: the newest few, and the best by validation accuracy.
+
+  Use it in a `with` block. The end of the block waits until everything is written.
+  """
+
+  def __init__(
+    self, directory: pathlib.Path, settings: CheckpointSettings, *, read_only: bool = False
+  ) -> None:
+    """Opens a directory and logs which of its checkpoints are damaged.
+
+    Args:
+      directory: of the checkpoints; made if it does not exist.
+      settings: how many checkpoints to keep.
+      read_only: whether to leave the directory as it is, so that a run can go on in it meanwhile.
+        Otherwise damaged checkpoints are renamed, and files left by a killed process are removed.
+
+    Raises:
+      InputError: there are checkpoints, but none is intact. Nothing was changed.
+    """
+    with processes.first_process_first():  # which renames what is damaged
+      self._damaged = _find_damaged(directory)
+      if not read_only:
+        _rename_damaged(directory, self._damaged)
+        self._damaged = {}  # their steps may be saved again
+    policies = [
+      preservation_policy.LatestN(settings.keep_last),
+      preservation_policy.BestN(
+        get_metric_fn=_accuracy, n=1, keep_checkpoints_without_metrics=False
+      ),
+    ]
+    options = ocp.CheckpointManagerOptions(
+      read_only=read_only,
+      create=not read_only,
+      cleanup_tmp_directories=not read_only,
+      temporary_path_class=checksums.ChecksummedPath,
+      lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
+      # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
+      preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
+      best_fn=_accuracy,
+      best_mode='max',
+      save_interval_steps=0 if read_only else 1,
+    )
+    silence_absl()
+    self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+
+  def __enter__(self) -> 'Checkpoints':
+    """Returns the object itself."""
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    """Waits until everything is written."""
+    self._manager.close()
+
+  def save(
+    self, step: int, state: Any, *, run_info: dict[str, Any], accuracy: float | None = None
+  ) -> None:
+    """Begins to write a checkpoint; the state may be donated as soon as this returns.
+
+    Args:
+      step: number of steps taken, more than at the latest checkpoint.
+      state: the state after them.
+      run_info: what a later session needs to resume the run, ready for JSON.
+      accuracy: on the validation split, in [0, 1], if it was measured at this step. For several
+        seeds it is their mean, by which one best step is chosen for all seeds.
+
+    Raises:
+      ShortageError: the disk is too full. Nothing was written.
+    """
+    _check_disk_space(self._manager.directory, state)
+    items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
+    metrics = None if accuracy is None else {'accuracy': accuracy}
+    if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
+      raise RuntimeError(f'Orbax did not save step {step}; the latest is {self.latest}')
+
+  @property
+  def latest(self) -> int | None:
+    """The step of the newest intact checkpoint; None without a checkpoint."""
+    return max(self._steps(), default=None)
+
+  @property
+  def best(self) -> int | None:
+    """The step of the checkpoint with the best validation accuracy; None without validation."""
+    measured = [
+      (accuracy, step)
+      for step in self._steps()
+      if (accuracy := self.validation_accuracy(step)) is not None
+    ]
+    return int(max(measured)[1]) if measured else None
+
+  def _steps(self) -> list[int]:
+    return [int(step) for step in self._manager.all_steps() if step not in self._damaged]
+
+  def validation_accuracy(self, step: int) -> float | None:
+    """The validation accuracy that was saved with a checkpoint, in [0, 1]; None without one."""
+    metrics = self._manager.metrics(step)
+    return metrics['accuracy'] if metrics else None
+
+  def restore(self, step: int, abstract: Any) -> tuple[Any, dict[str, Any]]:
+    """Reads a checkpoint.
+
+    Args:
+      step: `latest` or `best`.
+      abstract: shapes, dtypes and shardings of the state.
+
+    Returns:
+      The state, and the `run_info` that was saved with it.
+
+    Raises:
+      InputError: another model or version of this program wrote the checkpoint. It is not damaged,
+        because `latest` and `best` are steps of intact checkpoints.
+    """
+    items = {'state': ocp.args.StandardRestore(abstract), 'run': ocp.args.JsonRestore()}
+    try:
+      restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+    except (KeyError, TypeError, ValueError) as error:
+      if shortage(error):
+        raise
+      raise InputError(
+        f'checkpoint {step} is intact, but does not fit this model as this version builds it '
+        f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
+      ) from error
+    return restored.state, restored.run
+
+  def wait(self) -> None:
+    """Waits until everything is written; raises an error that occurred in the background."""
+    self._manager.wait_until_finished()
+
+
+def _check_disk_space(directory: os.PathLike[str], state: Any) -> None:
+  """Raises ShortageError if a state would fill the disk and leave no space for other files."""
+  needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+  free = shutil.disk_usage(directory).free
+  if needed > free:
+    raise ShortageError(
+      f'a checkpoint takes {needed / 2**20:.1f} MiB and the disk of {directory} has '
+      f'{free / 2**20:.1f} left: make room, then run the same command again'
+    )
+
+
+def _find_damaged(directory: pathlib.Path) -> dict[int, str]:
+  """Logs and returns what is damaged, by step; raises InputError if no checkpoint is intact."""
+  steps = sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
+  damaged = {step: damage for step in steps if (damage := checksums.damage(directory / str(step)))}
+  # A run that goes on meanwhile may have deleted its oldest checkpoint during the check.
+  damaged = {step: damage for step, damage in damaged.items() if (directory / str(step)).is_dir()}
+  for step, damage in damaged.items():
+    logger.warning('checkpoint %d is damaged: %s', step, damage)
+  intact = [step for step in steps if step not in damaged]
+  renamed_earlier = list(directory.glob(f'*{DAMAGED_SUFFIX}*'))
+  if not intact and (damaged or renamed_earlier):
+    raise InputError(
+      f'no checkpoint in {directory} is intact; restore one from a copy, or start the run in '
+      'another --workdir'
+    )
+  if damaged:
+    logger.warning('checkpoint %d is the newest intact one', intact[-1])
+  for step in intact:
+    if checksums.lacks_checksums(directory / str(step)):
+      logger.warning('checkpoint %d is from an earlier version, without checksums', step)
+  return damaged
+
+
+def _rename_damaged(directory: pathlib.Path, damaged: dict[int, str]) -> None:
+  """Renames damaged checkpoints, so that their steps can be saved again."""
+  for step in damaged:
+    num_earlier = len(list(directory.glob(f'{step}{DAMAGED_SUFFIX}*')))
+    number = f'-{num_earlier + 1}' if num_earlier else ''
+    target = directory / f'{step}{DAMAGED_SUFFIX}{number}'
+    (directory / str(step)).rename(target)
+    logger.warning('the damaged checkpoint is now %s; you may delete it', target)
+
+
+def _accuracy(metrics: Any) -> float:
+  """The accuracy by which checkpoints are compared; -1 for a NaN, which would win otherwise."""
+  accuracy = metrics['accuracy']
+  return accuracy if accuracy == accuracy else -1.0

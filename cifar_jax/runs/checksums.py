@@ -1,0 +1,96 @@
+"""Checksums of the files of a checkpoint, written last, so that an incomplete or damaged one shows.
+
+Orbax stores arrays without checksums, so a bit that flipped on disk would be read as part of a
+weight. A CRC-32 detects any damage within 32 consecutive bits. It misses other damage once in 2**32
+cases.
+"""
+
+import json
+import pathlib
+import zlib
+
+from orbax.checkpoint.path import atomicity
+
+NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
+_ORBAX_LINE = 'Checkpoint commit was successful'
+_CHUNK_BYTES = 1 << 20
+
+Checksums = dict[str, list[int]]  # path within the directory to size in bytes and CRC-32
+
+
+class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
+  """Orbax's temporary path of a checkpoint, with checksums written before the final rename.
+
+  So a directory with the number of a step as its name was complete once, whenever the process was
+  killed.
+  """
+
+  async def finalize(self) -> None:
+    """Writes the checksums of a checkpoint (not of each item in it), then renames its directory."""
+    if not self.get_final().name.isdigit():
+      await super().finalize()
+      return
+    if self._checkpoint_metadata_store:
+      self._checkpoint_metadata_store.wait_until_finished()
+    directory = pathlib.Path(self.get())
+    write(directory)
+    directory.rename(self.get_final())
+
+
+def write(directory: pathlib.Path) -> None:
+  """Writes the checksums of all files below a directory into its file `NAME`."""
+  # Without optional spaces each byte matters, so damage of any byte shows.
+  text = json.dumps(_checksums(directory), separators=(',', ':'))
+  (directory / NAME).write_text(text)
+
+
+def damage(directory: pathlib.Path) -> str:
+  """A description of the first damaged or missing file of a checkpoint; '' if it is intact."""
+  try:
+    text = (directory / NAME).read_text(errors='replace')  # a flipped bit need not be valid UTF-8
+    expected = json.loads(text)
+    actual = _checksums(directory)
+  except FileNotFoundError as error:
+    return f'{_path_within(directory, error.filename)} is missing'
+  except json.JSONDecodeError:
+    return '' if _lacks_checksums(text) else f'{NAME} is not as it was written'
+  if not isinstance(expected, dict):
+    return f'{NAME} is not as it was written'
+  missing = [f'{name} is missing' for name in expected if name not in actual]
+  changed = [
+    f'{name} is not as it was written' for name in expected if actual.get(name) != expected[name]
+  ]
+  return (missing or changed or [''])[0]
+
+
+def lacks_checksums(directory: pathlib.Path) -> bool:
+  """Whether an earlier version of this program wrote a checkpoint, without checksums."""
+  try:
+    return _lacks_checksums((directory / NAME).read_text())
+  except (OSError, ValueError):
+    return False
+
+
+def _lacks_checksums(text: str) -> bool:
+  return text.startswith(_ORBAX_LINE)
+
+
+def _path_within(directory: pathlib.Path, name: str) -> str:
+  return str(pathlib.Path(name).relative_to(directory))
+
+
+def _checksums(directory: pathlib.Path) -> Checksums:
+  files = sorted(path for path in directory.rglob('*') if path.is_file())
+  return {
+    str(path.relative_to(directory)): [path.stat().st_size, _crc32(path)]
+    for path in files
+    if path != directory / NAME
+  }
+
+
+def _crc32(path: pathlib.Path) -> int:
+  checksum = 0
+  with path.open('rb') as file:
+    while chunk := file.read(_CHUNK_BYTES):
+      checksum = zlib.crc32(chunk, checksum)
+  return checksum

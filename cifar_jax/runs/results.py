@@ -1,0 +1,138 @@
+"""Reads the records and results in the workdir of a run, finished or not.
+
+metrics.jsonl  one JSON object per line: `step`, `epoch`, `split`, `loss` and `accuracy` (in
+               [0, 1]); training records also have `learning_rate` and `images_per_second`.
+               Validation is recorded once per epoch, training every few steps as means since the
+               last record. For a run with several seeds these are means over the seeds;
+               `deviation` (the sample standard deviation) and `each` (the value of each seed) hold
+               the same names.
+result.json    the results of the run; written when it ends.
+config.json    the configuration of the run; written when it starts.
+"""
+
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+from cifar_jax.errors import InputError
+
+METRICS = 'metrics.jsonl'
+
+Record = dict[str, Any]
+Curve = tuple[list[float], list[float]]  # epochs and values
+
+
+def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
+  """Returns the records of `metrics.jsonl`, in the order they were written.
+
+  The last line is left out if it is not a complete record: the run is writing it, or was killed
+  while it wrote the line.
+
+  Raises:
+    InputError: the file is missing, or a line before the last is not a record.
+  """
+  path = pathlib.Path(workdir) / METRICS
+  text = _read_text(path, 'give the --workdir of a run that has begun to train')
+  lines = text.rstrip().split('\n')
+  records = [_parse_record(line) for line in lines]
+  if records[-1] is None:
+    records.pop()
+  if None in records:
+    number = records.index(None) + 1
+    raise InputError(f'{path}:{number} is not a record of metrics: remove that line')
+  return [record for record in records if record is not None]
+
+
+def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+  """Returns the results of a finished run, from `result.json`.
+
+  Raises:
+    InputError: the file is missing, as before the end of the run, or is not a JSON object.
+  """
+  path = pathlib.Path(workdir) / 'result.json'
+  return read_object(path, 'let the run finish: start it again with the same --workdir')
+
+
+def read_config_dict(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+  """Returns the configuration of a run, from `config.json`.
+
+  Unlike `runs.workdir.read_config`, accepts keys that this version does not know, and needs no JAX.
+
+  Returns:
+    A dictionary for each section, and `seed`.
+
+  Raises:
+    InputError: the file is missing or is not a JSON object.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  return read_object(path, 'give the --workdir of a run')
+
+
+def series(records: list[Record], split: str, key: str) -> Curve:
+  """Returns a curve: the epochs and the values of a key in all records of a split that have it."""
+  of_split = [record for record in records if record['split'] == split and key in record]
+  return [record['epoch'] for record in of_split], [record[key] for record in of_split]
+
+
+def last_epoch_error(records: list[Record]) -> float | None:
+  """Returns the training error in percent, a mean over the steps of the last epoch.
+
+  The error of each step is that of the net at that step, on augmented images.
+
+  Args:
+    records: records of a run, as `read_records` returns them.
+
+  Returns:
+    The error, or None without training records.
+  """
+  train = [record for record in records if record['split'] == 'train']
+  if not train:
+    return None
+  # A record is the mean since the record before it. No record spans two epochs.
+  previous = [{'step': 0, 'epoch': 0.0}, *train]
+  last_epoch = math.floor(previous[-2]['epoch'])
+  weighted = [
+    (record['step'] - before['step'], 100 * (1 - record['accuracy']))
+    for before, record in zip(previous, train, strict=False)
+    if math.floor(before['epoch']) == last_epoch
+  ]
+  return sum(steps * error for steps, error in weighted) / sum(steps for steps, _ in weighted)
+
+
+def _read_text(path: pathlib.Path, remedy: str) -> str:
+  try:
+    return path.read_text(encoding='utf-8')
+  except FileNotFoundError:
+    raise InputError(f'there is no {path}: {remedy}') from None
+  except (OSError, UnicodeDecodeError) as error:
+    raise InputError(f'{path} cannot be read ({error}): restore it from a copy') from None
+
+
+def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+  """Reads a JSON object from a file.
+
+  Args:
+    path: file to read.
+    remedy: advice for the reader of the message if the file is missing.
+
+  Raises:
+    InputError: the file is missing, cannot be read, or does not hold a JSON object.
+  """
+  try:
+    value = json.loads(_read_text(path, remedy))
+  except json.JSONDecodeError as error:
+    raise InputError(f'{path} is not JSON ({error}): repair it or run again') from None
+  if not isinstance(value, dict):
+    raise InputError(f'{path} does not hold a JSON object: repair it or run again')
+  return value
+
+
+def _parse_record(line: str) -> Record | None:
+  """Returns the record in a line, or None if the line is not a record."""
+  try:
+    value = json.loads(line)
+  except json.JSONDecodeError:
+    return None
+  return value if isinstance(value, dict) and {'step', 'epoch', 'split'} <= value.keys() else None

@@ -1,0 +1,115 @@
+"""The directory of a run: which run it holds, and whether a run may start or resume in it."""
+
+import contextlib
+import fcntl
+import fnmatch
+import pathlib
+from collections.abc import Iterator
+
+from ml_collections import ConfigDict
+
+from cifar_jax.config import loading
+from cifar_jax.errors import InputError
+from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
+from cifar_jax.runs.results import METRICS, read_records
+from cifar_jax.runtime import processes
+
+CONFIG = 'config.json'
+CHECKPOINTS = 'checkpoints'
+LOCK = 'lock'
+
+# Patterns of all the files in a workdir whose run was killed before it had written its config.
+WRITTEN_BEFORE_CONFIG = (LOCK, f'{CONFIG}*{TEMPORARY_SUFFIX}')
+
+
+def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Checks that a run may start or resume in a directory; changes nothing.
+
+  Args:
+    workdir: need not exist.
+    config: the configuration of the run.
+
+  Raises:
+    InputError: the directory holds another run or other files, or cannot be read.
+  """
+  for path in (workdir, *workdir.parents):
+    if path.exists() and not path.is_dir():
+      raise InputError(f'{path} is a file; --workdir names a directory')
+  if (workdir / CONFIG).exists():
+    changes = loading.differences(read_config(workdir), config)
+    if changes:
+      raise InputError(
+        f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
+        'undo that change, or give another --workdir'
+      )
+    if (workdir / METRICS).exists():
+      read_records(workdir)
+    if (workdir / CHECKPOINTS).exists() and not (workdir / CHECKPOINTS).is_dir():
+      raise InputError(f'{workdir / CHECKPOINTS} is not a directory; move it away')
+  elif workdir.is_dir() and not all(map(_was_written_before_config, workdir.iterdir())):
+    raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
+
+
+def _was_written_before_config(file: pathlib.Path) -> bool:
+  return any(fnmatch.fnmatchcase(file.name, pattern) for pattern in WRITTEN_BEFORE_CONFIG)
+
+
+@contextlib.contextmanager
+def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
+  """Makes the directory, writes the configuration into it, and locks it within the block.
+
+  In a run of several processes the first process does this for all.
+
+  Raises:
+    InputError: the directory cannot be written, or another run holds its lock.
+  """
+  with contextlib.ExitStack() as stack:
+    problem = ''
+    if processes.is_first():
+      try:
+        stack.enter_context(_locked(workdir))
+        _write_config(workdir, config)
+      except InputError as error:
+        problem = str(error)
+    if problem := processes.broadcast_from_first(problem):
+      raise InputError(problem)
+    yield
+
+
+@contextlib.contextmanager
+def _locked(workdir: pathlib.Path) -> Iterator[None]:
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    lock = (workdir / LOCK).open('a')
+  except OSError as error:
+    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise InputError(f'another process is running in {workdir}; wait for it to end') from error
+    yield
+
+
+def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+  try:
+    write_text(workdir / CONFIG, loading.to_json(config))
+  except OSError as error:
+    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+  """The configuration of the run in a directory.
+
+  Raises:
+    InputError: the directory holds no run, or its configuration cannot be read.
+  """
+  path = workdir / CONFIG
+  if not path.is_file():
+    raise InputError(f'{workdir} holds no run: there is no {path}')
+  try:
+    config = loading.from_json(path.read_text())
+  except (OSError, ValueError) as error:
+    raise InputError(f'{path} cannot be read ({error}); restore it from a copy') from error
+  loading.check(config, path)
+  return config

@@ -1,0 +1,67 @@
+"""Writes and checks `study.json`, which describes the study in a directory and its runs."""
+
+import json
+import pathlib
+
+from cifar_jax import output_files
+from cifar_jax.config import loading
+from cifar_jax.errors import InputError
+from cifar_jax.report import study_table
+from cifar_jax.study.definition import Study
+from cifar_jax.study.plan import Run
+
+
+def check(folder: pathlib.Path, study: Study) -> None:
+  """Checks that a study may start or resume in a folder; changes nothing.
+
+  Raises:
+    InputError: the folder is a file, holds another study, or holds other files.
+  """
+  if folder.exists() and not folder.is_dir():
+    raise InputError(f'{folder} is a file; --workdir names a directory')
+  if (folder / study_table.STUDY).exists():
+    name = study_table.read(folder)['study']
+    if name != study.name:
+      raise InputError(f'{folder} holds the study {name}; give another --workdir')
+  elif folder.is_dir() and any(folder.iterdir()):
+    raise InputError(f'{folder} is not empty and holds no study; give another --workdir')
+
+
+def write(folder: pathlib.Path, study: Study, runs: list[Run], overrides: list[str]) -> None:
+  """Makes the folder of a study and writes `study.json` into it.
+
+  Args:
+    folder: directory of the study.
+    study: the study.
+    runs: all runs of the study.
+    overrides: `--config.SECTION.KEY=VALUE` for all runs.
+
+  Raises:
+    InputError: the folder cannot be written.
+  """
+  entries = []
+  for entry in study.entries:
+    entry_runs = [run for run in runs if run.entry is entry]
+    entries.append(
+      {
+        'label': entry.label,
+        'published': entry.published,
+        'published_train': entry.published_train,
+        'epochs': entry_runs[0].config.train.num_epochs,
+        'full_epochs': entry_runs[0].full_epochs,
+        'runs': [str(run.workdir.relative_to(folder)) for run in entry_runs],
+      }
+    )
+  without_effect = tuple(f'--config.{key}' for key in loading.MAY_CHANGE)
+  content = {
+    'study': study.name,
+    'title': study.title,
+    'source': study.source,
+    'changes': [option for option in overrides if not option.startswith(without_effect)],
+    'entries': entries,
+  }
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    output_files.write_text(folder / study_table.STUDY, json.dumps(content, indent=2) + '\n')
+  except OSError as error:
+    raise InputError(f'cannot write in {folder}: {error.strerror}') from error

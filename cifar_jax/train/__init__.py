@@ -1,0 +1,4 @@
+"""Training a run: the order of operations, and nothing else.
+
+Read `session.py`, then `loop.py`, then `finish.py`.
+"""

@@ -1,0 +1,237 @@
+"""The training loop: steps, records, evaluations and checkpoints, in their order."""
+
+import math
+import signal
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cifar_jax.errors import DivergedError
+from cifar_jax.experiment import metrics
+from cifar_jax.experiment.epoch_order import end_of_epoch, epoch_of_step, order_of_epoch
+from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.experiment.state import NEVER, State, abstract_state, initial_state
+from cifar_jax.experiment.train_step import make_reset_means, make_skip_step, make_train_step
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.metric_log import MetricLog
+from cifar_jax.runtime import processes
+from cifar_jax.runtime.console import logger
+from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
+from cifar_jax.runtime.signals import StopRequest
+from cifar_jax.train import dispatch
+from cifar_jax.train.profiler import Profiler
+from cifar_jax.train.progress import Progress
+
+MAX_SKIPPED = 10  # batches of a run; if more are not finite, the data are not to blame
+
+
+class Loop:
+  """Trains a run to its end, or until a signal.
+
+  Attributes:
+    experiment: what is trained.
+    checkpoints: the checkpoints of the run.
+    metric_log: the records of the run.
+    run_info: goes into each checkpoint.
+    eval_step: the jitted evaluation step.
+  """
+
+  def __init__(
+    self,
+    experiment: Experiment,
+    checkpoints: Checkpoints,
+    metric_log: MetricLog,
+    progress: Progress,
+    profiler: Profiler,
+    stop: StopRequest,
+    run_info: dict[str, Any],
+  ) -> None:
+    """Copies the data to the devices; the first step compiles.
+
+    Args:
+      experiment: what to train.
+      checkpoints: of the workdir.
+      metric_log: of the workdir.
+      progress: of this session.
+      profiler: of this session.
+      stop: is read after each dispatch.
+      run_info: goes into each checkpoint. `seconds` is the time that the run took before this
+        session; `skipped`, if present, lists the steps whose batches to leave out.
+    """
+    self.experiment, self.checkpoints, self.metric_log = experiment, checkpoints, metric_log
+    self._progress, self._profiler, self._stop = progress, profiler, stop
+    self._agreement = processes.Agreement(experiment.mesh)
+    self.run_info = {'skipped': []} | run_info  # checkpoints of an early version lack the key
+    self._start_time = time.perf_counter() - run_info['seconds']
+    self._num_images = len(experiment.dataset.train)
+    self._train_steps = {
+      num_steps: make_train_step(experiment, num_steps)
+      for num_steps in {1, experiment.steps_per_dispatch}
+    }
+    self._compiled: set[int] = set()  # keys of the training steps that have run
+    self.eval_step = make_eval_step(experiment)
+    self._skip_step = make_skip_step(experiment.mesh)
+    self._reset_means = make_reset_means(experiment.mesh)
+    train, validation = experiment.dataset.train, experiment.dataset.validation
+    self._images, self._labels = replicate((train.images, train.labels), experiment.mesh)
+    self._key = replicate_key(experiment.key, experiment.mesh)
+    self._validation = (
+      split_to_devices(validation, experiment.batch_size, experiment.mesh)
+      if len(validation)
+      else None
+    )
+    best = checkpoints.best
+    accuracy = None if best is None else checkpoints.validation_accuracy(best)
+    self._best_accuracy = -1.0 if accuracy is None else accuracy
+
+  def train(self, state: State) -> State:
+    """Trains to the last step or until a signal; the returned state is saved."""
+    while True:
+      try:
+        state = self._train_epochs(state)
+        self.checkpoints.wait()
+        self._stop.unsaved = False
+        return state
+      except DivergedError as error:
+        if self.experiment.train_settings.nonfinite != 'skip':
+          raise
+        state = self._go_back(error)
+
+  def _train_epochs(self, state: State) -> State:
+    step, batch_size = state.num_steps, self.experiment.batch_size
+    while step < self.experiment.num_steps and not self._stop.agreed_signal:
+      epoch = epoch_of_step(step, batch_size, self._num_images)
+      end = end_of_epoch(epoch, batch_size, self._num_images)
+      end = min(end, self.experiment.num_steps)  # the last epoch may be a part of one
+      state = self._take_steps(state, epoch, step, end)
+      step = state.num_steps
+      if step == end:
+        self._end_epoch(state, step, epoch)
+    if step != self.checkpoints.latest:
+      self._save(state, step)
+    return state
+
+  def _take_steps(self, state: State, epoch: int, step: int, end: int) -> State:
+    """Takes the steps of an epoch from `step` to `end`, with records and checkpoints between."""
+    epoch_order = order_of_epoch(self._key, jnp.int32(epoch), self._num_images)
+    while step < end and not self._stop.agreed_signal:
+      if self._profiler.before_dispatch(step, state):
+        self._progress.restart_clock()
+      num_steps = self._next_num_steps(step, end)
+      with jax.transfer_guard_host_to_device('disallow'):
+        if step in self.run_info['skipped']:
+          state = self._skip_step(state)
+        else:
+          train_step = self._train_steps[num_steps]
+          state = train_step(state, self._key, self._images, self._labels, epoch_order)
+      step += num_steps
+      self._stop.unsaved = True
+      wait_on_cpu(state.step, self.experiment.mesh)
+      if number := self._agreement.largest(self._stop.received_signal or 0):
+        self._stop.agreed_signal = signal.Signals(number)
+      self._progress.advance(num_steps)
+      if num_steps not in self._compiled:
+        self._compiled.add(num_steps)
+        jax.block_until_ready(state.step)  # the first call compiles, which the speed leaves out
+        self._progress.restart_clock()
+      if step % self.experiment.train_settings.log_every_steps == 0 or step == end:
+        state = self._record(state, step)
+      if step < end and self.experiment.checkpoint_settings.due_after_step(step):
+        self._save(state, step)
+    return state
+
+  def _next_num_steps(self, step: int, end: int) -> int:
+    """The number of steps that the next dispatch takes, up to the next thing the host has to do."""
+    experiment, skipped = self.experiment, self.run_info['skipped']
+    if step in skipped:
+      return 1
+    every = (experiment.train_settings.log_every_steps, experiment.checkpoint_settings.every_steps)
+    at = [*skipped, experiment.train_settings.profile]  # the same in all processes
+    return dispatch.next_num_steps(step, end, experiment.steps_per_dispatch, every, at)
+
+  def _record(self, state: State, step: int) -> State:
+    """Writes the means since the last record, and returns the state with empty means."""
+    values = metrics.read(state.means)
+    self._check_finite(state)
+    if math.isnan(values['loss']):  # all batches since the last record were skipped
+      return state
+    rates = self.experiment.schedule.learning_rate(step - 1, state.opt_state)
+    values['learning_rate'] = float(np.mean(rates))  # a plateau schedule lowers it for each seed
+    speed = self._progress.measure()
+    if speed is not None:
+      values['images_per_second'] = speed
+    self.metric_log.write(step, self.epochs(step), 'train', values)
+    self._progress.log_record(self.epochs(step), values)
+    return self._reset_means(state)
+
+  def _end_epoch(self, state: State, step: int, epoch: int) -> None:
+    """Evaluates on the validation split, and saves a checkpoint that is due or the best so far."""
+    accuracy = None
+    if self._validation is not None:
+      values, _ = evaluate_split(self.eval_step, state, self._validation)
+      accuracy = values['accuracy']
+      self.metric_log.write(step, self.epochs(step), 'validation', values)
+      logger.info(
+        'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
+        *(epoch + 1, self.experiment.train_settings.num_epochs, values['loss'], 100 * accuracy),
+      )
+    settings = self.experiment.checkpoint_settings
+    is_best = accuracy is not None and accuracy >= self._best_accuracy  # saved in any epoch
+    if is_best or settings.due_after_epoch(epoch) or settings.due_after_step(step):
+      self._save(state, step, accuracy)
+    self._best_accuracy = max(self._best_accuracy, accuracy or 0.0)
+    self._progress.restart_clock()
+
+  def _save(self, state: State, step: int, accuracy: float | None = None) -> None:
+    self._check_finite(state)
+    run_info = self.run_info | {'seconds': self.seconds()}
+    self.checkpoints.save(step, state, run_info=run_info, accuracy=accuracy)
+    self._progress.restart_clock()
+
+  def _check_finite(self, state: State) -> None:
+    """Raises DivergedError if the loss or gradient of a step so far was not finite."""
+    first_nonfinite = np.ravel(state.first_nonfinite)  # [seeds]
+    index = int(np.argmin(first_nonfinite))
+    if first_nonfinite[index] == NEVER:
+      return
+    step, only_gradient = divmod(int(first_nonfinite[index]), 2)
+    latest = self.checkpoints.latest
+    raise DivergedError(
+      step,
+      'gradient' if only_gradient else 'loss',
+      f'the last good checkpoint is {"none" if latest is None else f"step {latest}"}; try '
+      'train.nonfinite=skip here, or a lower schedule.learning_rate, a warm-up, or '
+      'optimizer.clip_norm in another --workdir',
+      self.experiment.seeds[index] if len(first_nonfinite) > 1 else None,
+    )
+
+  def _go_back(self, error: DivergedError) -> State:
+    """Returns the state of the last checkpoint, and marks the step of an error to be skipped."""
+    self.checkpoints.wait()
+    latest = self.checkpoints.latest or 0
+    if len(self.run_info['skipped']) >= MAX_SKIPPED:
+      raise error
+    if latest:
+      state, _ = self.checkpoints.restore(latest, abstract_state(self.experiment))
+    else:
+      state = initial_state(self.experiment)
+    self.run_info['skipped'] = [*self.run_info['skipped'], error.step]
+    self.metric_log.go_back(latest)
+    self._progress.go_back(latest)
+    logger.warning(
+      '%s is not finite: back to step %d, and on without the batch of step %d',
+      *(error.subject, latest, error.step),
+    )
+    return state
+
+  def epochs(self, num_steps: int) -> float:
+    """The number of epochs that a number of steps makes."""
+    return num_steps * self.experiment.batch_size / self._num_images
+
+  def seconds(self) -> float:
+    """The time that the run has taken so far, in all its sessions."""
+    return time.perf_counter() - self._start_time

@@ -1,0 +1,94 @@
+"""The progress of a session as its user sees it: a line per record, and a bar on a terminal."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from cifar_jax.report.summary import duration
+from cifar_jax.runtime.console import logger
+
+
+class Progress:
+  """Counts the steps of a session, and measures their speed and the time left.
+
+  Use it in a `with` block.
+  """
+
+  def __init__(self, step: int, num_steps: int, images_per_step: int) -> None:
+    """Starts to count.
+
+    Args:
+      step: number of steps that the run has taken before this session.
+      num_steps: number of steps of the whole run.
+      images_per_step: images that a step uses, of all seeds together.
+    """
+    self.num_steps = num_steps
+    self.images_per_step = images_per_step
+    self._step = self._clock_step = step
+    self._clock_time: float | None = None
+    has_bar = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
+    self._bar = tqdm(total=num_steps, initial=step, unit='step', disable=not has_bar, leave=False)
+    self._redirect = logging_redirect_tqdm(loggers=[logger], tqdm_class=tqdm)
+
+  def __enter__(self) -> 'Progress':
+    """Makes log lines appear above the bar."""
+    if not self._bar.disable:
+      self._redirect.__enter__()
+    return self
+
+  def __exit__(self, *error: Any) -> None:
+    """Removes the bar."""
+    if not self._bar.disable:
+      self._redirect.__exit__(*error)
+    self._bar.close()
+
+  def restart_clock(self) -> None:
+    """Starts to measure the speed from the present step on."""
+    self._clock_step, self._clock_time = self._step, time.perf_counter()
+
+  def advance(self, num_steps: int) -> None:
+    """Counts steps that were taken."""
+    self._step += num_steps
+    self._bar.update(num_steps)
+
+  def go_back(self, step: int) -> None:
+    """Sets the number of steps taken to an earlier one."""
+    self._step = self._bar.n = step
+    self.restart_clock()
+
+  def measure(self) -> float | None:
+    """The speed since the clock was restarted; restarts the clock.
+
+    Compilation, evaluation and checkpoints do not count, because the loop restarts the clock after
+    each of them.
+
+    Returns:
+      Images per second; None if no step was taken since then.
+    """
+    speed = None
+    if self._clock_time is not None and self._step > self._clock_step:
+      seconds = time.perf_counter() - self._clock_time
+      speed = (self._step - self._clock_step) * self.images_per_step / seconds
+    self.restart_clock()
+    return speed
+
+  def log_record(self, epoch: float, values: dict[str, float]) -> None:
+    """Logs a line with the values of a training record.
+
+    Args:
+      epoch: number of epochs trained.
+      values: `loss`, `accuracy` in [0, 1], `learning_rate`, and `images_per_second` if measured.
+    """
+    line = (
+      f'epoch {epoch:.2f}  step {self._step}/{self.num_steps}  loss {values["loss"]:.3f}  '
+      f'accuracy {100 * values["accuracy"]:.1f} %  rate {values["learning_rate"]:.4g}'
+    )
+    if 'images_per_second' in values:
+      speed = values['images_per_second']
+      left = (self.num_steps - self._step) * self.images_per_step / speed
+      line += f'  {speed:,.0f} images/s  {duration(left)} left'
+    logger.info(line)

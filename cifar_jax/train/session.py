@@ -1,0 +1,160 @@
+"""A run from its first session to its last: start or resume, train, evaluate, report."""
+
+import contextlib
+import json
+import pathlib
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from cifar_jax import models, output_files
+from cifar_jax.data.dataset import check_same_data, fingerprint
+from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
+from cifar_jax.experiment.experiment import Experiment, build
+from cifar_jax.experiment.state import State, abstract_state, initial_state
+from cifar_jax.report import summary
+from cifar_jax.runs import provenance
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.metric_log import MetricLog
+from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir
+from cifar_jax.runtime import processes, xla_flags
+from cifar_jax.runtime.console import log_to, logger
+from cifar_jax.runtime.signals import StopRequest
+from cifar_jax.train import out_of_memory
+from cifar_jax.train.finish import evaluate_run, report_run, save_scorecard
+from cifar_jax.train.loop import Loop
+from cifar_jax.train.profiler import FOLDER, Profiler
+from cifar_jax.train.progress import Progress
+
+RESULT = 'result.json'
+
+
+def run(config: ConfigDict, workdir: pathlib.Path) -> int:
+  """Trains, evaluates and reports a run; resumes it if an earlier session stopped.
+
+  Args:
+    config: the configuration of the run.
+    workdir: the directory of its files; new, or holding the same run.
+
+  Returns:
+    An exit status: 0 at the end of the run; 143 or 130 after SIGTERM or Ctrl-C, when a checkpoint
+    is saved.
+
+  Raises:
+    InputError: the config, the data or the workdir cannot be used. Nothing was changed.
+    DivergedError: the loss or gradient was not finite. The last good checkpoint is intact.
+    ShortageError: the batch does not fit in memory. Everything saved is intact.
+    LostError: another process of this run died.
+  """
+  with processes.first_process_first():
+    check_workdir(workdir, config)
+  if (workdir / RESULT).exists():
+    summary.lines(workdir)  # raises InputError if the result cannot be read
+    logger.info('this run is finished; its result:')
+    report_run(workdir)
+    return 0
+  origin = provenance.describe(config.sharding.num_devices)
+  with processes.first_process_first():  # which downloads and prepares the data for all
+    experiment = build(config)
+  if not len(experiment.dataset.train):
+    raise InputError(f'the data set {config.data.name} has no training images')
+  try:
+    with claim_workdir(workdir, config), _log(workdir), StopRequest() as stop:
+      logger.info(xla_flags.describe())
+      result = run_session(experiment, workdir, stop, config.model.name, origin['commit'])
+      if result is None:
+        return stop.exit_status
+      if processes.is_first():
+        _write_result(workdir, config, result, origin)
+      report_run(workdir)
+      return 0
+  except Exception as error:
+    if is_out_of_memory(error):
+      raise ShortageError(out_of_memory.advice(experiment)) from error
+    if processes.are_several() and isinstance(error, jax.errors.JaxRuntimeError):
+      details = ' '.join(str(error).split())[:200]
+      raise LostError(f'{processes.LOST} ({details})') from error
+    raise
+
+
+def _log(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+  return log_to(workdir) if processes.is_first() else contextlib.nullcontext()
+
+
+def run_session(
+  experiment: Experiment,
+  workdir: pathlib.Path,
+  stop: StopRequest,
+  model: str,
+  commit: str | None,
+) -> dict[str, Any] | None:
+  """Trains from the latest checkpoint to the end of the run and evaluates, or until a signal.
+
+  Args:
+    experiment: what to run.
+    workdir: the directory of the run, which exists.
+    stop: says when a signal has come.
+    model: the name of the model.
+    commit: the commit that this session runs.
+
+  Returns:
+    The result of the run, with the commits of all its sessions; None after a signal, when a
+    checkpoint is saved.
+  """
+  with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
+    state, run_info = _first_or_latest_state(experiment, checkpoints)
+    run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
+    step = state.num_steps
+    images_per_step = experiment.batch_size * experiment.num_seeds
+    with (
+      MetricLog(workdir, after_step=step, silent=not processes.is_first()) as metric_log,
+      Progress(step, experiment.num_steps, images_per_step) as progress,
+      Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
+    ):
+      loop = Loop(experiment, checkpoints, metric_log, progress, profiler, stop, run_info)
+      state = loop.train(state)
+      if stop.agreed_signal and state.num_steps < experiment.num_steps:
+        logger.info('%s: saved at step %d', stop.agreed_signal.name, state.num_steps)
+        logger.info('the same command resumes from there')
+        return None
+      result, logits = evaluate_run(loop, state)
+    if processes.is_first():
+      save_scorecard(workdir, experiment, model, logits)
+    return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
+
+
+def _first_or_latest_state(
+  experiment: Experiment, checkpoints: Checkpoints
+) -> tuple[State, dict[str, Any]]:
+  """The state to begin this session with, and the `run_info` of the run so far."""
+  if checkpoints.latest is not None:
+    state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
+    check_same_data(experiment.dataset, run_info)
+    logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
+    return state, run_info
+  state = initial_state(experiment)
+  dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
+  logger.info(
+    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
+    *(experiment.num_steps, experiment.batch_size),
+    *(experiment.mesh.size, jax.devices()[0].device_kind),
+  )
+  if experiment.num_seeds > 1:
+    logger.info(
+      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
+      *(experiment.seeds[0], experiment.seeds[-1]),
+    )
+  return state, {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset)}
+
+
+def _write_result(
+  workdir: pathlib.Path, config: ConfigDict, result: dict[str, Any], origin: dict[str, Any]
+) -> None:
+  """Writes `result.json`: what the run gave, what it was, and its origin."""
+  model, data = config.model.name, config.data.name
+  result = result | {'model': model, 'data': data, 'seed': config.seed}
+  result['published'] = models.published_error(model, data)
+  result |= origin | {'commit': result['commit']}  # of all sessions, not only of the last
+  output_files.write_text(workdir / RESULT, json.dumps(result, indent=2) + '\n')

@@ -1,0 +1,45 @@
+"""The command line in real processes: exit statuses, output and imports."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from tests.support.paths import ROOT
+
+
+def test_bad_input_to_a_real_process_is_one_line_and_status_2(tmp_path: pathlib.Path) -> None:
+  config = f'{ROOT / "configs/pyramidnet.py"}:depth=111'
+  done = subprocess.run(
+    [sys.executable, '-m', 'cifar_jax.main', '--config', config],
+    cwd=tmp_path, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(ROOT)},
+  )  # fmt: skip
+  assert done.returncode == 2 and done.stdout == ''
+  assert done.stderr.count('\n') == 1 and '111' in done.stderr
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_help_imports_neither_jax_nor_tensorflow(tmp_path: pathlib.Path) -> None:
+  code = (
+    'import runpy, sys\n'
+    'sys.argv = ["main", "--help"]\n'
+    'try: runpy.run_module("cifar_jax.main", run_name="__main__")\n'
+    'except SystemExit as e: assert e.code == 0\n'
+    'heavy = {"jax", "flax", "numpy", "tensorflow", "matplotlib"} & set(sys.modules)\n'
+    'assert not heavy, heavy\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert '--config' in done.stdout
+
+
+def test_closing_the_pipe_of_standard_output_is_no_error() -> None:
+  command = [sys.executable, '-m', 'cifar_jax.study', '--list']
+  pipe = subprocess.PIPE
+  with subprocess.Popen(command, stdout=pipe, stderr=pipe, cwd=ROOT) as process:
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (141, b'')

@@ -1,0 +1,87 @@
+"""`python -m cifar_jax.convert`: both directions, and one line for bad input."""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from cifar_jax import cli, models
+from cifar_jax.convert import __main__, engine, files
+from tests.support import fill
+from tests.support.paths import REFERENCE
+
+PUBLIC_SHAPES = json.loads((REFERENCE / 'torch_names.json').read_text())['pytorchcv resnet']
+
+
+def run(
+  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | pathlib.Path
+) -> tuple[int, str, str]:
+  """Runs the command; returns its exit status, output and errors."""
+  monkeypatch.setattr(sys, 'argv', ['convert', *map(str, words)])
+  with pytest.raises(SystemExit) as exit_:
+    cli.run(__main__.main)
+  output, errors = capsys.readouterr()
+  return int(exit_.value.code or 0), output, errors
+
+
+def test_the_command_converts_in_both_directions(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+  state_dict = {name: fill.array('bias', tuple(shape)) for name, shape in PUBLIC_SHAPES.items()}
+  public, ours = tmp_path / 'public.safetensors', tmp_path / 'ours.safetensors'
+  files.write(public, state_dict, {})
+  options = ('--model', 'resnet8', '--fields', 'shortcut=project', '--rules', 'pytorchcv')
+  assert run(monkeypatch, capsys, public, *options, '--out', ours)[0] == 0
+  model = models.create('resnet8', shortcut='project')
+  variables = engine.to_variables(ours, model)
+  expected = engine.to_variables(state_dict, model, 'pytorchcv')
+  jax.tree.map(np.testing.assert_array_equal, variables, expected)
+  back_options = ('--out', tmp_path / 'new', '--to-torch')
+  status, output, _ = run(monkeypatch, capsys, ours, *options, *back_options)
+  assert status == 0 and 'resnet8_pytorchcv.safetensors' in output
+  back = files.read(tmp_path / 'new' / 'resnet8_pytorchcv.safetensors')
+  for name, array in state_dict.items():
+    np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize(
+  ('file', 'options', 'words'),
+  [
+    ('absent', [], ['no file', 'absent']),
+    ('cut', [], ['cut', 'not a complete safetensors file']),
+    ('pickle', [], ['pickle', 'not a complete safetensors file']),
+    ('whole', ['--rules', 'pytorchcv'], ['0 of 37 arrays match', '37 missing', '37 unknown']),
+    ('whole', ['--rules', 'timm'], ['timm', 'pytorchcv', 'torchvision']),
+    ('whole', ['--rules', 'torchvision', '--model', 'wrn_10_1'], ['wide_resnet', 'densenet']),
+    ('whole', ['--fields', 'shortcut=b'], ['shortcut', 'project']),
+    ('whole', ['--fields', 'short=b'], ['short', 'num_classes']),
+    ('whole', ['--fields', 'num_classes=100'], ['2 of another shape', '[10, 64], not [100, 64]']),
+    ('whole', ['--model', 'resnet9'], ['6n + 2', '9']),
+    ('whole', ['--out', 'whole.safetensors'], ['whole.safetensors', 'to be converted']),
+    ('whole', ['--out', 'cut.safetensors/x.safetensors'], ['cannot write']),
+  ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(
+  file: pathlib.Path,
+  options: list[str],
+  words: list[str],
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.chdir(tmp_path)
+  model = models.create('resnet8')
+  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape), models.abstract_variables(model))
+  files.write(pathlib.Path('whole.safetensors'), engine.to_state_dict(zeros, model), {})
+  whole = pathlib.Path('whole.safetensors').read_bytes()
+  pathlib.Path('cut.safetensors').write_bytes(whole[:-100])
+  pathlib.Path('pickle.safetensors').write_bytes(b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.' * 9)
+  before = {path.name: path.read_bytes() for path in pathlib.Path().iterdir()}
+  defaults = ['--model', 'resnet8', '--out', 'new']
+  status, _, message = run(monkeypatch, capsys, f'{file}.safetensors', *defaults, *options)
+  assert status == 2 and message.count('\n') == 1 and message.startswith('cifar_jax: '), message
+  assert all(word in message for word in words), message
+  assert {path.name: path.read_bytes() for path in pathlib.Path().iterdir()} == before

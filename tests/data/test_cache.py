@@ -1,0 +1,135 @@
+"""The cache of the official files: when it is used, when it is replaced, and what a kill leaves."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import unittest.mock
+
+import numpy as np
+import pytest
+
+from cifar_jax.data import archives, cache
+from cifar_jax.data.dataset import Published
+from cifar_jax.data.official import OFFICIAL
+from tests.support.fake_cifar import assert_equal, draw, encode_binary, write_folder
+
+BINARY = OFFICIAL['cifar10'].forms[0]
+
+
+def load(directory: pathlib.Path) -> Published:
+  return archives.load('cifar10', str(directory))
+
+
+@pytest.fixture
+def cached(tmp_path: pathlib.Path) -> pathlib.Path:
+  """A directory with the binary version, loaded once."""
+  write_folder(tmp_path, 'cifar10', BINARY)
+  load(tmp_path)
+  return tmp_path
+
+
+def loads_from_files(directory: pathlib.Path) -> bool:
+  """Loads, checks the images, and returns whether the official files were read."""
+  with unittest.mock.patch.object(archives, '_read', wraps=archives._read) as read:
+    published = load(directory)
+  assert_equal(published.test, draw(6, 10, seed=5))
+  assert published.train_sums is not None and published.train_sums.shape == (30, 2, 3)
+  return read.called
+
+
+def test_a_second_load_reads_the_cache_even_if_the_source_is_removed(cached: pathlib.Path) -> None:
+  assert not loads_from_files(cached)
+  shutil.rmtree(cached / BINARY.folder)
+  assert not loads_from_files(cached)
+
+
+def test_a_changed_source_is_read_again(cached: pathlib.Path) -> None:
+  file = cached / BINARY.folder / 'data_batch_1.bin'
+  file.write_bytes(encode_binary('cifar10', draw(6, 10, seed=9)))
+  os.utime(file, ns=(0, 0))  # a different time, even if the clock is coarse
+  assert loads_from_files(cached) and not loads_from_files(cached)
+
+
+@pytest.mark.parametrize('fault', ['cut', 'flipped', 'missing', 'no json', 'version', 'empty'])
+def test_a_faulty_cache_is_replaced(fault: str, cached: pathlib.Path) -> None:
+  directory = cached / 'cifar_jax_cache' / 'cifar10'
+  labels, record = directory / 'train_labels.npy', directory / 'record.json'
+  if fault == 'cut':
+    labels.write_bytes(labels.read_bytes()[:-1])
+  elif fault == 'flipped':
+    labels.write_bytes(labels.read_bytes()[:-4] + b'\x07\x00\x00\x00')
+  elif fault == 'missing':
+    labels.unlink()
+  elif fault == 'no json':
+    record.write_text('{')
+  elif fault == 'version':
+    record.write_text(json.dumps({**json.loads(record.read_text()), 'version': 0}))
+  else:
+    record.write_text('[]')
+  assert loads_from_files(cached) and not loads_from_files(cached)
+
+
+@pytest.mark.parametrize('fault', ['no directory', 'disk full'])
+def test_loading_continues_if_the_cache_cannot_be_written(
+  fault: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  warnings: list[str] = []
+  monkeypatch.setattr(cache.logger, 'warning', lambda text, *args: warnings.append(text % args))
+  write_folder(tmp_path, 'cifar10', BINARY)
+  if fault == 'no directory':
+    (tmp_path / 'cifar_jax_cache').touch()
+  else:
+
+    def save(path: pathlib.Path, array: np.ndarray) -> None:
+      raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(cache.np, 'save', save)
+  assert loads_from_files(tmp_path)
+  cache_warnings = [text for text in warnings if 'cannot be written; continuing without' in text]
+  assert cache_warnings == warnings[:1]
+  if fault == 'disk full':
+    assert os.listdir(tmp_path / 'cifar_jax_cache') == []
+
+
+KILLED_PROGRAM = """
+import os, signal, sys
+import numpy as np
+from cifar_jax.data import archives, cache
+directory, function, calls_left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+module = {'save': np, 'rename': os}[function]
+original = getattr(module, function)
+def count_down(*args):
+  global calls_left
+  if not calls_left:
+    os.kill(os.getpid(), signal.SIGKILL)
+  calls_left -= 1
+  return original(*args)
+setattr(module, function, count_down)
+archives.load('cifar10', directory)
+"""
+
+
+@pytest.mark.parametrize(('function', 'calls_left'), [('save', 2), ('rename', 0), ('rename', 1)])
+def test_a_kill_leaves_no_cache_or_a_complete_one(
+  function: str, calls_left: int, cached: pathlib.Path
+) -> None:
+  file = cached / BINARY.folder / 'data_batch_1.bin'
+  os.utime(file, ns=(0, 0))  # so that the existing cache is replaced
+  command = [sys.executable, '-c', KILLED_PROGRAM, str(cached), function, str(calls_left)]
+  assert subprocess.run(command).returncode == -signal.SIGKILL
+  assert loads_from_files(cached) and not loads_from_files(cached)
+
+
+def test_unfinished_caches_of_killed_processes_are_removed(cached: pathlib.Path) -> None:
+  abandoned = cached / 'cifar_jax_cache' / '.cifar10-abandoned'
+  recent = cached / 'cifar_jax_cache' / '.cifar10-recent'
+  abandoned.mkdir()
+  recent.mkdir()
+  os.utime(abandoned, (0, 0))
+  (cached / 'cifar_jax_cache' / 'cifar10' / 'record.json').unlink()
+  load(cached)
+  assert recent.exists() and not abandoned.exists()

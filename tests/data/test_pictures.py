@@ -1,0 +1,135 @@
+"""Image files of every kind look as in a viewer, and files that are no images are refused."""
+
+import io
+import pathlib
+import zlib
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cifar_jax.data import pictures
+from tests.support.fake_cifar import message
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+def write_and_read(
+  tmp_path: pathlib.Path, image: PIL.Image.Image, name: str = 'x.png', **options: Any
+) -> np.ndarray:
+  """Writes an image to a file and reads it: uint8 `[height, width, 3]`."""
+  image.save(tmp_path / name, **options)
+  result = pictures.read(tmp_path / name)
+  assert result.mode == 'RGB'
+  return np.asarray(result)
+
+
+def test_grey_palette_and_one_bit_images_become_rgb(tmp_path: pathlib.Path) -> None:
+  grey = write_and_read(tmp_path, PIL.Image.fromarray(np.array([[0, 100, 255]], np.uint8)))
+  assert grey[0, :, 0].tolist() == [0, 100, 255] and (grey == grey[..., :1]).all()
+  two = PIL.Image.new('RGB', (2, 1), RED)
+  two.putpixel((1, 0), GREEN)
+  assert write_and_read(tmp_path, two.convert('P', palette=PIL.Image.Palette.ADAPTIVE))[
+    0
+  ].tolist() == [
+    [*RED],
+    [*GREEN],
+  ]
+  bits = PIL.Image.fromarray(np.array([[0, 255]], np.uint8)).convert('1')
+  assert write_and_read(tmp_path, bits)[0, :, 1].tolist() == [0, 255]
+
+
+def test_sixteen_bits_and_floats_are_scaled_not_clipped(tmp_path: pathlib.Path) -> None:
+  deep = PIL.Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16))
+  assert write_and_read(tmp_path, deep)[0, :, 0].tolist() == [0, 100, 255]
+  assert write_and_read(tmp_path, deep, 'x.tiff')[0, :, 0].tolist() == [0, 100, 255]
+  real = PIL.Image.fromarray(np.array([[0.0, 0.2, 1.0, -1.0]], np.float32))
+  assert write_and_read(tmp_path, real, 'y.tiff')[0, :, 0].tolist() == [0, 51, 255, 0]
+  real = PIL.Image.fromarray(np.array([[0.0, 100.0, 255.0]], np.float32))
+  assert write_and_read(tmp_path, real, 'z.tiff')[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_transparent_pixels_become_white(tmp_path: pathlib.Path) -> None:
+  image = PIL.Image.new('RGBA', (2, 1), (*RED, 255))
+  image.putpixel((1, 0), (0, 0, 0, 0))
+  assert write_and_read(tmp_path, image)[0].tolist() == [[*RED], [255, 255, 255]]
+  grey = PIL.Image.new('LA', (1, 1), (0, 0))
+  assert write_and_read(tmp_path, grey)[0, 0].tolist() == [255, 255, 255]
+  gif = PIL.Image.new('P', (1, 1), 0)
+  gif.putpalette([*RED])
+  assert write_and_read(tmp_path, gif, 'x.gif', transparency=0)[0, 0].tolist() == [255, 255, 255]
+
+
+def test_an_image_is_turned_as_its_exif_orientation_says(tmp_path: pathlib.Path) -> None:
+  image = PIL.Image.new('RGB', (2, 1), RED)
+  image.putpixel((1, 0), GREEN)
+  exif = PIL.Image.Exif()
+  exif[0x0112] = 6  # turn by a quarter clockwise
+  assert write_and_read(tmp_path, image, exif=exif).tolist() == [[[*RED]], [[*GREEN]]]
+
+
+def test_cmyk_becomes_rgb_and_the_first_of_several_frames_is_read(tmp_path: pathlib.Path) -> None:
+  black = write_and_read(tmp_path, PIL.Image.new('CMYK', (8, 8), (0, 0, 0, 255)), 'x.jpg')
+  assert black.max() < 8
+  frames = [PIL.Image.new('RGB', (4, 4), colour) for colour in (RED, GREEN)]
+  first = write_and_read(tmp_path, frames[0], 'x.gif', save_all=True, append_images=frames[1:])
+  assert first[0, 0].tolist() == [*RED]
+
+
+def bomb(width: int, height: int) -> bytes:
+  """A PNG whose header claims this size, without pixels."""
+
+  def chunk(kind: bytes, body: bytes) -> bytes:
+    check = zlib.crc32(kind + body).to_bytes(4, 'big')
+    return len(body).to_bytes(4, 'big') + kind + body + check
+
+  head = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes([8, 2, 0, 0, 0])
+  return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(b''))
+
+
+def cut(kind: str) -> bytes:
+  """The first 700 bytes of an image file of noise."""
+  content = io.BytesIO()
+  noise = np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8)
+  PIL.Image.fromarray(noise).save(content, kind)
+  return content.getvalue()[:700]
+
+
+@pytest.mark.parametrize(
+  ('content', 'expected'),
+  [
+    (bomb(10_000, 10_000), 'million pixels'),  # Pillow would only warn
+    (bomb(100_000, 100_000), 'million pixels'),
+    (bomb(0, 5), 'not an image'),
+    (b'', 'not an image'),
+    (b'GIF89a', 'not an image'),
+    (b'%PDF-1.4', 'not an image'),
+    (cut('PNG'), 'can be read'),
+    (cut('JPEG'), 'can be read'),
+    (cut('WEBP'), 'can be read'),
+    (cut('TIFF'), 'not an image'),
+  ],
+  ids=['bomb', 'huge bomb', 'empty', 'no bytes', 'header', 'pdf', 'png', 'jpeg', 'webp', 'tiff'],
+)
+def test_a_file_that_is_no_image_is_refused(
+  tmp_path: pathlib.Path, content: bytes, expected: str
+) -> None:
+  path = tmp_path / 'x.png'
+  path.write_bytes(content)
+  text = message(lambda: pictures.read(path))
+  assert expected in text and str(path) in text
+
+
+def test_a_missing_file_or_a_directory_is_refused(tmp_path: pathlib.Path) -> None:
+  assert 'No such file' in message(lambda: pictures.read(tmp_path / 'x.png'))
+  assert 'directory' in message(lambda: pictures.read(tmp_path)).lower()
+
+
+def test_crop_and_resize_uses_the_largest_centred_square() -> None:
+  wide = np.zeros((4, 8, 3), np.uint8)
+  wide[:, 2:6] = 200
+  square = pictures.crop_and_resize(PIL.Image.fromarray(wide), 2, 2)
+  assert square.tolist() == np.full((2, 2, 3), 200).tolist()
+  one = pictures.crop_and_resize(PIL.Image.new('RGB', (1, 900), RED), 32, 32)
+  assert one.shape == (32, 32, 3) and (one == RED).all()

@@ -1,0 +1,99 @@
+"""The command `compare`, on predictions whose comparison can be computed by hand."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from cifar_jax import compare
+from cifar_jax.evaluation.predictions import GroundTruth, Predictions, write_predictions
+from cifar_jax.evaluation.sources import collect_predictions, load_ground_truth
+from tests.support import fake_run
+from tests.support.fake_cifar import message
+
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], np.int32)
+TRUTH = GroundTruth(LABELS, ('cat', 'dog', 'eel'), np.zeros((8, 4, 4, 3), np.uint8))
+
+
+def wrong_on(name: str, *indices: int) -> Predictions:
+  """Predictions that are wrong on the images at `indices` and right on the rest."""
+  predicted = LABELS.copy()
+  predicted[list(indices)] = (predicted[list(indices)] + 1) % 3
+  return Predictions(name, predicted)
+
+
+MODELS = [wrong_on('poor', 0, 1, 2, 3), wrong_on('good', 0), wrong_on('fair', 0, 1)]
+
+
+def test_measures_are_those_computed_by_hand() -> None:
+  compared = compare.compare_models(MODELS, TRUTH)
+  assert [(row['name'], row['error_percent']) for row in compared['models']] == [
+    ('good', 12.5), ('fair', 25.0), ('poor', 50.0),
+  ]  # fmt: skip
+  good_poor = compared['pairs'][1]
+  assert (good_poor['first'], good_poor['second']) == ('good', 'poor')
+  assert good_poor['agreement'] == 5 / 8
+  # They agree in being right on 5 of 8. They are right on 7/8 and 4/8, so independent models would
+  # agree on 7/16 + 1/16.
+  assert good_poor['error_consistency'] == pytest.approx((5 / 8 - 1 / 2) / (1 / 2))
+  assert (good_poor['only_first_right'], good_poor['only_second_right']) == (3, 0)
+  assert good_poor['mcnemar_p'] == pytest.approx(2 / 2**3)
+  assert compared['all_fail'] == [0] and compared['num_images'] == 8
+  table = '\n'.join(compare.lines(compared))
+  assert 'good  error  12.50 %' in table and 'all fail on 1 of 8 images' in table
+  assert 'good and poor: agreement 62.50 %, error consistency 0.250' in table
+
+
+def test_many_pairs_are_summarised_in_one_line() -> None:
+  compared = compare.compare_models([wrong_on(f'm{i}', i, 7) for i in range(6)], TRUTH)
+  table = compare.lines(compared)
+  assert len(compared['pairs']) == 15 and '15 pairs' in table[-2] and '15 differ by' in table[-2]
+
+
+def test_error_consistency_of_models_without_errors_is_null_in_json(tmp_path: pathlib.Path) -> None:
+  models = [wrong_on('a'), wrong_on('b')]
+  compared = compare.compare_models(models, TRUTH)
+  assert compared['pairs'][0]['error_consistency'] is None
+  assert 'undefined' in '\n'.join(compare.lines(compared))
+  compare.write(tmp_path, compared, models, TRUTH)
+  assert {path.name for path in tmp_path.iterdir()} == {'comparison.json', 'comparison.png'}
+
+
+def test_runs_and_prediction_files_are_compared(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  capsys: pytest.CaptureFixture[str],
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  truth = load_ground_truth(
+    'test', [f'--config.data.data_dir={tiny_cifar}', '--config.data.validation_size=40']
+  )
+  published, labelled = tmp_path / 'published.npz', tmp_path / 'labelled.npz'
+  np.savez(published, a=truth.labels, b=(truth.labels + 1) % 10)
+  write_predictions(labelled, truth, Predictions('a', truth.labels))
+  sources = [str(run), str(published), str(labelled)]
+  monkeypatch.setattr('sys.argv', ['compare', *sources, '--out', str(tmp_path / 'out')])
+  compare.main()
+  compared = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
+  names = [row['name'] for row in compared['models']]
+  assert names == ['a', 'a 2', 'run', 'b'] and compared['num_images'] == 48
+  assert 'written' in capsys.readouterr().out
+
+
+def test_sources_of_other_images_are_refused(tmp_path: pathlib.Path) -> None:
+  short, long = tmp_path / 'short.npz', tmp_path / 'long.npz'
+  write_predictions(short, TRUTH, Predictions('s', LABELS))
+  more_labels = np.append(LABELS, LABELS)
+  write_predictions(
+    long, GroundTruth(more_labels, TRUTH.class_names), Predictions('l', more_labels)
+  )
+  error = message(lambda: collect_predictions([str(short), str(long)], 'test', 'last', 'none', []))
+  assert 'not of the same images' in error
+
+
+def test_a_single_model_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+  write_predictions(tmp_path / 'x.npz', TRUTH, Predictions('s', LABELS))
+  monkeypatch.setattr('sys.argv', ['compare', str(tmp_path / 'x.npz')])
+  assert 'two or more' in message(compare.main)

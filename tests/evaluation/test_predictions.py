@@ -1,0 +1,89 @@
+"""Prediction files: written and read, or refused in one line."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cifar_jax.evaluation.predictions import (
+  GroundTruth,
+  Predictions,
+  read_predictions,
+  write_predictions,
+)
+from tests.support.fake_cifar import message
+
+TRUTH = GroundTruth(np.array([0, 1, 2], np.int32), ('cat', 'dog', 'eel'))
+LOGITS = np.array([[3, 1, 0], [0, 2, 5], [1, 1, 2]], np.float32)
+
+
+def test_a_written_file_is_read_unchanged(tmp_path: pathlib.Path) -> None:
+  write_predictions(tmp_path / 'x.npz', TRUTH, Predictions.of_logits('net', LOGITS))
+  (model,), truth = read_predictions(str(tmp_path / 'x.npz'))
+  assert model.name == 'net' and model.predicted.tolist() == [0, 2, 2]
+  assert model.logits is not None and truth is not None
+  np.testing.assert_array_equal(model.logits, LOGITS)
+  assert truth.class_names == TRUTH.class_names and truth.images is None
+  np.testing.assert_array_equal(truth.labels, TRUTH.labels)
+  assert [path.name for path in tmp_path.iterdir()] == ['x.npz']
+
+
+def test_a_published_file_has_several_models_and_no_labels(tmp_path: pathlib.Path) -> None:
+  np.savez(tmp_path / 'x.npz', a=np.array([0, 1], np.uint8), b=np.array([2, 2], np.uint8))
+  models, truth = read_predictions(str(tmp_path / 'x.npz'))
+  assert truth is None and [(m.name, m.predicted.tolist(), m.logits) for m in models] == [
+    ('a', [0, 1], None),
+    ('b', [2, 2], None),
+  ]
+  (selected,), _ = read_predictions(f'{tmp_path / "x.npz"}:b')
+  assert selected.name == 'b'
+
+
+NAMES = np.array(['cat', 'dog', 'eel'])
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'words'),
+  [
+    ({}, 'no predictions'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES}, 'no predictions'),
+    ({'labels': TRUTH.labels, 'net': LOGITS}, 'labels alone'),
+    ({'labels': np.array([0, 1, 3]), 'class_names': NAMES, 'net': LOGITS}, '0..2'),
+    ({'labels': np.array([0.5]), 'class_names': NAMES, 'net': LOGITS}, 'integers'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': LOGITS[:2]}, '2 images'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES[:2].repeat(2), 'net': LOGITS}, '3 classes'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': np.array([0, 1, 3])}, '4 classes'),
+    ({'net': LOGITS * np.nan}, 'finite'),
+    ({'net': np.array([-1, 0])}, 'negative'),
+    ({'net': np.array([2**40])}, 'too large'),
+    ({'net': np.array(['cat'])}, 'integer [n] classes'),
+    ({'net': np.ones((2, 2, 2))}, 'integer [n] classes'),
+  ],
+)
+def test_arrays_of_another_form_are_refused(
+  tmp_path: pathlib.Path, arrays: dict[str, Any], words: str
+) -> None:
+  np.savez(tmp_path / 'x.npz', **arrays)
+  assert words in message(lambda: read_predictions(str(tmp_path / 'x.npz')))
+
+
+def test_files_that_are_not_npz_are_refused(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / 'x.npz'
+  assert 'No such file' in message(lambda: read_predictions(str(path)))
+  path.write_text('predictions')
+  assert 'npz' in message(lambda: read_predictions(str(path)))
+  path.write_bytes(b'')
+  assert 'npz' in message(lambda: read_predictions(str(path)))
+  np.savez(path, net=np.array([object()]))
+  assert 'npz' in message(lambda: read_predictions(str(path)))  # a pickle can run code
+  np.savez_compressed(path, net=np.arange(5000))
+  content = bytearray(path.read_bytes())
+  content[200:260] = bytes(60)
+  path.write_bytes(content)
+  assert 'npz' in message(lambda: read_predictions(str(path)))
+  with path.open('wb') as file:
+    np.save(file, np.arange(3))
+  assert 'single array' in message(lambda: read_predictions(str(path)))
+  np.savez(path, net=np.arange(3))
+  assert 'it has net' in message(lambda: read_predictions(f'{path}:other'))

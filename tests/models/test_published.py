@@ -1,0 +1,95 @@
+"""Published errors: those of the recipes and of the models agree, and each has a source."""
+
+import pytest
+
+from cifar_jax import models
+from tests.support.paths import ROOT
+
+CONFIGS = ROOT / 'configs'
+# Published errors in percent on CIFAR-10 and CIFAR-100 (None: not stated), by recipe and model.
+# They stand in the recipe's docstring and in the table PUBLISHED of the model's file.
+ERRORS: dict[str, dict[str, tuple[float | None, float | None]]] = {
+  'alexnet': {'alexnet': (22.78, 56.13)},
+  'densenet': {
+    'densenet_40_12': (5.24, 24.42),
+    'densenet_100_12': (4.10, 20.20),
+    'densenet_100_24': (3.74, 19.25),
+    'densenet_bc_100_12': (4.51, 22.27),
+    'densenet_bc_250_24': (3.62, 17.60),
+    'densenet_bc_190_40': (3.46, 17.18),
+  },
+  'fractalnet': {'fractalnet20': (4.60, 23.73)},
+  'googlenet': {'googlenet': (None, 21.97)},
+  'preact_resnet': {
+    'preact_resnet110': (6.37, None),
+    'preact_resnet164': (5.46, 24.33),
+    'preact_resnet1001': (4.92, 22.71),
+  },
+  'pyramidnet': {
+    'pyramidnet110_mul_4.75': (4.62, 23.16),
+    'pyramidnet110_mul_8': (4.50, 20.94),
+    'pyramidnet110_mul_27': (4.06, 18.79),
+    'pyramidnet110_a48': (4.62, 23.31),
+    'pyramidnet110_a84': (4.27, 20.21),
+    'pyramidnet110_a270': (3.73, 18.25),
+    'pyramidnet164_a48_bottleneck': (4.21, 19.52),
+    'pyramidnet164_a84_bottleneck': (3.96, 18.32),
+    'pyramidnet164_a270_bottleneck': (3.48, 17.01),
+    'pyramidnet200_a240_bottleneck': (3.44, 16.51),
+    'pyramidnet236_a220_bottleneck': (3.40, 16.37),
+    'pyramidnet272_a200_bottleneck': (3.31, 16.35),
+  },
+  'resnet': {
+    'resnet20': (8.75, None),
+    'resnet32': (7.51, None),
+    'resnet44': (7.17, None),
+    'resnet56': (6.97, None),
+    'resnet110': (6.43, None),
+    'resnet1202': (7.93, None),
+  },
+  'resnext': {'resnext_29_8x64d': (3.65, 17.77), 'resnext_29_16x64d': (3.58, 17.31)},
+  'se_resnet': {'se_resnet110': (5.21, None)},
+  'stochastic_depth': {
+    'resnet110_stochastic_depth': (5.23, 24.58),
+    'resnet1202_stochastic_depth': (4.91, None),
+  },
+  'vgg': {'vgg19_bn': (6.66, 28.05), 'vgg16_bn': (7.36, None)},
+  'wide_resnet': {
+    'wrn_40_4': (4.53, 21.18),
+    'wrn_16_8': (4.27, 20.43),
+    'wrn_28_10': (4.00, 19.25),
+  },
+}
+# A model whose error only its recipe states, because the error is quoted at second hand.
+ONLY_IN_THE_RECIPE = {'se_resnet110'}
+
+
+@pytest.mark.parametrize('config', ERRORS)
+def test_recipes_and_models_state_the_same_published_errors(config: str) -> None:
+  docstring = (CONFIGS / f'{config}.py').read_text().split('"""')[1]
+  for name, errors in ERRORS[config].items():
+    known = models.published(name)
+    assert (known is None) == (name in ONLY_IN_THE_RECIPE), name
+    for dataset, error in zip(('cifar10', 'cifar100'), errors, strict=True):
+      if error is not None:
+        assert f'{error:.2f}' in docstring, name
+        assert known is None or known.error(dataset) == error, name
+
+
+def test_every_published_error_is_of_a_registered_model_and_has_a_source() -> None:
+  for family in models.FAMILIES.values():
+    assert set(family.PUBLISHED) <= set(family.NAMES)
+    for published in family.PUBLISHED.values():
+      assert published.source and any(published[1:])
+      assert all(0 < error < 100 for error in published[1:] if error is not None)
+
+
+def test_a_report_finds_an_error_by_model_and_data_set() -> None:
+  assert models.published('resnet8') is None
+  assert models.published_error('wrn_28_10', 'cifar100') == {
+    'error_percent': 19.25,
+    'source': 'Zagoruyko and Komodakis 2016, table 5',
+  }
+  assert models.published_error('wrn_28_10', 'imagenet') is None
+  assert models.published_error('wrn_28_10', 'svhn') is None
+  assert models.published_error('vgg11_imagenet', 'cifar10') is None

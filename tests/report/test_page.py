@@ -1,0 +1,201 @@
+"""The page on a run: its content, its safety, and the command that writes it."""
+
+import html.parser
+import json
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cifar_jax import cli
+from cifar_jax.errors import InputError
+from cifar_jax.report import __main__, markup, page
+from cifar_jax.runs.results import last_epoch_error
+
+CONFIG = {
+  'seed': 3,
+  'data': {'name': 'cifar10', 'data_dir': '<script>alert("data")</script>'},
+  'model': {'name': 'resnet20'},
+  'train': {'num_epochs': 2},
+}
+RESULT = {
+  'test': {'accuracy': 0.875, 'top5_accuracy': 0.99, 'loss': 0.4},
+  'num_params': 269722,
+  'num_epochs': 2,
+  'seconds': 95.0,
+  'images_per_second': 1000.0,
+  'device': '1 x cpu',
+  'commit': 'abc',
+  'command': 'python -m cifar_jax.main --config "a & b"',
+  'published': {'error_percent': 8.75, 'source': 'He et al. 2015, table 6'},
+}
+RECORDS = [
+  {'step': 4, 'epoch': 0.8, 'split': 'train', 'loss': 2.0, 'accuracy': 0.2},
+  {'step': 5, 'epoch': 1.0, 'split': 'train', 'loss': 2.0, 'accuracy': 0.3},
+  {'step': 9, 'epoch': 1.8, 'split': 'train', 'loss': 1.0, 'accuracy': 0.6},
+  {'step': 10, 'epoch': 2.0, 'split': 'train', 'loss': 1.0, 'accuracy': 0.5},
+  {'step': 10, 'epoch': 2.0, 'split': 'test', 'loss': 0.4, 'accuracy': 0.875},
+]
+
+
+class ParsedPage(html.parser.HTMLParser):
+  """A parsed page; checks that its elements are balanced.
+
+  Attributes:
+    tags: name and attributes of each element.
+    text: text outside of style sheets.
+  """
+
+  def __init__(self, text: str) -> None:
+    super().__init__()
+    self.open: list[str] = []
+    self.tags: list[tuple[str, dict[str, str]]] = []
+    self.text = ''
+    self.feed(text)
+    assert self.open == []
+
+  def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    self.tags.append((tag, {name: value or '' for name, value in attrs}))
+    if tag not in ('meta', 'img', 'br'):
+      self.open.append(tag)
+
+  def handle_endtag(self, tag: str) -> None:
+    assert self.open.pop() == tag
+
+  def handle_data(self, data: str) -> None:
+    if 'style' not in self.open:
+      self.text += data + '\n'
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path) -> pathlib.Path:
+  """The workdir of a finished run whose name needs escaping."""
+  return make_run(tmp_path / 'a<b>c')
+
+
+def make_run(workdir: pathlib.Path, **config: Any) -> pathlib.Path:
+  workdir.mkdir()
+  (workdir / 'config.json').write_text(json.dumps(CONFIG | config))
+  (workdir / 'result.json').write_text(json.dumps(RESULT))
+  (workdir / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, RECORDS)) + '\n')
+  return workdir
+
+
+def write_page(workdirs: list[pathlib.Path], path: pathlib.Path) -> tuple[ParsedPage, str]:
+  """Writes the page on some runs; returns it parsed and as text."""
+  text = page.write(workdirs, path).read_text()
+  return ParsedPage(text), text
+
+
+def test_the_page_states_the_result_and_the_published_error(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  assert '12.50 % test error' in seen.text
+  assert 'Published: 8.75 % (He et al. 2015, table 6).' in seen.text
+  for detail in ('269,722', '1 min 35 s', 'python -m cifar_jax.main --config "a & b"', 'abc'):
+    assert detail in seen.text
+  # Of the last epoch: 4 steps at 40 % error and one at 50 %.
+  assert '42.00 %' in seen.text
+
+
+def test_the_page_loads_nothing_runs_no_script_and_escapes_text(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  seen, text = write_page([run], tmp_path / 'page.html')
+  assert 'script' not in {tag for tag, _ in seen.tags}
+  assert '<script>alert("data")</script>' in seen.text.replace('\\', '')
+  for tag, attributes in seen.tags:
+    assert not {'href', 'srcset', 'onload', 'onclick'} & attributes.keys()
+    assert attributes.get('src', 'data:image/png;base64,').startswith('data:image/png;base64,')
+    assert tag not in ('link', 'iframe', 'object')
+  assert 'url(' not in text and '@import' not in text
+  policy = [a for tag, a in seen.tags if a.get('http-equiv') == 'Content-Security-Policy']
+  assert "default-src 'none'" in policy[0]['content']
+
+
+def test_every_picture_has_an_alternative_text_and_a_caption(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  (run / 'analysis').mkdir()
+  figure = Figure(figsize=(1, 1))
+  figure.subplots().imshow(np.zeros((2, 2)))
+  figure.savefig(run / 'analysis' / 'lesion.png')
+  (run / 'analysis' / 'lesion.json').write_text(
+    json.dumps({'checkpoint': 'best', 'split': 'test', 'num_images': 256})
+  )
+  (run / 'analysis' / 'incomplete.json').write_text('{"checkp')
+  (run / 'evaluation').mkdir()
+  classes = [{'name': 'c<a>t', 'images': 5, 'precision': None, 'recall': 0.5, 'f1': 0.25}]
+  (run / 'evaluation' / 'test_last.json').write_text(json.dumps({'classes': classes}))
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  images = [attributes for tag, attributes in seen.tags if tag == 'img']
+  assert [image['alt'] for image in images] == [
+    *('Loss and error over the epochs', 'Lesion of a<b>c'),
+  ]
+  assert 'best checkpoint, 256 test images' in seen.text
+  assert 'c<a>t' in seen.text and '0.250' in seen.text
+
+
+def test_a_page_on_several_runs_shows_differing_keys_first(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  other = make_run(tmp_path / 'other', seed=4)
+  seen, text = write_page([run, other], tmp_path / 'page.html')
+  assert '2 runs side by side' in seen.text and '4 keys are the same' in seen.text
+  differing = text[text.index('differing') : text.index('keys are the same')]
+  assert '>seed<' in differing and '>model.name<' not in differing
+
+
+@pytest.mark.parametrize('with_views_first', [True, False])
+def test_a_measure_that_only_one_run_has_is_in_the_results(
+  run: pathlib.Path, tmp_path: pathlib.Path, with_views_first: bool
+) -> None:
+  other = make_run(tmp_path / 'other')
+  tta = {'views': 'flip', 'test': {'accuracy': 0.9}}
+  (other / 'result.json').write_text(json.dumps(RESULT | {'tta': tta}))
+  workdirs = [other, run] if with_views_first else [run, other]
+  seen, _ = write_page(workdirs, tmp_path / 'page.html')
+  assert 'Test error over views' in seen.text and '10.00 %' in seen.text
+
+
+def test_the_page_on_an_unfinished_run_states_its_epoch(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  (run / 'result.json').unlink()
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  assert 'Not finished: epoch 2 of 2.' in seen.text
+  (run / 'metrics.jsonl').unlink()
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  assert 'Not finished: epoch 0 of 2.' in seen.text
+
+
+def test_the_command_writes_into_the_workdir_and_refuses_other_folders(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+  monkeypatch.setattr(sys, 'argv', ['report', str(run)])
+  __main__.main()
+  assert (run / 'report.html').read_text().startswith('<!doctype html>')
+  assert not list(run.glob('*.tmp'))
+  monkeypatch.setattr(sys, 'argv', ['report', 'nowhere'])
+  with pytest.raises(SystemExit) as exit_:
+    cli.run(__main__.main)
+  assert exit_.value.code == 2 and capsys.readouterr().err.count('\n') == 1
+  with pytest.raises(InputError, match='cannot write'):
+    page.write([run], run / 'no' / 'page.html')
+
+
+def test_markup_escapes_everything_except_html() -> None:
+  element = markup.tag('p', 'a < b', None, markup.tag('b', 3), class_='"x"', title=None)
+  assert element == '<p class="&quot;x&quot;">a &lt; b<b>3</b></p>'
+  assert markup.tag('img', src='x') == '<img src="x">'
+  assert markup.section('Empty', None) == ''
+
+
+def test_the_training_error_is_the_mean_over_the_last_epoch() -> None:
+  assert last_epoch_error([]) is None
+  assert last_epoch_error(RECORDS[:1]) == pytest.approx(80.0)
+  assert last_epoch_error(RECORDS) == pytest.approx((4 * 40 + 50) / 5)

@@ -1,0 +1,155 @@
+"""Damaged checkpoints: any damage is detected, and the newest intact checkpoint is used instead."""
+
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from cifar_jax.errors import InputError
+from cifar_jax.runs import checksums
+from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
+
+STEPS = (10, 20, 30)
+
+
+@pytest.fixture(scope='module')
+def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A directory with a checkpoint at each of `STEPS`, the last of which is the best."""
+  directory = tmp_path_factory.mktemp('written')
+  with open_checkpoints(directory) as checkpoints:
+    for step in STEPS:
+      run_info = {'seconds': float(step)}
+      checkpoints.save(step, make_state(step), run_info=run_info, accuracy=0.5 + step / 100)
+  return directory
+
+
+def files(directory: pathlib.Path) -> list[str]:
+  return sorted(str(p.relative_to(directory)) for p in directory.rglob('*') if p.is_file())
+
+
+def flip(path: pathlib.Path, position: float, bit: int = 0) -> None:
+  """Flips a bit of the byte at a position, given as a fraction of the file."""
+  content = bytearray(path.read_bytes())
+  content[int(position * len(content))] ^= 1 << bit
+  path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[pathlib.Path], object]] = {
+  'deleted': lambda path: path.unlink(),
+  'emptied': lambda path: path.write_bytes(b''),
+  'truncated': lambda path: path.write_bytes(path.read_bytes()[:-1]),
+  'lengthened': lambda path: path.write_bytes(path.read_bytes() + b'\0'),
+  'first byte flipped': lambda path: flip(path, 0.0),
+  'a byte flipped': lambda path: flip(path, 0.6),
+  'a high bit flipped': lambda path: flip(path, 0.6, bit=7),  # no longer ASCII in a text file
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_damage_of_any_file_is_detected(
+  written: pathlib.Path, tmp_path: pathlib.Path, damage: str
+) -> None:
+  """Damages each file of a checkpoint in turn; without checksums most damages would pass."""
+  intact = written / '30'
+  assert checksums.damage(intact) == ''
+  names = files(intact)
+  assert len(names) > 10 and any('/d/' in name for name in names)
+  for name in names:
+    broken = tmp_path / 'broken'
+    shutil.copytree(intact, broken)
+    DAMAGES[damage](broken / name)
+    description = checksums.damage(broken)
+    # A damaged file of checksums may name any file.
+    assert description if name == checksums.NAME else name in description, name
+    shutil.rmtree(broken)
+
+
+def test_a_directory_without_any_file_is_damaged(tmp_path: pathlib.Path) -> None:
+  assert 'missing' in checksums.damage(tmp_path)
+
+
+@pytest.mark.parametrize('damage', ['deleted', 'a byte flipped'])
+@pytest.mark.parametrize('kind', ['state/ocdbt.process_0/d/*', 'run/*', '_CHECKPOINT_METADATA'])
+def test_the_newest_intact_checkpoint_replaces_a_damaged_one(
+  written: pathlib.Path,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+  damage: str,
+  kind: str,
+) -> None:
+  directory = tmp_path / 'checkpoints'
+  shutil.copytree(written, directory)
+  DAMAGES[damage](next((directory / '30').glob(kind)))
+  before = files(directory)
+  with caplog.at_level(logging.WARNING), open_checkpoints(directory, read_only=True) as checkpoints:
+    assert (checkpoints.latest, checkpoints.best) == (20, 20)
+    state, run_info = checkpoints.restore(20, ABSTRACT_STATE)
+  assert 'checkpoint 30 is damaged' in caplog.text and '20 is the newest intact' in caplog.text
+  assert files(directory) == before  # reading changes nothing
+  np.testing.assert_array_equal(state.params['kernel'], make_state(20).params['kernel'])
+  assert run_info == {'seconds': 20.0}
+
+  with open_checkpoints(directory) as checkpoints:
+    assert checkpoints.latest == 20
+    checkpoints.save(30, make_state(31), run_info={})  # the damaged one is not in the way
+    checkpoints.wait()
+    assert checkpoints.latest == 30
+    state, _ = checkpoints.restore(30, ABSTRACT_STATE)
+    assert float(state.params['bias'][0]) == 31.0
+  assert (directory / '30.damaged').is_dir() and checksums.damage(directory / '30') == ''
+
+
+def test_without_an_intact_checkpoint_opening_fails_and_changes_nothing(
+  written: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  directory = tmp_path / 'checkpoints'
+  shutil.copytree(written, directory)
+  for step in STEPS:
+    flip(directory / str(step) / 'run' / 'metadata', 0.0)
+  before = files(directory)
+  for read_only in (False, True, False):
+    with pytest.raises(InputError, match=r'no checkpoint in .* is intact'):
+      open_checkpoints(directory, read_only=read_only)
+  assert files(directory) == before
+  for step in STEPS:  # the same holds if all were renamed earlier
+    (directory / str(step)).rename(directory / f'{step}.damaged')
+  with pytest.raises(InputError, match=r'no checkpoint in .* is intact'):
+    open_checkpoints(directory)
+
+
+def test_two_damaged_checkpoints_of_one_step_are_both_kept(
+  written: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  directory = tmp_path / 'checkpoints'
+  for _ in range(2):
+    shutil.copytree(written, directory, dirs_exist_ok=True)
+    (directory / '30' / 'run' / 'metadata').unlink()
+    with open_checkpoints(directory) as checkpoints:
+      assert checkpoints.latest == 20
+  assert {path.name for path in directory.glob('30*')} == {'30.damaged', '30.damaged-2'}
+
+
+def test_a_checkpoint_without_checksums_is_used_with_a_warning(
+  written: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  directory = tmp_path / 'checkpoints'
+  shutil.copytree(written, directory)
+  (directory / '30' / checksums.NAME).write_text('Checkpoint commit was successful to /runs/30')
+  with open_checkpoints(directory) as checkpoints:
+    assert checkpoints.latest == 30
+    assert int(checkpoints.restore(30, ABSTRACT_STATE)[0].step) == 30
+  assert 'checkpoint 30 is from an earlier version' in caplog.text
+
+
+def test_a_checkpoint_of_another_model_is_an_input_error(written: pathlib.Path) -> None:
+  other_model = ABSTRACT_STATE.replace(params={'kernel': ABSTRACT_STATE.params['bias']})
+  message = 'checkpoint 30 is intact, but does not fit this model'
+  with (
+    open_checkpoints(written, read_only=True) as checkpoints,
+    pytest.raises(InputError, match=message) as info,
+  ):
+    checkpoints.restore(30, other_model)
+  assert '\n' not in str(info.value)
