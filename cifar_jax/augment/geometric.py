@@ -6,7 +6,7 @@ Pixels from outside the image are zero, unless `augment.padding` says otherwise.
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment import affine
+from cifar_jax.augment.affine import rotation, warp_bilinear
 from cifar_jax.errors import InputError
 
 # The mode of `jnp.pad` for each `augment.padding`. Zero is the mean colour of normalised images.
@@ -171,4 +171,4 @@ def random_rotation(key: jax.Array, images: jax.Array, *, degrees: float) -> jax
   """
   batch, height, width, _ = images.shape
   angles = jnp.deg2rad(jax.random.uniform(key, (batch,), minval=-degrees, maxval=degrees))
-  return affine.warp_bilinear(images, affine.rotation(angles, height, width))
+  return warp_bilinear(images, rotation(angles, height, width))

@@ -71,7 +71,7 @@ class AlexNet(nn.Module):
         dtype=self.dtype,
         name=f'conv{i}',
       )(x)
-      x = nn.relu(x)
+      x = layers.relu(x)
       if self.local_response_norm and i in NORMALIZED:
         x = layers.local_response_norm(x)
       if i in POOLED:

@@ -35,10 +35,10 @@ class DenseLayer(nn.Module):
     """The layer's own channels, `[batch, height, width, growth_rate]`."""
     x, statistics = features.concatenated(), features.statistics
     if self.bc:
-      x = nn.relu(self.norm(name='bottleneck_norm')(x, statistics))
+      x = layers.relu(self.norm(name='bottleneck_norm')(x, statistics))
       x = layers.conv1x1(4 * self.growth_rate, dtype=self.dtype, name='bottleneck_conv')(x)
       x, statistics = layers.dropout(keep_for_backward(x), self.dropout, self.train), None
-    x = nn.relu(self.norm(name='norm')(x, statistics))
+    x = layers.relu(self.norm(name='norm')(x, statistics))
     x = layers.conv3x3(self.growth_rate, dtype=self.dtype, name='conv')(x)
     return layers.dropout(keep_for_backward(x), self.dropout, self.train)
 
@@ -57,7 +57,7 @@ class Transition(nn.Module):
     """Gives `[batch, height / 2, width / 2, channels]`, or half the channels in BC."""
     x = features.concatenated()
     width = x.shape[-1] // 2 if self.bc else x.shape[-1]
-    x = nn.relu(self.norm(name='norm')(x, features.statistics))
+    x = layers.relu(self.norm(name='norm')(x, features.statistics))
     x = keep_for_backward(layers.conv1x1(width, dtype=self.dtype, name='conv')(x))
     return layers.average_pool(layers.dropout(x, self.dropout, self.train), 2)
 
@@ -111,7 +111,7 @@ class DenseNet(nn.Module):
         features = features.append(Features.of(x, train), keep_apart=self.remat)
       if stage < NUM_BLOCKS:
         x = transition(self.bc, **shared, name=f'transition{stage}')(features)
-    x = nn.relu(norm(name='final_norm')(features.concatenated(), features.statistics))
+    x = layers.relu(norm(name='final_norm')(features.concatenated(), features.statistics))
     return layers.head(x, self.num_classes)
 
   @nn.nowrap

@@ -50,7 +50,7 @@ class MBConv(nn.Module):
     y = x
     if self.block.expansion > 1:
       y = conv(expanded, 1, name='expand_conv')(y)
-      y = nn.swish(self.norm(name='expand_norm')(y))
+      y = layers.swish(self.norm(name='expand_norm')(y))
     y = conv(
       expanded,
       self.block.size,
@@ -59,9 +59,9 @@ class MBConv(nn.Module):
       kernel_init=layers.he_fan_in,  # equals TensorFlow's fan-out of a depthwise kernel
       name='depthwise_conv',
     )(y)
-    y = nn.swish(self.norm(name='depthwise_norm')(y))
+    y = layers.swish(self.norm(name='depthwise_norm')(y))
     squeezed = max(1, x.shape[-1] // 4)  # a quarter of the block's input, not of `expanded`
-    y = layers.SqueezeExcitation(squeezed, nn.swish, self.dtype, name='squeeze_excitation')(y)
+    y = layers.SqueezeExcitation(squeezed, layers.swish, self.dtype, name='squeeze_excitation')(y)
     y = self.norm(name='project_norm')(conv(self.block.width, 1, name='project_conv')(y))
     return layers.residual_sum(x, (y,), gates) if self.block.has_shortcut else y
 
@@ -111,14 +111,14 @@ class EfficientNet(nn.Module):
 
     stride = 2 if self.imagenet else 1
     x = conv(scaled_width(32, self.width), 3, stride, name='stem_conv')(images)
-    x = nn.swish(norm(name='stem_norm')(x))
+    x = layers.swish(norm(name='stem_norm')(x))
     index = 0  # of the gates
     for name, block in self.blocks().items():
       block_gates = gates.of_block(index) if gates and block.has_shortcut else None
       x = MBConv(block, norm, self.dtype, name=name)(x, block_gates)
       index += block.has_shortcut
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
-    x = nn.swish(norm(name='head_norm')(x))
+    x = layers.swish(norm(name='head_norm')(x))
     pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
     pooled = layers.dropout(pooled, self.dropout, train)
     return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)

@@ -36,7 +36,7 @@ class FractalLayer(nn.Module):
     """Maps `[batch, height, width, channels]` to `[batch, height, width, self.width]`."""
     x = layers.conv3x3(self.width, dtype=self.dtype, kernel_init=xavier, name='conv')(x)
     x = layers.dropout(x, self.dropout, self.train)
-    return nn.relu(self.norm(name='norm')(x))
+    return layers.relu(self.norm(name='norm')(x))
 
 
 class FractalBlock(nn.Module):

@@ -33,7 +33,7 @@ class Convs(nn.Module):
     for i, (size, width) in enumerate(self.sizes_and_widths, start=1):
       stride = self.stride if i == 1 else 1
       x = layers.conv(width, size, stride, dtype=self.dtype, name=f'conv{i}')(x)
-      x = nn.relu(self.norm(name=f'norm{i}')(x))
+      x = layers.relu(self.norm(name=f'norm{i}')(x))
     return x
 
 
@@ -94,7 +94,7 @@ class AuxiliaryClassifier(nn.Module):
     x = layers.average_pool(x, 5, stride=3)
     x = Convs(((1, self.width),), self.norm, self.dtype, name='convs')(x)
     dense = functools.partial(nn.Dense, kernel_init=layers.uniform_fan_in)
-    x = nn.relu(dense(self.hidden, dtype=self.dtype, name='hidden')(x.reshape(x.shape[0], -1)))
+    x = layers.relu(dense(self.hidden, dtype=self.dtype, name='hidden')(x.reshape(x.shape[0], -1)))
     x = layers.dropout(x, 0.7, train)
     return dense(self.num_classes, name='head')(x.astype(jnp.float32))
 

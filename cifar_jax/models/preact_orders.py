@@ -47,7 +47,7 @@ def apply_order(position: str, x: jax.Array, norm: layers.Norm, name: str) -> ja
     name: name of the normalisation.
   """
   for layer in position.split():
-    x = norm(name=name)(x) if layer == 'norm' else nn.relu(x)
+    x = norm(name=name)(x) if layer == 'norm' else layers.relu(x)
   return x
 
 

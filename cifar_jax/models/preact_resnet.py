@@ -41,7 +41,7 @@ class PreActBlock(layers.ResidualBlock, kw_only=True):
       if not for_both_paths:
         x = self.activate(x)
       x = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.relu(self.norm(name='norm2')(x))
       return layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(x)
 
     return self.add_branch(self.make_shortcut(x), branch, x, gates)
@@ -49,7 +49,7 @@ class PreActBlock(layers.ResidualBlock, kw_only=True):
   @nn.nowrap
   def activate(self, x: jax.Array) -> jax.Array:
     """BN and ReLU of `[batch, height, width, channels]`, before the first convolution."""
-    return nn.relu(self.norm(name='norm1')(x))
+    return layers.relu(self.norm(name='norm1')(x))
 
   @nn.nowrap
   def changes_shape(self, x: jax.Array) -> bool:
@@ -83,9 +83,9 @@ class PreActBottleneckBlock(PreActBlock):
       if not for_both_paths:
         x = self.activate(x)
       x = layers.conv1x1(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.relu(self.norm(name='norm2')(x))
       x = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(x)
-      x = nn.relu(self.norm(name='norm3')(x))
+      x = layers.relu(self.norm(name='norm3')(x))
       return layers.conv1x1(self.width * 4, dtype=self.dtype, name='conv3')(x)
 
     return self.add_branch(self.make_shortcut(x), branch, x, gates)

@@ -36,9 +36,9 @@ class PyramidBlock(layers.ResidualBlock, kw_only=True):
 
     def branch(x: jax.Array) -> jax.Array:
       x = self.norm(name='norm1')(x)
-      x = nn.relu(x) if self.first_relu else x
+      x = layers.relu(x) if self.first_relu else x
       x = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.relu(self.norm(name='norm2')(x))
       x = layers.conv3x3(self.width, dtype=self.dtype, name='conv2')(x)
       return self.norm(name='norm3')(x) if self.last_norm else x
 
@@ -62,11 +62,11 @@ class PyramidBottleneckBlock(PyramidBlock):
 
     def branch(x: jax.Array) -> jax.Array:
       x = self.norm(name='norm1')(x)
-      x = nn.relu(x) if self.first_relu else x
+      x = layers.relu(x) if self.first_relu else x
       x = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.relu(self.norm(name='norm2')(x))
       x = layers.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv2')(x)
-      x = nn.relu(self.norm(name='norm3')(x))
+      x = layers.relu(self.norm(name='norm3')(x))
       x = layers.conv1x1(self.width * 4, dtype=self.dtype, name='conv3')(x)
       return self.norm(name='norm4')(x) if self.last_norm else x
 
@@ -139,7 +139,7 @@ class PyramidNet(layers.ResidualNet):
         dtype=self.dtype,
         name=f'stage{stage + 1}_block{position + 1}',
       )(x, gates and gates.of_block(index))
-    x = nn.relu(norm(name='final_norm')(x))
+    x = layers.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
   def __post_init__(self) -> None:

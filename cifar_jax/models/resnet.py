@@ -28,11 +28,11 @@ class BasicBlock(ResNetBlock):
 
     def branch(x: jax.Array) -> jax.Array:
       x = self.conv3x3(self.width, self.stride, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm1')(x))
+      x = layers.relu(self.norm(name='norm1')(x))
       x = self.conv3x3(self.features, dtype=self.dtype, name='conv2')(x)
       return self.norm(name='norm2')(x)
 
-    return nn.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
+    return layers.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
 
 
 class BottleneckBlock(ResNetBlock):
@@ -49,15 +49,15 @@ class BottleneckBlock(ResNetBlock):
 
     def branch(x: jax.Array) -> jax.Array:
       x = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
-      x = nn.relu(self.norm(name='norm1')(x))
+      x = layers.relu(self.norm(name='norm1')(x))
       x = self.conv3x3(
         self.width, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
       )(x)
-      x = nn.relu(self.norm(name='norm2')(x))
+      x = layers.relu(self.norm(name='norm2')(x))
       x = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(x)
       return self.norm(name='norm3')(x)
 
-    return nn.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
+    return layers.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
 
 
 class ResNet(layers.ResidualNet):
@@ -120,7 +120,7 @@ class ResNet(layers.ResidualNet):
       homework = self.stem == 'homework'
       fields = {'padding': ((5, 5), (5, 5)), 'use_bias': True} if homework else {}
       conv = layers.conv(self.base_width, 7, 2, dtype=self.dtype, name='stem_conv', **fields)
-    x = nn.relu(norm(name='stem_norm')(conv(images)))
+    x = layers.relu(norm(name='stem_norm')(conv(images)))
     if self.stem == 'imagenet':
       return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
     return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x

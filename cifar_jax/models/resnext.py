@@ -59,7 +59,7 @@ class ResNeXt(layers.ResidualNet):
       )
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
-    x = nn.relu(norm(name='stem_norm')(x))
+    x = layers.relu(norm(name='stem_norm')(x))
     x = self.run_stages(make_block, x, images, train, gates)
     return layers.head(x, self.num_classes)
 

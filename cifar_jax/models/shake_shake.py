@@ -39,7 +39,7 @@ class ShakeBranch(nn.Module):
     for i in range(1, self.convs + 1):
       stride = self.stride if i == 1 else 1
       conv = layers.conv3x3(self.width, stride, dtype=self.dtype, name=f'conv{i}')
-      x = self.norm(name=f'norm{i}')(conv(nn.relu(x)))
+      x = self.norm(name=f'norm{i}')(conv(layers.relu(x)))
     return x
 
 
@@ -58,7 +58,7 @@ class ShakeShortcut(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    x = nn.relu(x)
+    x = layers.relu(x)
     shifted = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)))[:, :-1, :-1]
     paths = [
       layers.conv1x1(self.width // 2, dtype=self.dtype, name=f'conv{i}')(
@@ -188,7 +188,7 @@ class ShakeShake(ShakeNet):
         skip=self.skip,
         name=f'stage{stage + 1}_block{position + 1}',
       )(x, gates.of_block(index))
-    return layers.head(nn.relu(x), self.num_classes)
+    return layers.head(layers.relu(x), self.num_classes)
 
   def __post_init__(self) -> None:
     """Raises InputError for an impossible depth or width, or impossible coefficients."""

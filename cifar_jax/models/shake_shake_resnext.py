@@ -33,11 +33,11 @@ class ResNeXtBranch(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
     x = layers.conv1x1(self.inner, dtype=self.dtype, name='conv1')(x)
-    x = nn.relu(self.norm(name='norm1')(x))
+    x = layers.relu(self.norm(name='norm1')(x))
     x = layers.conv3x3(
       self.inner, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
     )(x)
-    x = nn.relu(self.norm(name='norm2')(x))
+    x = layers.relu(self.norm(name='norm2')(x))
     x = layers.conv1x1(self.width, dtype=self.dtype, name='conv3')(x)
     return self.norm(name='norm3')(x)
 
@@ -95,7 +95,7 @@ class ShakeResNeXt(ShakeNet):
     norm = layers.batch_norm(train, self.dtype)
 
     x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
-    x = nn.relu(norm(name='stem_norm')(x))
+    x = layers.relu(norm(name='stem_norm')(x))
     for index in range(self.num_blocks):
       stage, position = divmod(index, self.stage_size)
       fields = (WIDTHS[stage], 2 if stage > 0 and position == 0 else 1, norm, self.dtype)
@@ -106,7 +106,7 @@ class ShakeResNeXt(ShakeNet):
         branches=self.branches,
         name=f'stage{stage + 1}_block{position + 1}',
       )(x, gates.of_block(index))
-      x = nn.relu(x)
+      x = layers.relu(x)
     return layers.head(x, self.num_classes)
 
   def __post_init__(self) -> None:

@@ -68,7 +68,7 @@ class VGG(nn.Module):
         x = conv(width, use_bias=True, dtype=self.dtype, name=f'stage{stage}_conv{i}')(x)
         if self.batch_norm:
           x = norm(name=f'stage{stage}_norm{i}')(x)
-        x = nn.relu(x)
+        x = layers.relu(x)
       if stage == 1 and self.configuration.endswith('_lrn'):
         x = layers.local_response_norm(x)
       x = nn.max_pool(x, (2, 2), strides=(2, 2))

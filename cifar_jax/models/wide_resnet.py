@@ -38,13 +38,13 @@ class WideBlock(layers.ResidualBlock, kw_only=True):
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
     shortcut, changes_width = x, x.shape[-1] != self.width
     if changes_width:  # activated once, for both paths
-      x = nn.relu(self.norm(name='norm1')(x))
+      x = layers.relu(self.norm(name='norm1')(x))
       shortcut = conv(self.width, 1, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
 
     def branch(x: jax.Array) -> jax.Array:
       for i, size in enumerate(self.kernels, start=1):
         if i > 1 or not changes_width:
-          x = nn.relu(self.norm(name=f'norm{i}')(x))
+          x = layers.relu(self.norm(name=f'norm{i}')(x))
         if i > 1:
           x = layers.dropout(x, self.dropout, self.train)
         stride = self.stride if i == 1 else 1
@@ -98,7 +98,7 @@ class WideResNet(layers.ResidualNet):
 
     x = conv(16, 3, dtype=self.dtype, name='stem_conv')(images)
     x = self.run_stages(make_block, x, images, train, gates)
-    x = nn.relu(norm(name='final_norm')(x))
+    x = layers.relu(norm(name='final_norm')(x))
     return layers.head(x, self.num_classes)
 
   def __post_init__(self) -> None:

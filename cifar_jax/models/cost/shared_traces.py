@@ -55,7 +55,7 @@ def share_traces() -> Interceptor:
 def _is_block(module: nn.Module) -> bool:
   """Whether a module is part of a net and has submodules, unlike single layers and Flax's own."""
   is_part = module.scope is not None and bool(module.path)
-  is_layer = isinstance(module, layers.Conv | layers.BatchNorm)
+  is_layer = isinstance(module, layers.Layer)
   return is_part and not is_layer and not type(module).__module__.startswith('flax.')
 
 

@@ -6,6 +6,7 @@ activations have the model's `dtype`. Each file holds one idea:
   residual.py            the residual seam: shortcut + gate * branch, with a gradient of its own
   residual_net.py        what the residual families have in common: fields, gates, stages
   stages.py              one block after another; long stages are scanned
+  layer.py               the base of layers with parameters
   convolution.py         the convolution; `platform_forms.py` and `cpu_conv.py` choose its form
   normalization.py       batch normalisation
   stochastic_depth.py, shake_drop.py, squeeze_excitation.py    the papers' additions to a block
@@ -13,7 +14,7 @@ activations have the model's `dtype`. Each file holds one idea:
   field_checks.py        checks of a model's fields
 """
 
-from cifar_jax.models.layers.activations import dropout, local_response_norm
+from cifar_jax.models.layers.activations import dropout, local_response_norm, relu, swish
 from cifar_jax.models.layers.convolution import Conv, conv, conv1x1, conv3x3
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.field_checks import blocks_per_stage, check_fraction, check_one_of
@@ -26,6 +27,7 @@ from cifar_jax.models.layers.initializers import (
   uniform_fan_in,
   variance_scaling,
 )
+from cifar_jax.models.layers.layer import Layer
 from cifar_jax.models.layers.normalization import (
   BatchNorm,
   Norm,
@@ -56,12 +58,12 @@ from cifar_jax.models.layers.stochastic_depth import (
 )
 
 __all__ = [
-  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Norm', 'ResidualBlock', 'ResidualNet',
+  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Layer', 'Norm', 'ResidualBlock', 'ResidualNet',
   'SqueezeExcitation', 'Statistics', 'average_pool', 'batch_norm', 'batch_statistics',
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
   'convolve', 'draw_shake_drop_gates', 'dropout', 'he_fan_in', 'he_fan_out', 'head',
-  'local_response_norm', 'normal_001', 'pad_channels', 'plain_forms', 'residual_add',
+  'local_response_norm', 'normal_001', 'pad_channels', 'plain_forms', 'relu', 'residual_add',
   'residual_sum', 'run_stages', 'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates',
-  'survival_probabilities', 'uniform_fan_in', 'variance_scaling',
+  'survival_probabilities', 'swish', 'uniform_fan_in', 'variance_scaling',
 ]  # fmt: skip

@@ -5,14 +5,16 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from cifar_jax.models.layers.cpu_conv import Padding, Pair
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.initializers import he_fan_out
+from cifar_jax.models.layers.layer import Layer
 from cifar_jax.models.layers.platform_forms import convolve
 
 
-class Conv(nn.Module):
+class Conv(Layer):
   """A convolution of images, like `nn.Conv`, in the form that is fastest on the platform.
 
   Its parameters `kernel` and, with `use_bias`, `bias` have the names, shapes and initial values of
@@ -45,13 +47,15 @@ class Conv(nn.Module):
     """Maps `[batch, height, width, channels]` to `[batch, height', width', self.features]`."""
     inputs = x.shape[-1] // self.feature_group_count
     shape = (*self.kernel_size, inputs, self.features)
-    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
-    x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+    kernel = self.parameter('kernel', self.kernel_init, shape)
+    kernel = lax.convert_element_type(kernel, self.dtype)
+    x = lax.convert_element_type(x, self.dtype)
     y = convolve(x, kernel, self.strides, self.padding, self.feature_group_count)
-    if self.use_bias:
-      bias = self.param('bias', self.bias_init, (self.features,), jnp.float32)
-      y += bias.astype(self.dtype).reshape(1, 1, 1, -1)
-    return y
+    if not self.use_bias:
+      return y
+    bias = self.parameter('bias', self.bias_init, (self.features,))
+    bias = lax.convert_element_type(bias, self.dtype)
+    return lax.add(y, lax.broadcast_in_dim(bias, y.shape, (3,)))
 
 
 def conv3x3(features: int, stride: int = 1, **fields: Any) -> Conv:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models.layers.activations import dropout as drop
+from cifar_jax.models.layers.activations import relu
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.field_checks import check_fraction, check_one_of
 from cifar_jax.models.layers.initializers import he_fan_in, normal_001, uniform_fan_in
@@ -29,7 +30,7 @@ def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
   """
   x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
   if hidden_features:
-    x = nn.relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
+    x = relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
   return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
 
 
@@ -73,7 +74,7 @@ def classifier(
   bias_init = nn.initializers.constant(hidden_bias)
   x = jnp.reshape(x, (x.shape[0], -1))
   for i in (1, 2):
-    x = nn.relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
+    x = relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
     x = drop(x, dropout, train)
   return dense(num_classes, name='head')(x.astype(jnp.float32))
 

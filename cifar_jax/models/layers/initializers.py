@@ -28,6 +28,11 @@ def shapes_only() -> Iterator[None]:
     _shapes_only.reset(token)
 
 
+def is_shapes_only() -> bool:
+  """Whether the code runs within `shapes_only`."""
+  return _shapes_only.get()
+
+
 def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializers.Initializer:
   """Like `nn.initializers.variance_scaling`, up to rounding, but compiled once for many shapes.
 

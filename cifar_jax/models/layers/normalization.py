@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cifar_jax.models.layers.dtypes import Dtype
+from cifar_jax.models.layers.layer import Layer
 
 Norm = Callable[..., nn.Module]
 
@@ -29,7 +30,7 @@ class Statistics(NamedTuple):
   variance: jax.Array
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Layer):
   """Batch normalisation over all axes but the last.
 
   Parameters `scale` and `bias`, statistics `mean` and `var`: the names of `nn.BatchNorm`.
@@ -58,10 +59,10 @@ class BatchNorm(nn.Module):
     """
     shape = x.shape[-1:]
     if self.use_scale:
-      scale = self.param('scale', nn.initializers.ones, shape, jnp.float32)
+      scale = self.parameter('scale', nn.initializers.ones, shape)
     else:
       scale = jnp.ones(shape, jnp.float32)
-    bias = self.param('bias', nn.initializers.zeros, shape, jnp.float32)
+    bias = self.parameter('bias', nn.initializers.zeros, shape)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape, jnp.float32)
     variance = self.variable('batch_stats', 'var', jnp.ones, shape, jnp.float32)
     x = lax.convert_element_type(x, self.dtype)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
+from cifar_jax.models.layers.activations import relu
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.initializers import he_fan_out
 
@@ -27,7 +28,7 @@ class SqueezeExcitation(nn.Module):
   """
 
   features: int
-  activation: Callable[[jax.Array], jax.Array] = nn.relu
+  activation: Callable[[jax.Array], jax.Array] = relu
   dtype: Dtype = jnp.float32
 
   @nn.compact
