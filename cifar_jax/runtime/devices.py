@@ -111,8 +111,14 @@ def jit_step(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     step: a pure function; its first argument, the state, is donated.
     mesh: the devices; all outputs are replicated over it.
   """
+
+  def on_mesh(*arguments: Any) -> Any:
+    # So that layers know the mesh, over which foreign functions must be split by hand.
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return step(*arguments)
+
   return jax.jit(
-    step,
+    on_mesh,
     donate_argnums=0,
     out_shardings=replicated_sharding(mesh),
     compiler_options=compiler_options(mesh.devices.flat[0].platform),

@@ -1,8 +1,9 @@
-"""Settings of XLA and the C library that must be made before JAX starts, mostly for speed."""
+"""Settings of XLA, OpenMP and the C library that are made before JAX starts, mostly for speed."""
 
 import ctypes
 import importlib.metadata
 import os
+import pathlib
 import sys
 
 # jaxlib hands single convolutions on CPUs to YNNPACK; XLA's own take less time: a training step of
@@ -22,6 +23,11 @@ MALLOC = {
   'MALLOC_TOP_PAD_': (-2, 2**28),
 }
 
+# oneDNN computes in threads of OpenMP. While they wait they sleep; otherwise they would take the
+# processors from XLA's threads.
+WAIT_POLICY, NUM_THREADS = 'OMP_WAIT_POLICY', 'OMP_NUM_THREADS'
+QUOTA = pathlib.Path('/sys/fs/cgroup/cpu.max')  # of a container: microseconds, or max, per period
+
 # With this flag XLA uses only kernels that give the same bits each time, and refuses to compile an
 # operation that has none. Only the GPU compiler reads the flag; jaxlib 0.10.2 without a GPU accepts
 # it too.
@@ -37,11 +43,28 @@ def prepare() -> None:
   """
   if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
     _add_flag(CPU_CONVOLUTIONS, '-individual_convolution')
+  for name, value in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
+    if name not in os.environ:
+      os.environ[name] = value
+      _record(f'{name}={value}')
   mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
   if mallopt and not MALLOC.keys() & os.environ.keys():
     for name, (parameter, value) in MALLOC.items():
       mallopt(parameter, value)
       _record(f'{name}={value}')
+
+
+def num_processors() -> int:
+  """The number of processors that this process may use, by its affinity and by its quota."""
+  if hasattr(os, 'sched_getaffinity'):
+    allowed = len(os.sched_getaffinity(0))
+  else:
+    allowed = os.cpu_count() or 1
+  try:
+    quota, period = QUOTA.read_text().split()
+    return max(1, min(allowed, round(int(quota) / int(period))))
+  except (OSError, ValueError):  # there is no such file, or it says max
+    return allowed
 
 
 def make_deterministic() -> None:

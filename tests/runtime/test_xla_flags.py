@@ -2,6 +2,8 @@
 
 import ctypes
 import importlib.metadata
+import os
+import pathlib
 import sys
 
 import pytest
@@ -28,8 +30,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
   monkeypatch.setattr(ctypes, 'CDLL', lambda name: Library())
   monkeypatch.setattr(sys, 'platform', 'linux')
   monkeypatch.setattr(xla_flags, '_settings_made', [])
-  for name in ('XLA_FLAGS', *xla_flags.MALLOC):
-    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setattr(xla_flags, 'num_processors', lambda: 6)
+  for name in ('XLA_FLAGS', 'OMP_WAIT_POLICY', 'OMP_NUM_THREADS', *xla_flags.MALLOC):
+    monkeypatch.setenv(name, '')  # so that it is set back after the test
+    monkeypatch.delenv(name)
   return made
 
 
@@ -44,7 +48,8 @@ def test_settings_that_the_user_has_not_made_are_made(
     '--xla_cpu_experimental_ynn_fusion_type=-individual_convolution'
   )
   assert set(calls) == set(xla_flags.MALLOC.values())
-  settings = [f'{name}={value}' for name, (_, value) in xla_flags.MALLOC.items()]
+  settings = ['OMP_WAIT_POLICY=passive', 'OMP_NUM_THREADS=6']
+  settings += [f'{name}={value}' for name, (_, value) in xla_flags.MALLOC.items()]
   flags = xla_flags.os.environ['XLA_FLAGS']
   assert xla_flags.describe() == f'set before JAX started: {flags} {" ".join(settings)}'
 
@@ -53,8 +58,11 @@ def test_settings_of_the_user_stay(calls: Calls, monkeypatch: pytest.MonkeyPatch
   flags = '--xla_cpu_experimental_ynn_fusion_type=dot --xla_cpu_use_onednn=true'
   monkeypatch.setenv('XLA_FLAGS', flags)
   monkeypatch.setenv('MALLOC_ARENA_MAX', '4')
+  monkeypatch.setenv('OMP_WAIT_POLICY', 'active')
+  monkeypatch.setenv('OMP_NUM_THREADS', '3')
   xla_flags.prepare()
   assert xla_flags.os.environ['XLA_FLAGS'] == flags and not calls
+  assert os.environ['OMP_WAIT_POLICY'] == 'active' and os.environ['OMP_NUM_THREADS'] == '3'
   assert xla_flags.describe() == 'set before JAX started: nothing'
 
 
@@ -64,6 +72,20 @@ def test_an_untried_version_of_jaxlib_gets_no_flag(
   monkeypatch.setattr(importlib.metadata, 'version', lambda name: '0.11.0')
   xla_flags.prepare()
   assert 'XLA_FLAGS' not in xla_flags.os.environ
+
+
+@pytest.mark.parametrize(
+  ('quota', 'expected'),
+  [('max 100000', 4), ('250000 100000', 2), ('1000 100000', 1), ('900000 100000', 4), (None, 4)],
+)
+def test_processors_are_those_of_the_affinity_and_the_quota(
+  quota: str | None, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0, 2, 4, 6}, raising=False)
+  monkeypatch.setattr(xla_flags, 'QUOTA', tmp_path / 'cpu.max')
+  if quota:
+    xla_flags.QUOTA.write_text(quota)
+  assert xla_flags.num_processors() == expected
 
 
 def test_mallopt_is_called_only_on_linux(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""Convolutions written so that XLA's CPU compiler finds its fast kernels.
+"""Convolutions for CPUs without oneDNN, written so that XLA finds its fast kernels.
 
 On CPUs (two cores, jaxlib 0.10.2) the operations that `jax.lax.conv_general_dilated` and its
-gradient make run as naive loops, or slower than they need to, in five cases. The forms here:
+gradient make run as naive loops in four cases. The forms here:
 
   in loops   The compiler brings convolutions into the form of its kernels in the main computation
              only. Inside loops and conditionals the gradients have that form from the start. A step
@@ -11,9 +11,6 @@ gradient make run as naive loops, or slower than they need to, in five cases. Th
              compiler respect barriers. Otherwise an input is computed again together with all
              blocks before it. ResNet-110's step: 3.1 s instead of 7.5. The gradients of outputs are
              kept in the same way.
-  few taps   The kernel's gradient is a matrix product where the kernel is 1x1, or where there are
-             few outputs for its inputs, as in a DenseNet. 1x1 from 64 channels to 128 on maps of
-             32x32: 22 ms instead of 50.
   grouped    Convolutions in groups are computed group by group. 8 groups of 32 channels on maps of
              32x32: 68 ms instead of 3.5 s.
   depthwise  Convolutions with one channel per group are a sum over the taps of the kernel. 120
@@ -21,7 +18,6 @@ gradient make run as naive loops, or slower than they need to, in five cases. Th
 """
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -122,12 +118,9 @@ def _backward(
   # The gradient has two uses. Without a barrier it is computed for each of them, together with the
   # gradients of all layers after it.
   gradient = jax.lax.optimization_barrier(gradient)
-  *taps, inputs, outputs = kernel.shape
-  is_narrow = taps == [1, 1] or (taps == [3, 3] and 2 * outputs <= inputs)
-  to_kernel = _kernel_gradient_by_product if is_narrow and strides == (1, 1) else _kernel_gradient
   return (
     _input_gradient(x, kernel, gradient, strides, padding),
-    to_kernel(x, kernel, gradient, strides, padding),
+    _kernel_gradient(x, kernel, gradient, strides, padding),
   )
 
 
@@ -156,36 +149,6 @@ def _kernel_gradient(
   ]
   images, filters = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(gradient, (1, 2, 0, 3))
   return jnp.transpose(_conv(images, filters, (1, 1), around, rhs_dilation=strides), (1, 2, 0, 3))
-
-
-def _kernel_gradient_by_product(
-  x: jax.Array, kernel: jax.Array, gradient: jax.Array, strides: Pair, padding: Padding
-) -> jax.Array:
-  """The gradient of the kernel at stride 1: the product of input and gradient at all shifts."""
-  del strides
-  (batch, height, width, inputs), (rows, columns, _, outputs) = x.shape, kernel.shape
-  around = [
-    (taps - 1 - before, taps - 1 - after, 0)
-    for taps, (before, after) in zip((rows, columns), padding, strict=True)
-  ]
-  padded = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0)))
-  # For each tap of the kernel, the gradient of the output that an input reaches through that tap.
-  shifted = [
-    padded[:, row : row + height, column : column + width]
-    for row in reversed(range(rows))
-    for column in reversed(range(columns))
-  ]
-  # Several products, each of some of the pixels, take XLA half the time of a single product.
-  parts = math.gcd(batch * height * width, 4)
-  product = jax.lax.dot_general(
-    x.reshape(parts, -1, inputs),
-    # In memory this equals a concatenation along the channels, but it is copied faster.
-    jnp.stack(shifted, axis=-2).reshape(parts, -1, rows * columns * outputs),
-    (((1,), (1,)), ((0,), (0,))),
-    preferred_element_type=jnp.float32,
-  )
-  to_kernel = jnp.sum(product, 0).reshape(inputs, rows, columns, outputs)
-  return jnp.transpose(to_kernel, (1, 2, 0, 3)).astype(kernel.dtype)
 
 
 def _extents(

@@ -1,7 +1,8 @@
 """The form of a convolution on each platform, and the barriers that CPUs need.
 
 Accelerators get `jax.lax.conv_general_dilated`; GPUs in 16 bits get zero channels up to a multiple
-of what their tensor cores want. CPUs get the forms of `cpu_conv.py`.
+of what their tensor cores want. CPUs get oneDNN's convolutions, or where these cannot be used the
+forms of `cpu_conv.py`.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.models.layers import cpu_conv
+from cifar_jax.models.layers import cpu_conv, onednn
 from cifar_jax.models.layers.cpu_conv import LAYOUT, Padding, Pair
 
 # NVIDIA's guide to convolutional layers asks for channels in multiples of 8 where numbers have 16
@@ -50,7 +51,8 @@ def convolve(
     if isinstance(padding, str):
       down, right = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
       padding = down, right
-    return cpu_conv.grouped_conv(x, kernel, strides, padding, groups)
+    convolve_on_cpu = onednn.convolve if onednn.load() else cpu_conv.grouped_conv
+    return convolve_on_cpu(x, kernel, strides, padding, groups)
   outputs = kernel.shape[-1]
   if _is_for('gpu') and groups == 1 and x.dtype.itemsize == 2:
     x, kernel = _pad_to_tensor_cores(x, kernel)
