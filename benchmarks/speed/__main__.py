@@ -126,7 +126,10 @@ def _origin(machine: compare.Machine, data_dir: str, output: pathlib.Path | None
     InputError: PyTorch does not run, or the data cannot be read.
   """
   config = NETS['resnet20'].config
-  our_settings = {'config': config, 'overrides': overrides('float32', BATCH, machine.data_dir)}
+  our_settings = {
+    'config': config,
+    'overrides': overrides('resnet20', 'float32', BATCH, machine.data_dir),
+  }
   torch_settings = {'net': 'resnet20', 'variant': 'eager', 'dtype': 'float32', 'batch': BATCH}
   torch_settings |= {'device': machine.device, 'threads': machine.threads, 'data': machine.export}
   with tempfile.TemporaryDirectory(prefix='speed_') as folder:

@@ -62,7 +62,7 @@ class Comparison:
     """Prepares the settings; starts no worker."""
     self.machine, self.net, self.batch = machine, net, batch
     self.config = NETS[net].config
-    self.overrides = overrides(dtype, batch, machine.data_dir)
+    self.overrides = overrides(net, dtype, batch, machine.data_dir)
     self.settings = {
       'net': net,
       'dtype': dtype,

@@ -11,11 +11,13 @@ class Net:
     title: name as papers write it.
     config: configuration file with its arguments.
     cpu_batch: number of images of a step on a CPU, unless `--batch` is given.
+    overrides: assignments of configuration keys, beside `OVERRIDES`.
   """
 
   title: str
   config: str
   cpu_batch: int = 128
+  overrides: tuple[str, ...] = ()
 
 
 NETS = {
@@ -27,6 +29,18 @@ NETS = {
   'pyramidnet110_a48': Net('PyramidNet-110 α48', 'configs/pyramidnet.py:depth=110,alpha=48'),
   'shake_shake_26_2x32d': Net('Shake-Shake 26 2x32d', 'configs/shake_shake.py:base_width=32'),
   'densenet_bc_100_12': Net('DenseNet-BC-100-12', 'configs/densenet.py:depth=100,growth_rate=12'),
+  'vgg16_bn': Net('VGG-16', 'configs/vgg.py:model=vgg16_bn'),
+  'alexnet': Net('AlexNet', 'configs/alexnet.py'),
+  'fractalnet20': Net('FractalNet-20', 'configs/fractalnet.py:regularize=false', cpu_batch=32),
+  'efficientnet_b0': Net(
+    'EfficientNet-B0',
+    'configs/efficientnet.py:survival=1.0',
+    cpu_batch=32,
+    overrides=('model.dropout=0',),
+  ),
+  'shake_shake_resnext_29_2x4x64d': Net(
+    'Shake-Shake ResNeXt-29 2x4x64d', 'configs/shake_shake.py:net=resnext', cpu_batch=16
+  ),
 }
 DTYPES = ('float32', 'bfloat16')
 BATCH = 128
@@ -49,7 +63,7 @@ OVERRIDES = (  # of each net's configuration, so that both sides have the same r
 )
 
 
-def overrides(dtype: str, batch: int, data_dir: str) -> list[str]:
-  """Returns the arguments that follow `--config FILE` in a comparison."""
+def overrides(net: str, dtype: str, batch: int, data_dir: str) -> list[str]:
+  """Returns the arguments that follow `--config FILE` in a comparison of a net of `NETS`."""
   row = (f'model.dtype={dtype}', f'train.batch_size={batch}', f'data.data_dir={data_dir}')
-  return [f'--config.{assignment}' for assignment in (*OVERRIDES, *row)]
+  return [f'--config.{assignment}' for assignment in (*OVERRIDES, *NETS[net].overrides, *row)]

@@ -1,12 +1,15 @@
-"""The seven nets of the race in PyTorch, by the names of `nets.py`."""
+"""The nets of the race in PyTorch, by the names of `nets.py`."""
 
 from torch import nn
 
+from benchmarks.torch_reference.alexnet_vgg import alexnet_cifar, vgg
 from benchmarks.torch_reference.densenet import densenet
+from benchmarks.torch_reference.efficientnet import B0, efficientnet
+from benchmarks.torch_reference.fractalnet import PAPER, fractalnet
 from benchmarks.torch_reference.preact_resnet import wide_resnet
 from benchmarks.torch_reference.pyramidnet import pyramidnet
 from benchmarks.torch_reference.resnet import resnet
-from benchmarks.torch_reference.shake_shake import shake_shake
+from benchmarks.torch_reference.shake_shake import shake_shake, shake_shake_resnext
 
 NETS = {
   'resnet20': lambda: resnet(20),
@@ -16,6 +19,11 @@ NETS = {
   'pyramidnet110_a48': lambda: pyramidnet(110, 48),
   'shake_shake_26_2x32d': lambda: shake_shake(32),
   'densenet_bc_100_12': lambda: densenet(100, 12, bc=True),
+  'vgg16_bn': lambda: vgg(('33', '33', '333', '333', '333')),
+  'alexnet': alexnet_cifar,
+  'fractalnet20': lambda: fractalnet(3, deepest_only=False, widths=PAPER),
+  'efficientnet_b0': lambda: efficientnet(imagenet=False, factors=B0),
+  'shake_shake_resnext_29_2x4x64d': lambda: shake_shake_resnext(29, 4, 64),
 }
 
 

@@ -1,8 +1,8 @@
-"""Narrow EfficientNets: Tan and Le 2019, table 1, by the rules of the authors' TensorFlow code.
+"""EfficientNets without dropout and drop-connect: Tan and Le 2019, table 1.
 
-Padding is SAME: as little as makes the output ceil(size / stride), with the odd pixel below and to
-the right. Widths are multiples of 8, and at most a tenth too small. Blocks are squeezed to a
-quarter of their input's channels.
+The rules are those of the authors' TensorFlow code. Padding is SAME: as little as makes the output
+ceil(size / stride), with the odd pixel below and to the right. Widths are multiples of 8, and at
+most a tenth too small. Blocks are squeezed to a quarter of their input's channels.
 """
 
 import math
@@ -17,7 +17,7 @@ from benchmarks.torch_reference.layers import (
   sequence,
 )
 
-WIDTH, DEPTH = 0.25, 0.6
+B0, NARROW = (1.0, 1.0), (0.25, 0.6)  # factors of the widths and of the depths of `TABLE`
 # Expansion, kernel size, stride, channels and number of blocks of each stage.
 TABLE = (
   (1, 3, 1, 16, 1),
@@ -52,12 +52,12 @@ def norm(channels: int) -> nn.BatchNorm2d:
   return nn.BatchNorm2d(channels, eps=1e-3)
 
 
-def scaled(channels: int) -> int:
-  """Returns the width of a narrow net: the nearest multiple of 8, or the next one above it.
+def scaled(channels: int, factor: float) -> int:
+  """Returns a width times a factor: the nearest multiple of 8, or the next one above it.
 
   It is the next one if the nearest would lose more than 10 %.
   """
-  wanted = channels * WIDTH
+  wanted = channels * factor
   nearest = max(8, 8 * math.floor(wanted / 8 + 0.5))
   return nearest if nearest >= 0.9 * wanted else nearest + 8
 
@@ -81,9 +81,10 @@ def mbconv(inputs: int, outputs: int, expansion: int, size: int, stride: int) ->
   return ResidualBlock(body) if stride == 1 and inputs == outputs else body
 
 
-def efficientnet(imagenet: bool) -> nn.Module:
+def efficientnet(imagenet: bool, factors: tuple[float, float] = NARROW) -> nn.Module:
   """Returns the net; for CIFAR its stem and second stage have no stride."""
-  width = scaled(32)
+  wider, deeper = factors
+  width = scaled(32, wider)
   layers: dict[str, nn.Module] = {
     'stem_conv': SameConv(3, width, 3, 2 if imagenet else 1),
     'stem_norm': norm(width),
@@ -92,11 +93,11 @@ def efficientnet(imagenet: bool) -> nn.Module:
   for stage, (expansion, size, stride, channels, repeats) in enumerate(TABLE, 1):
     if stage == 2 and not imagenet:
       stride = 1
-    for block in range(1, math.ceil(repeats * DEPTH) + 1):
-      block_stride, outputs = stride if block == 1 else 1, scaled(channels)
+    for block in range(1, math.ceil(repeats * deeper) + 1):
+      block_stride, outputs = stride if block == 1 else 1, scaled(channels, wider)
       layers[f'stage{stage}_block{block}'] = mbconv(width, outputs, expansion, size, block_stride)
       width = outputs
-  final = scaled(1280)
+  final = scaled(1280, wider)
   layers |= {
     'head_conv': SameConv(width, final, 1),
     'head_norm': norm(final),

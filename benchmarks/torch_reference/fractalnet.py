@@ -1,9 +1,10 @@
-"""FractalNets in evaluation: the expansion rule of Larsson et al. 2017, section 3, as a recursion.
+"""FractalNets without drop-path and dropout: Larsson et al. 2017, section 3.
 
-`cifar_jax` computes the same row by row.
+The expansion rule is a recursion here; `cifar_jax` computes the same row by row.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.nn.functional import max_pool2d
 
 from benchmarks.torch_reference.layers import conv, relu, sequence
 
-WIDTHS = (4, 8, 16, 32, 32)
+NARROW = (4, 8, 16, 32, 32)
+PAPER = (64, 128, 256, 512, 512)  # section 4.2
 
 
 class FractalBlock(nn.Module):
@@ -57,16 +59,17 @@ class FractalBlock(nn.Module):
     return inputs[-1] if self.deepest_only else torch.stack(inputs).mean(0)
 
 
-def fractalnet(num_columns: int, deepest_only: bool) -> nn.Module:
-  """Returns a narrow net of five blocks.
+def fractalnet(num_columns: int, deepest_only: bool, widths: Sequence[int] = NARROW) -> nn.Module:
+  """Returns a net of five blocks.
 
   Args:
     num_columns: number of columns of each block.
     deepest_only: whether the deepest column alone is used.
+    widths: channels of each block.
   """
   layers: dict[str, nn.Module] = {}
   inputs = 3
-  for index, width in enumerate(WIDTHS, 1):
+  for index, width in enumerate(widths, 1):
     layers[f'block{index}'] = FractalBlock(inputs, width, num_columns, deepest_only)
     inputs = width
   return sequence(layers | {'flatten': nn.Flatten(), 'head': nn.Linear(inputs, 10)})

@@ -75,7 +75,7 @@ class AlexNet(nn.Module):
       if self.local_response_norm and i in NORMALIZED:
         x = layers.local_response_norm(x)
       if i in POOLED:
-        x = nn.max_pool(x, (form.window, form.window), strides=(2, 2))
+        x = layers.max_pool(x, form.window, 2)
     return layers.classifier(
       x,
       self.num_classes,

@@ -72,7 +72,7 @@ class FractalBlock(nn.Module):
         for column, gate in zip(ending, [None] * len(ending) if used is None else used, strict=True)
       ]
       if row == rows:
-        outputs = [nn.max_pool(y, (2, 2), strides=(2, 2)) for y in outputs]
+        outputs = [layers.max_pool(y, 2, 2) for y in outputs]
       latest |= dict.fromkeys(ending, join(outputs, used))
     return latest[self.num_columns]
 

@@ -66,7 +66,7 @@ class Inception(nn.Module):
       convs(((1, w.conv1x1),), name='branch1x1')(x),
       convs(((1, w.reduce3x3), (3, w.conv3x3)), name='branch3x3')(x),
       convs(((1, w.reduce5x5), *fives), name='branch5x5')(x),
-      convs(((1, w.pool),), name='branch_pool')(max_pool(x, 3, 1, (1, 1))),
+      convs(((1, w.pool),), name='branch_pool')(layers.max_pool(x, 3, 1, (1, 1))),
     )
     return jnp.concatenate(branches, axis=-1)
 
@@ -164,10 +164,12 @@ class GoogLeNet(nn.Module):
 
   def _pool(self, x: jax.Array, *, last: bool = False) -> jax.Array:
     if not self.imagenet:
-      return max_pool(x, 3, 2, (1, 1))
+      return layers.max_pool(x, 3, 2, (1, 1))
     if last and self.five == '3x3':
-      return max_pool(x, 2, 2, (0, 0))
-    return max_pool(x, 3, 2, (0, 1))  # 112 to 56 pixels, as in Caffe: the last window is cut off
+      return layers.max_pool(x, 2, 2, (0, 0))
+    return layers.max_pool(
+      x, 3, 2, (0, 1)
+    )  # 112 to 56 pixels, as in Caffe: the last window is cut off
 
   def _sow_auxiliary(self, index: int, x: jax.Array, norm: layers.Norm, train: bool) -> None:
     initializing = self.is_initializing()  # parameters are made whatever `train` is
@@ -194,18 +196,6 @@ class GoogLeNet(nn.Module):
   def image_size(self) -> int:
     """Height and width, in pixels, of the images that the net is made for."""
     return 224 if self.imagenet else 32
-
-
-def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
-  """The maximum of each window of `[batch, height, width, channels]`.
-
-  Args:
-    x: `[batch, height, width, channels]`.
-    size: height and width of a window.
-    stride: downwards and to the right.
-    padding: before and after, on both axes.
-  """
-  return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
 
 
 INCEPTIONS = {  # table 1

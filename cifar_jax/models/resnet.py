@@ -122,8 +122,8 @@ class ResNet(layers.ResidualNet):
       conv = layers.conv(self.base_width, 7, 2, dtype=self.dtype, name='stem_conv', **fields)
     x = layers.relu(norm(name='stem_norm')(conv(images)))
     if self.stem == 'imagenet':
-      return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    return nn.max_pool(x, (2, 2), strides=(2, 2)) if self.stem == 'homework' else x
+      return layers.max_pool(x, 3, 2, (1, 1))
+    return layers.max_pool(x, 2, 2) if self.stem == 'homework' else x
 
   @nn.nowrap
   def conv3x3_of_stage(self, stage: int) -> Callable[..., nn.Module]:

@@ -87,7 +87,7 @@ class SpeedNet(nn.Module):
     x = gelu(Whitening(self.dtype, name='whitening')(images))
     for i, width in enumerate(self.widths, start=1):
       x = conv(width, name=f'group{i}_conv1')(x)
-      x = nn.max_pool(x, (2, 2), strides=(2, 2))
+      x = layers.max_pool(x, 2, 2)
       x = gelu(norm(name=f'group{i}_norm1')(x))
       x = conv(width, name=f'group{i}_conv2')(x)
       x = gelu(norm(name=f'group{i}_norm2')(x))

@@ -71,7 +71,7 @@ class VGG(nn.Module):
         x = layers.relu(x)
       if stage == 1 and self.configuration.endswith('_lrn'):
         x = layers.local_response_norm(x)
-      x = nn.max_pool(x, (2, 2), strides=(2, 2))
+      x = layers.max_pool(x, 2, 2)
     return layers.classifier(
       x,
       self.num_classes,

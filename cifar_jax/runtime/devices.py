@@ -1,5 +1,6 @@
 """The device mesh: batches are split over it, and everything else is replicated."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,8 @@ def jit_step(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     mesh: the devices; all outputs are replicated over it.
   """
 
+  # `partial` has no name of its own; profiles show the name.
+  @functools.wraps(step.func if isinstance(step, functools.partial) else step)
   def on_mesh(*arguments: Any) -> Any:
     # So that layers know the mesh, over which foreign functions must be split by hand.
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):

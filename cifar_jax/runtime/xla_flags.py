@@ -43,10 +43,10 @@ def prepare() -> None:
   """
   if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
     _add_flag(CPU_CONVOLUTIONS, '-individual_convolution')
-  for name, value in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
+  for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
     if name not in os.environ:
-      os.environ[name] = value
-      _record(f'{name}={value}')
+      os.environ[name] = setting
+      _record(f'{name}={setting}')
   mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
   if mallopt and not MALLOC.keys() & os.environ.keys():
     for name, (parameter, value) in MALLOC.items():

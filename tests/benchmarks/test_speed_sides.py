@@ -81,7 +81,7 @@ def test_pytorchs_faster_variant_is_chosen_although_the_machine_gets_slower(
 @pytest.mark.parametrize('net', nets.NETS)
 def test_our_side_trains_the_named_net_with_the_shared_recipe(net: str) -> None:
   config = loading.load(str(ROOT / nets.NETS[net].config))
-  override(config, nets.overrides('bfloat16', 64, 'DATA'))
+  override(config, nets.overrides(net, 'bfloat16', 64, 'DATA'))
   assert (config.model.name, config.model.dtype, config.train.batch_size) == (net, 'bfloat16', 64)
   plain = base(net)
   plain.optimizer.weight_decay = 5e-4

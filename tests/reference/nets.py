@@ -155,5 +155,5 @@ FILES: dict[str, dict[str, Reference]] = {
 }
 # What a file says of all its nets.
 EXTRA: dict[str, dict[str, Any]] = {
-  'efficientnet_torch': {'width': efficientnet.WIDTH, 'depth': efficientnet.DEPTH}
+  'efficientnet_torch': dict(zip(('width', 'depth'), efficientnet.NARROW, strict=True))
 }

@@ -7,10 +7,11 @@ activations have the model's `dtype`. Each file holds one idea:
   residual_net.py        what the residual families have in common: fields, gates, stages
   stages.py              one block after another; long stages are scanned
   layer.py               the base of layers with parameters
-  convolution.py         the convolution; `platform_forms.py` and `cpu_conv.py` choose its form
+  convolution.py         the convolution; `platform_forms.py` chooses its form: `onednn/` on CPUs,
+                         or where that cannot be used `cpu_conv.py`
   normalization.py       batch normalisation
   stochastic_depth.py, shake_drop.py, squeeze_excitation.py    the papers' additions to a block
-  shortcuts.py, heads.py, activations.py, initializers.py      small parts
+  shortcuts.py, pooling.py, heads.py, activations.py, initializers.py      small parts
   field_checks.py        checks of a model's fields
 """
 
@@ -36,6 +37,7 @@ from cifar_jax.models.layers.normalization import (
   batch_statistics,
 )
 from cifar_jax.models.layers.platform_forms import compute_once, convolve, plain_forms
+from cifar_jax.models.layers.pooling import average_pool, max_pool
 from cifar_jax.models.layers.residual import (
   Gates,
   compute_if_open,
@@ -48,7 +50,7 @@ from cifar_jax.models.layers.shake_drop import (
   draw_shake_drop_gates,
   shake_drop_gates,
 )
-from cifar_jax.models.layers.shortcuts import average_pool, pad_channels, subsample
+from cifar_jax.models.layers.shortcuts import pad_channels, subsample
 from cifar_jax.models.layers.squeeze_excitation import SqueezeExcitation
 from cifar_jax.models.layers.stages import run_stages
 from cifar_jax.models.layers.stochastic_depth import (
@@ -63,7 +65,7 @@ __all__ = [
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
   'convolve', 'draw_shake_drop_gates', 'dropout', 'he_fan_in', 'he_fan_out', 'head',
-  'local_response_norm', 'normal_001', 'pad_channels', 'plain_forms', 'relu', 'residual_add',
-  'residual_sum', 'run_stages', 'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates',
-  'survival_probabilities', 'swish', 'uniform_fan_in', 'variance_scaling',
+  'local_response_norm', 'max_pool', 'normal_001', 'pad_channels', 'plain_forms', 'relu',
+  'residual_add', 'residual_sum', 'run_stages', 'shake_drop_gates', 'shapes_only', 'subsample',
+  'survival_gates', 'survival_probabilities', 'swish', 'uniform_fan_in', 'variance_scaling',
 ]  # fmt: skip

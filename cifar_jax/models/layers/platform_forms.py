@@ -47,14 +47,14 @@ def convolve(
   Returns:
     `[batch, height', width', outputs]`, of the dtype of `x`.
   """
-  if _is_for('cpu'):
+  if is_for('cpu'):
     if isinstance(padding, str):
       down, right = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
       padding = down, right
     convolve_on_cpu = onednn.convolve if onednn.load() else cpu_conv.grouped_conv
     return convolve_on_cpu(x, kernel, strides, padding, groups)
   outputs = kernel.shape[-1]
-  if _is_for('gpu') and groups == 1 and x.dtype.itemsize == 2:
+  if is_for('gpu') and groups == 1 and x.dtype.itemsize == 2:
     x, kernel = _pad_to_tensor_cores(x, kernel)
   y = jax.lax.conv_general_dilated(
     x, kernel, strides, padding, dimension_numbers=LAYOUT, feature_group_count=groups
@@ -82,8 +82,9 @@ def compute_once(x: jax.Array) -> jax.Array:
   XLA's CPU compiler computes what is cheap again for each of its uses: a residual sum together with
   all sums before it, a gradient with all those after it. That is the square of the depth.
   """
-  return jax.lax.optimization_barrier(x) if _is_for('cpu') else x
+  return jax.lax.optimization_barrier(x) if is_for('cpu') else x
 
 
-def _is_for(platform: str) -> bool:
+def is_for(platform: str) -> bool:
+  """Whether the forms of a platform (`cpu`, `gpu`, `tpu`) are to be traced."""
   return not _plain.get() and jax.default_backend() == platform

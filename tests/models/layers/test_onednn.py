@@ -178,7 +178,8 @@ def test_a_mesh_splits_the_batch_and_sums_the_kernels_gradient() -> None:
   split = jax.device_put(x, NamedSharding(mesh, PartitionSpec('data')))
   whole = jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))
   expected = step(kernel, x)
-  compiled = jit_step(step, mesh).lower(whole, split).compile()
+  jitted: Any = jit_step(step, mesh)
+  compiled = jitted.lower(whole, split).compile()
   calls = [line for line in compiled.as_text().splitlines() if 'cifar_jax.' in line]
   assert calls and all('[1,8,8,' in line for line in calls)  # one image of eight for each device
   assert_close(compiled(whole, split), expected)

@@ -52,7 +52,9 @@ def convolve(
   Returns:
     `[batch, height', width', outputs]`, of the dtype of `x`.
   """
-  window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, groups)
+  _, height, width, _ = x.shape
+  rows, columns, _, _ = kernel.shape
+  window = Window((height, width), (rows, columns), strides, padding, groups)
   return convolution(x, kernel, window)
 
 

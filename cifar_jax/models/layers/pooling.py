@@ -1,0 +1,99 @@
+"""Maximum and mean of windows of an image."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from cifar_jax.models.layers.platform_forms import is_for
+
+
+def average_pool(x: jax.Array, size: int, stride: int = 0) -> jax.Array:
+  """Means of windows of `[batch, height, width, channels]`.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    size: height and width of a window.
+    stride: distance of two windows; 0 for `size`.
+  """
+  if size == 1:
+    return x
+  strides = (stride or size,) * 2
+  return nn.pool(x, 0.0, jax.lax.add, (size, size), strides, 'VALID') / x.dtype.type(size**2)
+
+
+def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int] = (0, 0)) -> jax.Array:
+  """Maxima of windows of `[batch, height, width, channels]`.
+
+  The gradient of a maximum goes to the first value of the window that has it, row by row. A window
+  that would end outside the padded image is left out.
+
+  Args:
+    x: `[batch, height, width, channels]`, of a float dtype.
+    size: height and width of a window.
+    stride: distance of two windows.
+    padding: pixels of minus infinity before and after, on both axes.
+  """
+  if not is_for('cpu'):
+    return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
+  return _max_pool_on_cpu(x, size, stride, padding)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_pool_on_cpu(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
+  """Elementwise maxima of shifted images; XLA's CPU compiler makes a slow loop of windows."""
+  return functools.reduce(lax.max, _shifted(x, size, stride, padding))
+
+
+def _forward(
+  x: jax.Array, size: int, stride: int, padding: tuple[int, int]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  best, *others = _shifted(x, size, stride, padding)
+  first = jnp.zeros(best.shape, jnp.int8)  # the number of the first value that is the maximum
+  for number, value in enumerate(others, start=1):
+    first = jnp.where(value > best, jnp.int8(number), first)
+    best = lax.max(best, value)
+  return best, (first, x[:0])  # of `x` only the shape and dtype are needed
+
+
+def _backward(
+  size: int,
+  stride: int,
+  padding: tuple[int, int],
+  residuals: tuple[jax.Array, jax.Array],
+  gradient: jax.Array,
+) -> tuple[jax.Array]:
+  first, (_, height, width, channels) = residuals[0], residuals[1].shape
+  batch, rows, columns, _ = gradient.shape
+  if size == stride and (rows * size, columns * size) == (height, width):  # windows are tiles
+    number = jnp.arange(size * size, dtype=jnp.int8).reshape(1, 1, size, 1, size, 1)
+    is_first = first[:, :, None, :, None] == number
+    tiles = jnp.where(is_first, gradient[:, :, None, :, None], jnp.zeros((), gradient.dtype))
+    return (tiles.reshape(batch, height, width, channels),)
+  zero = jnp.zeros((), gradient.dtype)
+  total = jnp.zeros((batch, height, width, channels), gradient.dtype)
+  for index, offset in enumerate(itertools.product(range(size), repeat=2)):
+    edges = []
+    for shift, length, windows in zip(offset, (height, width), (rows, columns), strict=True):
+      before = shift - padding[0]
+      edges.append((before, length - before - (windows - 1) * stride - 1, stride - 1))
+    part = jnp.where(first == index, gradient, zero)
+    total += lax.pad(part, zero, ((0, 0, 0), *edges, (0, 0, 0)))
+  return (total,)
+
+
+_max_pool_on_cpu.defvjp(_forward, _backward)
+
+
+def _shifted(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> Iterator[jax.Array]:
+  """For each place in a window, row by row, the values of all windows at that place."""
+  edges = ((0, 0, 0), (*padding, 0), (*padding, 0), (0, 0, 0))
+  padded = lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges)
+  rows, columns = ((length - size) // stride + 1 for length in padded.shape[1:3])
+  for row, column in itertools.product(range(size), repeat=2):
+    ends = (row + (rows - 1) * stride + 1, column + (columns - 1) * stride + 1)
+    yield padded[:, row : ends[0] : stride, column : ends[1] : stride]
