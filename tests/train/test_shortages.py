@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 import types
-import warnings
 
 import pytest
 
@@ -90,6 +89,8 @@ def test_a_log_file_that_cannot_be_written_raises_an_error(
   assert capsys.readouterr().err == ''  # `logging` prints nothing about it
 
 
+@pytest.mark.filterwarnings('ignore::ResourceWarning')
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a disk')
 def test_a_disk_that_fills_up_leaves_only_complete_records(tmp_path: pathlib.Path) -> None:
   if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', tmp_path]).returncode:
@@ -103,11 +104,9 @@ def test_a_disk_that_fills_up_leaves_only_complete_records(tmp_path: pathlib.Pat
     assert steps == list(range(len(steps))) and len(steps) > 100
   finally:
     subprocess.run(['umount', '--lazy', tmp_path], check=True)
-  # tensorboardX cannot close a file that it could not write. Let it be collected in here, where the
-  # warning about it is no error.
+  # tensorboardX leaves a file open that it could not write. Here the warning of that is no error.
   del info, metric_log
-  with warnings.catch_warnings(action='ignore', category=ResourceWarning):
-    gc.collect()
+  gc.collect()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a disk')
