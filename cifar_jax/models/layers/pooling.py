@@ -74,15 +74,19 @@ def _backward(
     is_first = first[:, :, None, :, None] == number
     tiles = jnp.where(is_first, gradient[:, :, None, :, None], jnp.zeros((), gradient.dtype))
     return (tiles.reshape(batch, height, width, channels),)
-  zero = jnp.zeros((), gradient.dtype)
+  # Each window's gradient and number at its upper left corner, and nothing between the corners.
+  edges = [
+    (size - 1 - padding[0], length + padding[0] - (windows - 1) * stride - 1, stride - 1)
+    for length, windows in ((height, rows), (width, columns))
+  ]
+  edges = [(0, 0, 0), *edges, (0, 0, 0)]
+  gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), edges)
+  first = lax.pad(first, jnp.int8(-1), edges)
   total = jnp.zeros((batch, height, width, channels), gradient.dtype)
-  for index, offset in enumerate(itertools.product(range(size), repeat=2)):
-    edges = []
-    for shift, length, windows in zip(offset, (height, width), (rows, columns), strict=True):
-      before = shift - padding[0]
-      edges.append((before, length - before - (windows - 1) * stride - 1, stride - 1))
-    part = jnp.where(first == index, gradient, zero)
-    total += lax.pad(part, zero, ((0, 0, 0), *edges, (0, 0, 0)))
+  for number, (row, column) in enumerate(itertools.product(range(size), repeat=2)):
+    top, left = size - 1 - row, size - 1 - column
+    window = (slice(None), slice(top, top + height), slice(left, left + width))
+    total += jnp.where(first[window] == number, gradient[window], jnp.zeros_like(total))
   return (total,)
 
 
