@@ -72,7 +72,8 @@ def evaluate_runs(
     'members': [_member_details(member) for member in members],
     **origin,
   }
-  results = scorecard.save(out, stem, title, predictions, truth, details)
+  results = scorecard.save(out, stem, predictions, truth, details)
+  scorecard.draw(out, stem, title, results, truth)
 
   steps = ', '.join(str(member.step) for member in members)
   print(
@@ -124,7 +125,9 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
   width = max(len(model.name) for model in models)
   for model in models:
     results = scorecard.compute(model, truth)
-    scorecard.write(out, model.name.replace('/', '_'), model.name, results, truth)
+    stem = model.name.replace('/', '_')
+    scorecard.write(out, stem, results)
+    scorecard.draw(out, stem, model.name, results, truth)
     if len(models) > 1:
       low, high = (100 * (1 - bound) for bound in reversed(results['accuracy_interval']))
       print(

@@ -1,6 +1,7 @@
 """Writes output files so that each is complete or absent, even after a kill or a power failure."""
 
 import contextlib
+import logging
 import os
 import pathlib
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from cifar_jax.errors import InputError
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
 
 DOTS_PER_INCH = 200
 TEMPORARY_SUFFIX = '.tmp'  # of files that a killed process may leave behind, half written
@@ -44,6 +47,27 @@ def write_text(path: pathlib.Path, text: str) -> None:
     temporary.write_text(text)
 
 
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+  """Within the block matplotlib has its default settings, and text is never mathematics.
+
+  Also a decorator, for functions that draw. A notebook passes its backend on to the commands that
+  it starts, and a user's settings may need TeX; a class may be called `a$^$b`.
+  """
+  backend = os.environ.pop('MPLBACKEND', None)  # of no use here, and perhaps not installed
+  try:
+    import matplotlib
+  finally:
+    if backend is not None:
+      os.environ['MPLBACKEND'] = backend
+  settings = {
+    name: value for name, value in matplotlib.rcParamsDefault.items() if name != 'backend'
+  }
+  with matplotlib.rc_context(settings | {'text.parse_math': False}):
+    yield
+
+
+@own_settings()
 def save_figure(figure: 'Figure', path: pathlib.Path) -> None:
   """Writes a figure as a PNG, in the way of `replacing`.
 
@@ -56,6 +80,19 @@ def save_figure(figure: 'Figure', path: pathlib.Path) -> None:
   """
   with replacing(path) as temporary:
     figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH)
+
+
+@contextlib.contextmanager
+def decoration(path: pathlib.Path) -> Iterator[None]:
+  """Within the block a picture or a page is made that nothing depends on.
+
+  Whatever goes wrong is a warning that names the file: no result is lost to its picture.
+  """
+  try:
+    yield
+  except Exception as error:
+    reason = ' '.join(str(error).split())[:200] or type(error).__name__
+    logger.warning('%s could not be made: %s', path, reason)
 
 
 def make_folder(folder: pathlib.Path) -> None:

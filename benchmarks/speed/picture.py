@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed.nets import BATCH, DTYPES, NETS
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 KINDS = {'train': 'Training', 'evaluate': 'Evaluation'}
 
 
+@output_files.own_settings()
 def figure(result: dict[str, Any]) -> 'Figure':
   """Draws two panels, training and evaluation, with a mark per net and dtype, and a line at 1.
 

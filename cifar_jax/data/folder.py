@@ -11,7 +11,7 @@ from cifar_jax.errors import InputError
 
 
 def load(data_dir: str, image_size: int) -> Published:
-  """Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
+  r"""Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
 
   Args:
     data_dir: the directory. Files whose names begin with '.' are ignored.
@@ -19,7 +19,8 @@ def load(data_dir: str, image_size: int) -> Published:
       kept.
 
   Returns:
-    Images, uint8 `[n, image_size, image_size, 3]`. The classes are the directories' names, sorted.
+    Images, uint8 `[n, image_size, image_size, 3]`. The classes are the directories' names, sorted;
+    bytes that are no text are shown as in `\xff`.
 
   Raises:
     InputError: a directory or its images are missing, the splits have different classes, or a
@@ -38,10 +39,15 @@ def load(data_dir: str, image_size: int) -> Published:
   if difference := set(class_names) ^ set(_class_names(root / 'test')):
     raise InputError(f'{root}: only one of train/ and test/ has {", ".join(sorted(difference))}')
   return Published(
-    class_names,
+    tuple(_as_text(name) for name in class_names),
     train=_read_split(root / 'train', class_names, image_size),
     test=_read_split(root / 'test', class_names, image_size),
   )
+
+
+def _as_text(name: str) -> str:
+  """A directory's name, whose undecodable bytes could be neither drawn nor written as UTF-8."""
+  return os.fsencode(name).decode('utf-8', 'backslashreplace')
 
 
 def _class_names(directory: pathlib.Path) -> tuple[str, ...]:

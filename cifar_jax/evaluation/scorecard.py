@@ -16,6 +16,7 @@ from cifar_jax.report.figures import confusion_and_calibration, images
 Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
+CONFUSION_MATRIX = '_confusion_matrix.png'  # end of a picture's name
 MISTAKES = 20  # most confident mistakes in a scorecard
 _CLASSES_PRINTED = 20  # of more classes, those with the lowest F1 are printed
 
@@ -105,17 +106,15 @@ def _none_if_nan(value: float) -> float | None:
 def save(
   out: pathlib.Path,
   stem: str,
-  title: str,
   predictions: Predictions,
   truth: GroundTruth,
   details: dict[str, Any],
 ) -> Scorecard:
-  """Computes a scorecard and writes the files of `write` and the predictions, `STEM.npz`.
+  """Computes a scorecard and writes it, `STEM.json`, and the predictions, `STEM.npz`.
 
   Args:
     out: the directory, created if needed.
     stem: beginning of all file names.
-    title: title of each picture.
     predictions: predictions of a model.
     truth: labels of the same images.
     details: further entries of the JSON file.
@@ -129,44 +128,47 @@ def save(
   output_files.make_folder(out)
   scorecard = compute(predictions, truth) | details
   write_predictions(out / f'{stem}.npz', truth, predictions)
-  write(out, stem, title, scorecard, truth)
+  write(out, stem, scorecard)
   return scorecard
 
 
-def write(
+def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
+  """Writes a scorecard as `STEM.json`; raises InputError if that is impossible."""
+  output_files.make_folder(out)
+  output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
+
+
+def draw(
   out: pathlib.Path, stem: str, title: str, scorecard: Scorecard, truth: GroundTruth
 ) -> None:
-  """Writes `STEM.json` and the pictures `STEM_*.png`.
+  """Draws the pictures `STEM_*.png`; one that cannot be made is a warning.
 
   Without probabilities there is no reliability diagram and no picture of the mistakes.
 
   Args:
-    out: the directory, created if needed.
+    out: the directory, which exists.
     stem: beginning of all file names.
     title: title of each picture.
     scorecard: from `compute`, perhaps with further entries.
     truth: labels of the same images; without images there is no picture of the mistakes.
-
-  Raises:
-    InputError: the files cannot be written.
   """
-  output_files.make_folder(out)
   names, error = truth.class_names, f'error {scorecard["error_percent"]:.2f} %'
   confusion = np.array(scorecard['confusion_matrix'])
-  output_files.save_figure(
-    confusion_and_calibration.confusion_matrix(confusion, names, f'{title}: {error}'),
-    out / f'{stem}_confusion_matrix.png',
-  )
+  with output_files.decoration(path := out / f'{stem}{CONFUSION_MATRIX}'):
+    heading = f'{title}: {error}'
+    figure = confusion_and_calibration.confusion_matrix(confusion, names, heading)
+    output_files.save_figure(figure, path)
   if 'calibration' in scorecard:
-    picture = confusion_and_calibration.reliability(scorecard['calibration'], title)
-    output_files.save_figure(picture, out / f'{stem}_reliability.png')
+    with output_files.decoration(path := out / f'{stem}_reliability.png'):
+      figure = confusion_and_calibration.reliability(scorecard['calibration'], title)
+      output_files.save_figure(figure, path)
   mistakes = scorecard.get('most_confident_mistakes')
   if mistakes and truth.images is not None:
     captions = [f'{m["true"]} → {m["predicted"]}\n{100 * m["confidence"]:.2f} %' for m in mistakes]
     heading = f'{title}: the most confident mistakes\n(true class → prediction, its probability)'
-    picture = images.grid(truth.images[[m['index'] for m in mistakes]], captions, heading)
-    output_files.save_figure(picture, out / f'{stem}_mistakes.png')
-  output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
+    with output_files.decoration(path := out / f'{stem}_mistakes.png'):
+      figure = images.grid(truth.images[[m['index'] for m in mistakes]], captions, heading)
+      output_files.save_figure(figure, path)
 
 
 def lines(scorecard: Scorecard) -> list[str]:

@@ -175,6 +175,7 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   return remarks
 
 
+@output_files.own_settings()
 def figure(study: dict[str, Any], table: list[Row]) -> 'Figure':
   """Draws the mean error of each entry, with one standard deviation, beside the published error.
 
@@ -210,7 +211,7 @@ def figure(study: dict[str, Any], table: list[Row]) -> 'Figure':
   heading = [textwrap.fill(study[key], _TITLE_WIDTH) for key in ('title', 'source')]
   picture.suptitle('\n'.join(heading), fontsize=13)
   if max(all_errors) > _LOGARITHMIC * min(all_errors) > 0:
-    axes.set_xscale('log')
+    panels.set_log_scale(axes, 'x')
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
     axes.xaxis.set_major_formatter('{x:g}')
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())

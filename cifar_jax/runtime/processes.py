@@ -117,6 +117,16 @@ def _report_abort() -> None:
   faulthandler.enable(watcher.stdin)
 
 
+def part() -> None:
+  """Waits for all processes, and ends what joins them; JAX computes nothing after that.
+
+  From here on each process may take its time or die, and none of the remaining ones is aborted.
+  """
+  if are_several():
+    _wait_at_barrier('parting')
+    jax.distributed.shutdown()
+
+
 def is_first() -> bool:
   """Whether this process is the one that writes files; starts no device."""
   return distributed.global_state.process_id == 0

@@ -1,12 +1,15 @@
 """The end of a run: evaluation on the test split, its files, and the report."""
 
+import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from cifar_jax import models
+from cifar_jax import models, output_files
 from cifar_jax.augment import views
+from cifar_jax.data.dataset import Dataset
 from cifar_jax.evaluation import scorecard
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
@@ -63,42 +66,70 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
   return result, logits
 
 
-def save_scorecard(
-  workdir: pathlib.Path, experiment: Experiment, model: str, logits: np.ndarray
-) -> None:
+def save_scorecard(workdir: pathlib.Path, experiment: Experiment, logits: np.ndarray) -> None:
   """Writes the scorecard that `python -m cifar_jax.evaluate` gives for the last checkpoint.
 
   Args:
     workdir: of the run.
     experiment: the experiment of the run.
-    model: the name of the model.
     logits: on the test split, float32 `[n, classes]`, or `[seeds, n, classes]` for several seeds,
       of which the first gets a scorecard.
   """
-  test, class_names = experiment.dataset.test, experiment.dataset.class_names
-  stem, title = 'test_last', f'{model}, test split'
-  if experiment.num_seeds > 1:
-    stem, title = f'{stem}_seed{experiment.seeds[0]}', f'{title}, seed {experiment.seeds[0]}'
-    logits = logits[0]
+  stem = _stem(experiment.seeds)
   scorecard.save(
     workdir / scorecard.FOLDER,
     stem,
-    title,
-    Predictions.of_logits(f'{workdir.resolve().name}_{stem}', logits),
-    GroundTruth(test.labels, class_names, test.images),
+    Predictions.of_logits(
+      f'{workdir.resolve().name}_{stem}', logits if experiment.num_seeds == 1 else logits[0]
+    ),
+    _truth(experiment.dataset),
     {'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
   )
 
 
-def report_run(workdir: pathlib.Path) -> None:
-  """Draws the learning curves, writes the page and logs the result, in the first process."""
+def report_run(workdir: pathlib.Path, dataset: Callable[[], Dataset]) -> None:
+  """Draws all pictures, writes the page and logs the result, in the first process.
+
+  The result is written before, so nothing is lost if this fails or is killed. Called again, it
+  draws what is missing.
+
+  Args:
+    workdir: of a run with a result.
+    dataset: gives the data of the run, if they are needed.
+  """
   if not processes.is_first():
     return
   result = read_result(workdir)
   title = f'{result["model"]} on {result["data"]}'
   if 'seeds' in result:
     title += f', mean of {len(result["seeds"])} seeds'
-  curves.learning_curves(workdir, title)
-  page.write([workdir], workdir / page.NAME)
+  _draw_scorecard(workdir, result, dataset)
+  with output_files.decoration(workdir / curves.NAME):
+    curves.learning_curves(workdir, title)
+  with output_files.decoration(workdir / page.NAME):
+    page.write([workdir], workdir / page.NAME)
   for line in summary.lines(workdir):
     logger.info(line)
+
+
+def _draw_scorecard(
+  workdir: pathlib.Path, result: dict[str, Any], dataset: Callable[[], Dataset]
+) -> None:
+  """Draws the pictures of the scorecard of `save_scorecard`, if they are not there."""
+  seeds = tuple(result.get('seeds', [result['seed']]))
+  folder, stem = workdir / scorecard.FOLDER, _stem(seeds)
+  path = folder / f'{stem}.json'
+  if (folder / f'{stem}{scorecard.CONFUSION_MATRIX}').exists() or not path.exists():
+    return
+  title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
+  with output_files.decoration(folder):
+    scorecard.draw(folder, stem, title, json.loads(path.read_text()), _truth(dataset()))
+
+
+def _stem(seeds: tuple[int, ...]) -> str:
+  """The beginning of the names of the scorecard's files."""
+  return 'test_last' + (f'_seed{seeds[0]}' if len(seeds) > 1 else '')
+
+
+def _truth(dataset: Dataset) -> GroundTruth:
+  return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from cifar_jax import models, output_files
+from cifar_jax import data, models, output_files
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import check_same_data, fingerprint
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
@@ -52,7 +53,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   if (workdir / RESULT).exists():
     summary.lines(workdir)  # raises InputError if the result cannot be read
     logger.info('this run is finished; its result:')
-    report_run(workdir)
+    report_run(workdir, lambda: data.load(DataSettings(**config.data)))
     return 0
   origin = provenance.describe(config.sharding.num_devices)
   with processes.first_process_first():  # which downloads and prepares the data for all
@@ -62,12 +63,13 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   try:
     with claim_workdir(workdir, config), _log(workdir), StopRequest() as stop:
       logger.info(xla_flags.describe())
-      result = run_session(experiment, workdir, stop, config.model.name, origin['commit'])
+      result = run_session(experiment, workdir, stop, origin['commit'])
       if result is None:
         return stop.exit_status
       if processes.is_first():
         _write_result(workdir, config, result, origin)
-      report_run(workdir)
+      processes.part()
+      report_run(workdir, lambda: experiment.dataset)
       return 0
   except Exception as error:
     if is_out_of_memory(error):
@@ -86,7 +88,6 @@ def run_session(
   experiment: Experiment,
   workdir: pathlib.Path,
   stop: StopRequest,
-  model: str,
   commit: str | None,
 ) -> dict[str, Any] | None:
   """Trains from the latest checkpoint to the end of the run and evaluates, or until a signal.
@@ -95,7 +96,6 @@ def run_session(
     experiment: what to run.
     workdir: the directory of the run, which exists.
     stop: says when a signal has come.
-    model: the name of the model.
     commit: the commit that this session runs.
 
   Returns:
@@ -120,7 +120,7 @@ def run_session(
         return None
       result, logits = evaluate_run(loop, state)
     if processes.is_first():
-      save_scorecard(workdir, experiment, model, logits)
+      save_scorecard(workdir, experiment, logits)
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 

@@ -142,6 +142,7 @@ def test_file_names_differ_by_split_views_checkpoint_and_ensemble(
 
   monkeypatch.setattr(evaluate, 'predict_ensemble', predict_zeros)
   monkeypatch.setattr(scorecard, 'write', lambda *_: None)
+  monkeypatch.setattr(scorecard, 'draw', lambda *_: None)
   for runs, split, checkpoint, tta in (
     ([run], 'test', 'last', 'none'),
     ([run], 'validation', 'last', 'none'),

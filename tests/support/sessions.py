@@ -93,7 +93,7 @@ def stop_session(experiment: Experiment, run: pathlib.Path, num_dispatches: int)
 
 def _run(experiment: Experiment, run: pathlib.Path, stop: StopRequest) -> dict[str, Any] | None:
   run.mkdir(exist_ok=True)
-  return session.run_session(experiment, run, stop, 'linear', 'commit')
+  return session.run_session(experiment, run, stop, 'commit')
 
 
 def last_state(experiment: Experiment, run: pathlib.Path) -> tuple[int, str, list[int]]:

@@ -103,7 +103,7 @@ def test_a_signal_waits_for_at_most_the_current_step(
   experiment = dataclasses.replace(make_poisoned(tiny_cifar, 'stop'), augment_fn=slow_augment)
   run = tmp_path / 'run'
   run.mkdir()
-  assert session.run_session(experiment, run, Watch(6), 'linear', 'commit') is None
+  assert session.run_session(experiment, run, Watch(6), 'commit') is None
   assert was_computed == [True] * 6
 
 

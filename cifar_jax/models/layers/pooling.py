@@ -83,10 +83,10 @@ def _backward(
   gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), edges)
   first = lax.pad(first, jnp.int8(-1), edges)
   total = jnp.zeros((batch, height, width, channels), gradient.dtype)
-  for number, (row, column) in enumerate(itertools.product(range(size), repeat=2)):
+  for index, (row, column) in enumerate(itertools.product(range(size), repeat=2)):
     top, left = size - 1 - row, size - 1 - column
     window = (slice(None), slice(top, top + height), slice(left, left + width))
-    total += jnp.where(first[window] == number, gradient[window], jnp.zeros_like(total))
+    total += jnp.where(first[window] == index, gradient[window], jnp.zeros_like(total))
   return (total,)
 
 

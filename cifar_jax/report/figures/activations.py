@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws three panels over the depth: variance, dead channels, and gradient norm per kernel.
 
@@ -31,8 +33,8 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   panels.label(axes[0], depth_label, 'Variance', 'What a layer gives, before its ReLU')
   panels.label(axes[1], depth_label, 'Channels (%)', 'Channels that no image makes positive')
   panels.label(axes[2], depth_label, 'Norm (nats)', 'Gradient of the loss by the kernel')
-  axes[0].set_yscale('log')
-  axes[2].set_yscale('log')
+  panels.set_log_scale(axes[0], 'y')
+  panels.set_log_scale(axes[2], 'y')
   axes[1].set_ylim(bottom=0)
   axes[2].legend(fontsize=10.5, frameon=False)
   return picture

@@ -36,6 +36,7 @@ def plot(rows: list[Row], title: str, path: str | os.PathLike[str]) -> pathlib.P
   return path
 
 
+@output_files.own_settings()
 def figure(rows: list[Row], title: str) -> 'Figure':
   """Draws the rows in two columns, to be read downwards.
 

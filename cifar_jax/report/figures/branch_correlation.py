@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -10,6 +11,7 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
 _LETTERS = {'even': 'E', 'shake': 'S', 'keep': 'K', 'image': 'I', 'batch': 'B'}
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws two panels over the blocks: correlation of the branches' outputs, and of each layer.
 

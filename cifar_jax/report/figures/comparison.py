@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cifar_jax import output_files
+
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
 
@@ -11,6 +13,7 @@ LEVEL = 0.05  # two models differ significantly if the p-value of McNemar's test
 _NUMBERED = 12  # with more models than this, cells show no numbers
 
 
+@output_files.own_settings()
 def matrix(models: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> 'Figure':
   """Draws the error consistency of each pair, and marks differences in error that may be chance.
 

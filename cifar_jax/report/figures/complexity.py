@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -12,6 +13,7 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
 _BATCHES = np.array([1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws four panels: error against operations, parameters and time, and memory against batch.
 
@@ -34,13 +36,13 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   panels.label(axes[2], 'Milliseconds for one image, evaluated', 'Error (%)', 'Error against time')
   panels.label(axes[3], 'Images in a batch', 'Memory (GB)', 'State and kept activations, training')
   for panel in axes[:3]:
-    panel.set_xscale('log')
+    panels.set_log_scale(panel, 'x')
     panel.set_ylim(bottom=0)
   for panel in axes[:2]:
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=' '))
     panel.xaxis.set_minor_formatter(ticker.NullFormatter())
-  axes[3].set_xscale('log', base=2)
-  axes[3].set_yscale('log')
+  panels.set_log_scale(axes[3], 'x', base=2)
+  panels.set_log_scale(axes[3], 'y')
   axes[3].xaxis.set_major_formatter('{x:g}')
   axes[0].legend(fontsize=10.5, frameon=False, loc='lower left')
   return picture

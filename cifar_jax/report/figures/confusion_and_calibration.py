@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cifar_jax import output_files
+
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ _NAMED = 120  # with more classes than this, rows and columns have no names
 _BLUE, _ORANGE = '#0072B2', '#E69F00'  # of Okabe and Ito's colours
 
 
+@output_files.own_settings()
 def confusion_matrix(confusion: np.ndarray, class_names: tuple[str, ...], title: str) -> 'Figure':
   """Draws how often each class is predicted for each true class, as shares of the true class.
 
@@ -60,6 +63,7 @@ def _write_counts(axes: 'Axes', confusion: np.ndarray, shares: np.ndarray) -> No
       )  # fmt: skip
 
 
+@output_files.own_settings()
 def reliability(calibration: dict[str, Any], title: str) -> 'Figure':
   """Draws the reliability diagram: accuracy over confidence, and how often a confidence occurs.
 

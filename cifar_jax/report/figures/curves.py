@@ -23,6 +23,9 @@ _STYLES: dict[str, dict[str, Any]] = {
 _FEW_POINTS = 15  # curves of at most this many points have a marker at each point
 
 
+NAME = 'plots/learning_curves.png'  # in a run's directory
+
+
 def learning_curves(workdir: str | os.PathLike[str], title: str) -> pathlib.Path:
   """Draws the learning curves of a run, finished or not, into `plots/learning_curves.png`.
 
@@ -39,12 +42,13 @@ def learning_curves(workdir: str | os.PathLike[str], title: str) -> pathlib.Path
       picture cannot be written.
   """
   figure = learning_curves_figure(read_records(workdir), title)
-  path = pathlib.Path(workdir) / 'plots' / 'learning_curves.png'
+  path = pathlib.Path(workdir) / NAME
   path.parent.mkdir(exist_ok=True)
   output_files.save_figure(figure, path)
   return path
 
 
+@output_files.own_settings()
 def learning_curves_figure(records: list[Record], title: str) -> 'Figure':
   """Draws three panels over the epochs: the loss, the error in %, and the learning rate.
 
@@ -79,6 +83,7 @@ def learning_curves_figure(records: list[Record], title: str) -> 'Figure':
   return figure
 
 
+@output_files.own_settings()
 def compared_curves_figure(runs_records: dict[str, list[Record]]) -> 'Figure':
   """Draws the curves of several runs: training loss, and error on training and held-out images.
 
@@ -152,7 +157,7 @@ def _set_scale(axes: 'Axes', values: list[float]) -> None:
   if not positive or max(positive) < 5 * min(positive):
     return
   few_decades = max(positive) < 1000 * min(positive)
-  axes.set_yscale('log', nonpositive='clip')
+  panels.set_log_scale(axes, 'y', nonpositive='clip')
   axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
   axes.yaxis.set_major_formatter('{x:g}')
   axes.yaxis.set_minor_formatter(ticker.NullFormatter())

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cifar_jax import output_files
+
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ _BLUE, _GREY = '#0072B2', '#999999'
 _LONGEST = 28  # characters; a longer file name is cut at its beginning
 
 
+@output_files.own_settings()
 def grid(images: np.ndarray, captions: list[str], title: str, columns: int = 5) -> 'Figure':
   """Draws images in rows, each with its caption below.
 
@@ -37,6 +40,7 @@ def grid(images: np.ndarray, captions: list[str], title: str, columns: int = 5) 
   return figure
 
 
+@output_files.own_settings()
 def guesses(
   images: np.ndarray, names: list[str], ranked: list[list[tuple[str, float]]], title: str
 ) -> 'Figure':

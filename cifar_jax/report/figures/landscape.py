@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws two panels along the line: loss and error.
 
@@ -26,7 +28,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   panels.label(loss, x, 'Loss (nats)')
   panels.label(error, x, 'Error (%)')
   if max(row['loss'] for result in results for row in result['points']) > 10:
-    loss.set_yscale('log')
+    panels.set_log_scale(loss, 'y')
   error.set_ylim(0, 100)
   loss.legend(fontsize=10.5, frameon=False)
   return picture

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
   from matplotlib.figure import Figure
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws three panels of errors: one block deleted, several deleted, and blocks exchanged.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_jax import output_files
 from cifar_jax.errors import InputError
-from cifar_jax.report.figures import label_placement
+from cifar_jax.report.figures import label_placement, panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ def plot(
   return path
 
 
+@output_files.own_settings()
 def figure(rows: list[Row], dataset: str, dataset_name: str) -> 'Figure':
   """Draws the published error in percent over the multiply-adds, both on logarithmic axes.
 
@@ -69,8 +70,8 @@ def figure(rows: list[Row], dataset: str, dataset_name: str) -> 'Figure':
   axes = picture.subplots()
   axes.set_xlabel('Multiply-adds for one image', fontsize=15)
   axes.set_ylabel(f'Published error on {dataset_name} (%)', fontsize=15)
-  axes.set_xscale('log')
-  axes.set_yscale('log')
+  panels.set_log_scale(axes, 'x')
+  panels.set_log_scale(axes, 'y')
   axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
   axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=' '))
   axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)))

@@ -1,5 +1,6 @@
 """The common look of the pictures: rows of panels, axes, colours and markers."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -9,6 +10,9 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
 # Okabe and Ito's colours: people with any common form of colour blindness can distinguish them.
 # Each has a different marker, for black-and-white print.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
+SUPERSCRIPTS = str.maketrans('-\N{MINUS SIGN}0123456789', '⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
+# What matplotlib labels logarithmic axes with: a factor, the base and the exponent.
+MATHEMATICS = re.compile(r'\$\\mathdefault\{(?:(.+)\\times)?(.+)\^\{(.+)\}\}\$')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
 
@@ -30,6 +34,35 @@ def label(axes: 'Axes', x: str, y: str, title: str = '') -> None:
   axes.grid(color='#e5e5e5')
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
+
+
+def set_log_scale(axes: 'Axes', axis: str, base: int = 10, **options: Any) -> None:
+  """Gives an axis a logarithmic scale, whose labels are plain text: 10⁻³.
+
+  matplotlib's own labels are mathematics, which `output_files.own_settings` switches off.
+
+  Args:
+    axes: the panel.
+    axis: `x` or `y`.
+    base: of the logarithm.
+    **options: further arguments of `set_xscale`.
+  """
+  from matplotlib import ticker
+
+  class Powers(ticker.LogFormatterSciNotation):
+    """Labels such as 10⁻³ and 2×10⁻³."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+      match = MATHEMATICS.fullmatch(super().__call__(x, pos))
+      if not match:
+        return ''
+      factor, number, exponent = match.groups()
+      return f'{factor}×' * bool(factor) + number + exponent.translate(SUPERSCRIPTS)
+
+  getattr(axes, f'set_{axis}scale')('log', base=base, **options)
+  scale = getattr(axes, f'{axis}axis')
+  scale.set_major_formatter(Powers(base))
+  scale.set_minor_formatter(Powers(base, labelOnlyBase=base != 10))
 
 
 def style(index: int) -> dict[str, Any]:

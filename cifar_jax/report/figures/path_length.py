@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cifar_jax import output_files
 from cifar_jax.report.figures import panels
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
 
 
+@output_files.own_settings()
 def figure(results: list[dict[str, Any]]) -> 'Figure':
   """Draws three panels over the length of a path, which is its number of residual branches.
 
@@ -43,7 +45,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
                'Along one path (mean, quartiles)')  # fmt: skip
   panels.label(product, 'Length of path (branches)', 'Share of the gradient (%)',
                'Along all paths of a length')  # fmt: skip
-  magnitude.set_yscale('log')
+  panels.set_log_scale(magnitude, 'y')
   for axes in (number, product):
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=10.5, frameon=False)

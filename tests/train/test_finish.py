@@ -1,0 +1,131 @@
+"""A run's result is written before its pictures, and no fault of a picture costs the result."""
+
+import json
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cifar_jax.config import base
+from cifar_jax.data import folder
+from cifar_jax.evaluation import scorecard
+from cifar_jax.report import page
+from cifar_jax.report.figures import confusion_and_calibration, curves, images
+from cifar_jax.train import finish, session
+from tests.support.paths import ROOT
+from tests.support.sessions import make_poisoned
+
+PICTURES = [
+  'evaluation/test_last_confusion_matrix.png',
+  'evaluation/test_last_mistakes.png',
+  'plots/learning_curves.png',
+  'report.html',
+]
+
+
+class KilledError(BaseException):
+  """Stands for a signal that ends the process."""
+
+
+@pytest.fixture
+def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+  """A function that runs a small experiment in `tmp_path`/run, and returns the exit status."""
+  experiment = make_poisoned(tiny_cifar, 'stop', poisoned=())
+  monkeypatch.setattr(session, 'build', lambda config: experiment)
+  config = base('resnet20')
+  config.data.update(data_dir=str(tiny_cifar), validation_size=40)
+  return lambda: session.run(config, tmp_path / 'run')
+
+
+def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
+  run: Any,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  def fail(*_: Any) -> None:
+    raise ValueError('no such\nfont')
+
+  with monkeypatch.context() as broken:
+    for module, name in (
+      (confusion_and_calibration, 'confusion_matrix'),
+      (images, 'grid'),
+      (curves, 'learning_curves'),
+      (page, 'write'),
+    ):
+      broken.setattr(module, name, fail)
+    assert run() == 0
+  warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+  expected = [f'{tmp_path}/run/{name} could not be made: no such font' for name in PICTURES]
+  assert [line for line in warnings if 'could not be made' in line] == expected
+  result = json.loads((tmp_path / 'run' / 'result.json').read_text())
+  assert not any((tmp_path / 'run' / name).exists() for name in PICTURES)
+  assert run() == 0
+  assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
+  assert json.loads((tmp_path / 'run' / 'result.json').read_text()) == result
+
+
+@pytest.mark.parametrize(
+  ('module', 'name'),
+  [(scorecard, 'draw'), (curves, 'learning_curves'), (page, 'write'), (finish, 'report_run')],
+)
+def test_a_run_killed_while_it_draws_has_its_result(
+  run: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+  def kill(*_: Any) -> None:
+    raise KilledError
+
+  with monkeypatch.context() as broken:
+    broken.setattr(session if module is finish else module, name, kill)
+    with pytest.raises(KilledError):
+      run()
+  assert json.loads((tmp_path / 'run' / 'result.json').read_text())['test']
+  assert run() == 0
+  assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
+
+
+DRAW = """
+from cifar_jax import cli, output_files
+import pathlib
+def main():
+  from cifar_jax.report.figures import confusion_and_calibration
+  import numpy as np
+  names = ('a$^$b', '$5_$10', '\\\\xff', '100 %')
+  figure = confusion_and_calibration.confusion_matrix(np.eye(4, dtype=int), names, '$x^$')
+  output_files.save_figure(figure, pathlib.Path('picture.png'))
+cli.run(main)
+"""
+
+
+def test_commands_draw_with_settings_of_their_own(tmp_path: pathlib.Path) -> None:
+  # Jupyter passes its backend on to every command started from a cell.
+  backend = 'module://matplotlib_inline.backend_inline'
+  (tmp_path / 'matplotlibrc').write_text('text.usetex: True\nfont.family: no such font\n')
+  done = subprocess.run(
+    [sys.executable, '-c', DRAW],
+    cwd=tmp_path,
+    env=os.environ | {'MPLBACKEND': backend, 'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert (tmp_path / 'picture.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_class_whose_name_is_no_text_has_a_name_that_can_be_written(
+  tmp_path: pathlib.Path,
+) -> None:
+  import PIL.Image
+
+  for split in ('train', 'test'):
+    for name in (b'b\xff', b'b\xfe', 'größe'.encode()):
+      directory = pathlib.Path(os.fsdecode(os.fsencode(tmp_path / split) + b'/' + name))
+      directory.mkdir(parents=True)
+      PIL.Image.new('RGB', (4, 4)).save(directory / 'image.png')
+  names = folder.load(str(tmp_path), image_size=4).class_names
+  assert sorted(names) == ['b\\xfe', 'b\\xff', 'größe']
+  '\n'.join(names).encode()
