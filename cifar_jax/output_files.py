@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from cifar_jax.errors import InputError
 
@@ -60,10 +60,9 @@ def own_settings() -> Iterator[None]:
   finally:
     if backend is not None:
       os.environ['MPLBACKEND'] = backend
-  settings = {
-    name: value for name, value in matplotlib.rcParamsDefault.items() if name != 'backend'
-  }
-  with matplotlib.rc_context(settings | {'text.parse_math': False}):
+  settings = {**matplotlib.rcParamsDefault, 'text.parse_math': False}
+  del settings['backend']
+  with matplotlib.rc_context(cast(Any, settings)):
     yield
 
 

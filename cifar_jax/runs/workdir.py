@@ -61,13 +61,15 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
   In a run of several processes the first process does this for all.
 
   Raises:
-    InputError: the directory cannot be written, or another run holds its lock.
+    InputError: the directory cannot be written, holds another run, or another process holds its
+      lock.
   """
   with contextlib.ExitStack() as stack:
     problem = ''
     if processes.is_first():
       try:
         stack.enter_context(_locked(workdir))
+        check_workdir(workdir, config)  # again: another run may have been here since
         _write_config(workdir, config)
       except InputError as error:
         problem = str(error)

@@ -51,10 +51,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   with processes.first_process_first():
     check_workdir(workdir, config)
   if (workdir / RESULT).exists():
-    summary.lines(workdir)  # raises InputError if the result cannot be read
-    logger.info('this run is finished; its result:')
-    report_run(workdir, lambda: data.load(DataSettings(**config.data)))
-    return 0
+    return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
   with processes.first_process_first():  # which downloads and prepares the data for all
     experiment = build(config)
@@ -62,6 +59,8 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
     with claim_workdir(workdir, config), _log(workdir), StopRequest() as stop:
+      if (workdir / RESULT).exists():  # another process has finished the run since
+        return _report_finished(workdir, config)
       logger.info(xla_flags.describe())
       result = run_session(experiment, workdir, stop, origin['commit'])
       if result is None:
@@ -78,6 +77,14 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
       details = ' '.join(str(error).split())[:200]
       raise LostError(f'{processes.LOST} ({details})') from error
     raise
+
+
+def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
+  """Reports a run that has a result; raises InputError if the result cannot be read."""
+  summary.lines(workdir)
+  logger.info('this run is finished; its result:')
+  report_run(workdir, lambda: data.load(DataSettings(**config.data)))
+  return 0
 
 
 def _log(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:

@@ -12,9 +12,11 @@ import pytest
 
 from cifar_jax.config import base
 from cifar_jax.data import folder
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
 from cifar_jax.report import page
 from cifar_jax.report.figures import confusion_and_calibration, curves, images
+from cifar_jax.runs.workdir import read_config
 from cifar_jax.train import finish, session
 from tests.support.paths import ROOT
 from tests.support.sessions import make_poisoned
@@ -86,6 +88,23 @@ def test_a_run_killed_while_it_draws_has_its_result(
   assert json.loads((tmp_path / 'run' / 'result.json').read_text())['test']
   assert run() == 0
   assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
+
+
+def test_a_workdir_that_another_run_took_meanwhile_is_left_alone(
+  run: Any, tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  experiment, config = make_poisoned(tiny_cifar, 'stop', poisoned=()), base('resnet20')
+  config.seed = 1
+
+  def build_after_another_run(_: Any) -> Any:
+    monkeypatch.setattr(session, 'build', lambda config: experiment)
+    assert run() == 0
+    return experiment
+
+  monkeypatch.setattr(session, 'build', build_after_another_run)
+  with pytest.raises(InputError, match='holds a run with another configuration: .*seed was 0'):
+    session.run(config, tmp_path / 'run')
+  assert read_config(tmp_path / 'run').seed == 0
 
 
 DRAW = """
