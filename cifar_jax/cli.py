@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ BAD_INPUT = 2
 DIVERGED = 1
 SHORTAGE = 3
 LOST = 4
+FAULT = 70  # of this program: an exception that no line explains; EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141  # a shell's status for SIGPIPE
 
@@ -45,8 +47,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   Args:
     main: the command; returns its exit status, where None means 0.
   """
-  xla_flags.prepare()
   try:
+    xla_flags.prepare()
     status = main()
     sys.stdout.flush()  # here, because only here a closed pipe is caught
     sys.exit(status)
@@ -65,9 +67,28 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(OUTPUT_CLOSED)
   except Exception as error:
-    if not shortage(error):
-      raise
-    _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
+    if shortage(error):
+      _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
+    if reason := _why_no_device():
+      platforms = os.environ.get('JAX_PLATFORMS', '')
+      _exit_with(
+        f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
+        'install what the platform needs',
+        BAD_INPUT,
+      )
+    traceback.print_exc()
+    sys.exit(FAULT)
+
+
+def _why_no_device() -> str:
+  """Why JAX cannot start, in a line; empty if it can."""
+  import jax
+
+  try:
+    jax.devices()
+  except Exception as error:
+    return ' '.join(str(error).split())[:200] or 'it is not installed'
+  return ''
 
 
 def _exit_with(message: object, status: int) -> NoReturn:

@@ -6,6 +6,8 @@ import os
 import pathlib
 import sys
 
+from cifar_jax.errors import InputError
+
 # jaxlib hands single convolutions on CPUs to YNNPACK; XLA's own take less time: a training step of
 # ResNet-20 on two cores 592 ms instead of 946 (jaxlib 0.10.2), 654 instead of 769 (0.12.0).
 CPU_CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
@@ -40,7 +42,12 @@ def prepare() -> None:
   """Makes the settings for speed; call it before JAX starts.
 
   A flag or a variable that the user has set in the environment stays as it is.
+
+  Raises:
+    InputError: the environment asks for 64-bit numbers, which no model here computes in.
   """
+  if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y'):
+    raise InputError('JAX_ENABLE_X64 is set, but nets are trained in 16 or 32 bits; unset it')
   if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
     _add_flag(CPU_CONVOLUTIONS, '-individual_convolution')
   for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):

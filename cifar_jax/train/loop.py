@@ -64,6 +64,8 @@ class Loop:
     """
     self.experiment, self.checkpoints, self.metric_log = experiment, checkpoints, metric_log
     self._progress, self._profiler, self._stop = progress, profiler, stop
+    # Step by step (JAX_DISABLE_JIT), each constant of the code is a transfer of its own.
+    self._transfers = 'allow' if jax.config.read('jax_disable_jit') else 'disallow'
     self._agreement = processes.Agreement(experiment.mesh)
     self.run_info = {'skipped': []} | run_info  # checkpoints of an early version lack the key
     self._start_time = time.perf_counter() - run_info['seconds']
@@ -122,7 +124,7 @@ class Loop:
       if self._profiler.before_dispatch(step, state):
         self._progress.restart_clock()
       num_steps = self._next_num_steps(step, end)
-      with jax.transfer_guard_host_to_device('disallow'):
+      with jax.transfer_guard_host_to_device(self._transfers):
         if step in self.run_info['skipped']:
           state = self._skip_step(state)
         else:

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import ROOT
 
 
@@ -17,6 +19,38 @@ def test_bad_input_to_a_real_process_is_one_line_and_status_2(tmp_path: pathlib.
   assert done.returncode == 2 and done.stdout == ''
   assert done.stderr.count('\n') == 1 and '111' in done.stderr
   assert list(tmp_path.iterdir()) == []
+
+
+def run_command(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+  """Runs `body` as the main function of a command."""
+  code = f'from cifar_jax import cli\ndef main():\n  {body}\ncli.run(main)\n'
+  return subprocess.run(
+    [sys.executable, '-c', code],
+    env=os.environ | {'PYTHONPATH': str(ROOT), **environment},
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_a_fault_of_the_program_has_a_status_of_its_own_and_its_traceback() -> None:
+  done = run_command('raise KeyError("a fault")')
+  assert done.returncode == 70 and done.stderr.startswith('Traceback')
+  assert "KeyError: 'a fault'" in done.stderr
+
+
+@pytest.mark.parametrize(
+  ('variable', 'value', 'message'),
+  [
+    ('JAX_PLATFORMS', 'cuda', "cifar_jax: JAX finds no device (JAX_PLATFORMS is 'cuda'"),
+    ('JAX_ENABLE_X64', '1', 'cifar_jax: JAX_ENABLE_X64 is set, but nets are trained in 16 or 32'),
+  ],
+)
+def test_a_setting_of_jax_that_cannot_be_used_is_one_line(
+  variable: str, value: str, message: str
+) -> None:
+  done = run_command('import jax; jax.numpy.ones(1)', **{variable: value})
+  assert done.returncode == 2
+  assert done.stderr.startswith(message) and done.stderr.count('\n') == 1
 
 
 def test_help_imports_neither_jax_nor_tensorflow(tmp_path: pathlib.Path) -> None:

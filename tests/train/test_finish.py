@@ -102,7 +102,7 @@ def test_a_workdir_that_another_run_took_meanwhile_is_left_alone(
     return experiment
 
   monkeypatch.setattr(session, 'build', build_after_another_run)
-  with pytest.raises(InputError, match='holds a run with another configuration: .*seed was 0'):
+  with pytest.raises(InputError, match=r'holds a run with another configuration: .*seed was 0'):
     session.run(config, tmp_path / 'run')
   assert read_config(tmp_path / 'run').seed == 0
 

@@ -137,12 +137,16 @@ def _scan(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
   The stacked results live during all steps.
   """
   del dying  # the arguments of every step but the last
-  consts, carries = eqn.params['num_consts'], eqn.params['num_carry']
+  body = eqn.params['jaxpr'].jaxpr
+  # The parameters that say which argument is what differ between versions of JAX. Of the arguments
+  # and results, only what is stacked has an axis more than in the body.
+  carries = sum(_is_whole(*pair) for pair in zip(eqn.outvars, body.outvars, strict=True))
+  consts = sum(_is_whole(*pair) for pair in zip(eqn.invars, body.invars, strict=True)) - carries
   carry = depths[consts : consts + carries]
   stacked: list[Depth] = [None] * (len(eqn.outvars) - carries)
   multiply_adds = peak = 0
   for _ in range(eqn.params['length']):
-    step = walk(eqn.params['jaxpr'].jaxpr, [*depths[:consts], *carry, *depths[consts + carries :]])
+    step = walk(body, [*depths[:consts], *carry, *depths[consts + carries :]])
     carry, slices = step.depths[:carries], step.depths[carries:]
     stacked = [_deepest(pair) for pair in zip(stacked, slices, strict=True)]
     multiply_adds += step.multiply_adds
@@ -150,6 +154,11 @@ def _scan(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
   outputs = zip(eqn.outvars[carries:], stacked, strict=True)
   peak += num_bytes(v for v, d in outputs if d is not None)
   return Walk([*carry, *stacked], multiply_adds, peak)
+
+
+def _is_whole(outside: Any, inside: Any) -> bool:
+  """Whether a scan passes a variable on as it is, rather than slice by slice."""
+  return len(_aval(outside).shape) == len(_aval(inside).shape)
 
 
 def _while(eqn: core.JaxprEqn, depths: list[Depth], dying: list[bool]) -> Walk:
