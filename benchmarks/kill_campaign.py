@@ -3,8 +3,9 @@
   python -m benchmarks.kill_campaign --data-dir DIR --kills 100
 
 Sessions of the command are killed with SIGKILL: as they start, while the data are first prepared,
-while the step compiles, between steps, during an evaluation, and while a checkpoint is written. The
-same command then resumes the run. When a run reaches its end, the next one begins. In the end each
+while the step compiles, between steps, during an evaluation, while a checkpoint is written, and
+after the last step, while the run is tested, drawn and reported. The same command then resumes the
+run. When a run reaches its end, the next one begins. In the end each
 run must have the parameters of an undisturbed run, to the bit, and each of its records once.
 
 Each session is forked from a process that has imported the program, which saves the seconds of the
@@ -22,7 +23,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jax
@@ -50,7 +51,15 @@ OVERRIDES = {
 FOLDER = 'cifar-10-batches-bin'
 TRAIN_IMAGES, TEST_IMAGES = 1000, 200  # per file; few, so that the last evaluation is short
 RECORD_BYTES = 1 + 32 * 32 * 3
-MOMENTS = ('start', 'data', 'compilation', 'step', 'evaluation', 'checkpoint')
+MOMENTS = ('start', 'data', 'compilation', 'step', 'evaluation', 'checkpoint', 'end')
+FILES_AT_THE_END = (
+  'result.json',
+  'report.html',
+  'plots/learning_curves.png',
+  'evaluation/test_last.npz',
+  'evaluation/test_last_confusion_matrix.png',
+  'evaluation/test_last_mistakes.png',
+)
 
 
 class Session:
@@ -102,6 +111,8 @@ class Session:
     if moment == 'evaluation':
       latest = (read_records(self.run) or [{}])[-1] if self._num_records() else {}
       return latest.get('split') == 'train' and latest['step'] % 10 == 0
+    if moment == 'end':
+      return 'epoch 6 of 6' in self.stderr.read_text()
     if moment == 'checkpoint':
       return any((self.run / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
     return True
@@ -123,7 +134,12 @@ class Session:
 
 
 def kill_sessions(
-  folder: pathlib.Path, data: pathlib.Path, kills: int, seed: int, deadline: float
+  folder: pathlib.Path,
+  data: pathlib.Path,
+  kills: int,
+  seed: int,
+  deadline: float,
+  moments: Sequence[str],
 ) -> dict[str, Any]:
   """Starts sessions and kills them; returns the kills by moment, and the number of runs.
 
@@ -133,13 +149,15 @@ def kill_sessions(
     kills: number of kills.
     seed: of the moments within a phase of a session.
     deadline: time of `time.monotonic` after which there are no more kills.
+    moments: names of `MOMENTS`, in turn.
   """
   generator = random.Random(seed)
   pauses = {'start': 4.0, 'data': 0.2, 'compilation': 4.0, 'step': 0.3, 'checkpoint': 0.05}
+  pauses['end'] = 6.0
   counts: collections.Counter[str] = collections.Counter()
   run, number = folder / 'run0', 0
   while counts.total() < kills and time.monotonic() < deadline:
-    moment = MOMENTS[counts.total() % len(MOMENTS)]
+    moment = moments[counts.total() % len(moments)]
     if moment == 'data':
       shutil.rmtree(data / 'cifar_jax_cache', ignore_errors=True)
     session = Session(run, data, generator.randrange(6))
@@ -198,6 +216,8 @@ def campaign() -> None:
   parser.add_argument('--data-dir', type=pathlib.Path, required=True, help=f'with {FOLDER}')
   parser.add_argument('--kills', type=int, default=100)
   parser.add_argument('--seed', type=int, default=0, help='of the moments')
+  parser.add_argument('--moments', nargs='+', choices=MOMENTS, default=MOMENTS)
+  parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   parser.add_argument('--minutes', type=float, default=1440.0, help='no kill comes later')
   arguments = parser.parse_args()
   start = time.monotonic()
@@ -209,8 +229,15 @@ def campaign() -> None:
     jax.config.update('jax_compilation_cache_dir', str(folder / 'compiled'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     finish(folder / 'undisturbed', data)
-    result = kill_sessions(folder, data, arguments.kills, arguments.seed, deadline)
+    result = kill_sessions(
+      folder, data, arguments.kills, arguments.seed, deadline, arguments.moments
+    )
     expected = outcome(folder / 'undisturbed')
+    for name in FILES_AT_THE_END:
+      if missing := [
+        run for run in range(result['runs']) if not (folder / f'run{run}' / name).exists()
+      ]:
+        raise SystemExit(f'{name} is missing in runs {missing}')
     equal = [outcome(folder / f'run{i}') == expected for i in range(result['runs'])]
   origin = result_file.origin('kill_campaign', {str(arguments.data_dir): 'DATA'})
   result |= {'runs_equal_to_the_bit': sum(equal), 'records': len(expected[1])}
@@ -218,7 +245,7 @@ def campaign() -> None:
   print(json.dumps(result))
   if not all(equal):
     raise SystemExit('the result of a run differs from that of the undisturbed one')
-  result_file.write(RESULT, origin | result)
+  result_file.write(arguments.output, origin | result)
 
 
 if __name__ == '__main__':

@@ -112,8 +112,27 @@ def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
   temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}')
   try:
     yield temporary
-    with temporary.open('rb') as file:
-      os.fsync(file.fileno())
+    sync(temporary)
     temporary.replace(path)
+    sync(path.parent)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def sync(path: pathlib.Path) -> None:
+  """Returns when a file, or the list of a directory's files, is on disk.
+
+  Until then a power failure can leave a file empty whose name is there already.
+  """
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def sync_tree(directory: pathlib.Path) -> None:
+  """Returns when a directory is on disk with all files and directories in it."""
+  for path in directory.rglob('*'):
+    sync(path)
+  sync(directory)

@@ -11,6 +11,8 @@ import zlib
 
 from orbax.checkpoint.path import atomicity
 
+from cifar_jax import output_files
+
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
 _ORBAX_LINE = 'Checkpoint commit was successful'
 _CHUNK_BYTES = 1 << 20
@@ -21,8 +23,8 @@ Checksums = dict[str, list[int]]  # path within the directory to size in bytes a
 class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
   """Orbax's temporary path of a checkpoint, with checksums written before the final rename.
 
-  So a directory with the number of a step as its name was complete once, whenever the process was
-  killed.
+  Before the rename everything is on disk. So a directory with the number of a step as its name is
+  complete, whenever the process was killed or the power failed.
   """
 
   async def finalize(self) -> None:
@@ -32,9 +34,11 @@ class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
       return
     if self._checkpoint_metadata_store:
       self._checkpoint_metadata_store.wait_until_finished()
-    directory = pathlib.Path(self.get())
+    directory, final = pathlib.Path(self.get()), pathlib.Path(self.get_final())
     write(directory)
-    directory.rename(self.get_final())
+    output_files.sync_tree(directory)
+    directory.rename(final)
+    output_files.sync(final.parent)
 
 
 def write(directory: pathlib.Path) -> None:
