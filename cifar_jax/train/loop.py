@@ -65,7 +65,8 @@ class Loop:
     self.experiment, self.checkpoints, self.metric_log = experiment, checkpoints, metric_log
     self._progress, self._profiler, self._stop = progress, profiler, stop
     # Step by step (JAX_DISABLE_JIT), each constant of the code is a transfer of its own.
-    self._transfers = 'allow' if jax.config.read('jax_disable_jit') else 'disallow'
+    step_by_step: bool = jax.config.jax_disable_jit  # type: ignore[attr-defined]
+    self._transfers = 'allow' if step_by_step else 'disallow'
     self._agreement = processes.Agreement(experiment.mesh)
     self.run_info = {'skipped': []} | run_info  # checkpoints of an early version lack the key
     self._start_time = time.perf_counter() - run_info['seconds']
