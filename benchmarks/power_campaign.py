@@ -72,13 +72,18 @@ def take_copies(
   with mounted(disk, folder / 'mount') as mount:
     process = start(mount / 'run', folder / 'compiled')
     while process.poll() is None and len(copies) < count - 1:
-      if any((mount / 'run' / CHECKPOINTS).glob('[0-9]*')):  # there is something to lose
+      if saved_steps(mount / 'run'):  # there is something to lose
         copies.append(copy_of(disk, folder, len(copies)))
       time.sleep(generator.uniform(0.1, 0.8))
     if process.wait():
       raise SystemExit(f'the run ended with {process.returncode}')
     copies.append(copy_of(disk, folder, len(copies)))
   return copies
+
+
+def saved_steps(run: pathlib.Path) -> list[int]:
+  """Returns the steps whose checkpoints have their final names."""
+  return sorted(int(path.name) for path in (run / CHECKPOINTS).glob('*') if path.name.isdigit())
 
 
 def copy_of(disk: pathlib.Path, folder: pathlib.Path, index: int) -> pathlib.Path:
@@ -107,7 +112,7 @@ def check_copy(copy: pathlib.Path, mount_point: pathlib.Path, expected: Any) -> 
   """
   with mounted(copy, mount_point) as mount:
     run = mount / 'run'
-    steps = sorted(int(path.name) for path in (run / CHECKPOINTS).glob('[0-9]*'))
+    steps = saved_steps(run)
     damage = [text for step in steps if (text := checksums.damage(run / CHECKPOINTS / str(step)))]
     has_result = (run / RESULT_FILE).exists()
     if has_result:
