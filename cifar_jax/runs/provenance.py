@@ -1,5 +1,6 @@
 """The origin of a result: command, commit, versions and machine."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -11,6 +12,10 @@ from typing import Any
 
 import jax
 
+ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
+COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
+# `git archive` writes the commit into this file (.gitattributes).
+COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -28,7 +33,7 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
   """
   return {
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
-    'commit': _commit(),
+    'commit': commit(ROOT),
     'versions': {
       'python': platform.python_version(),
       **{name: importlib.metadata.version(name) for name in PACKAGES},
@@ -43,23 +48,34 @@ def _environment() -> list[str]:
   return [
     f'{name}={shlex.quote(value)}'
     for name, value in sorted(os.environ.items())
-    if name.startswith(('JAX_', 'XLA_'))
+    if name.startswith(('JAX_', 'XLA_', 'CIFAR_JAX_')) and name != COMMIT
   ]
 
 
-def _commit() -> str | None:
-  """The commit of the checkout, with `+changes` if files differ from it; None outside git."""
-  root = pathlib.Path(__file__).parents[2]
+def commit(root: pathlib.Path) -> str | None:
+  """The commit of the code, 12 digits, with `+changes` if files of a checkout differ from it.
+
+  Args:
+    root: of the code: a checkout; or a copy, whose commit is the variable `CIFAR_JAX_COMMIT` or, if
+      `git archive` made the copy, stands in a file.
+
+  Returns:
+    The commit; None if nothing says it.
+  """
 
   def git(*arguments: str) -> str:
     command = ['git', '-C', str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-  try:
-    changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
-    return git('rev-parse', '--short=12', 'HEAD') + changes
-  except (OSError, subprocess.CalledProcessError):
-    return None
+  with contextlib.suppress(OSError, subprocess.CalledProcessError):
+    # A copy inside the checkout of something else has not that one's commit.
+    if pathlib.Path(git('rev-parse', '--show-toplevel')).resolve() == root.resolve():
+      changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
+      return git('rev-parse', '--short=12', 'HEAD') + changes
+  with contextlib.suppress(OSError):
+    text = os.environ.get(COMMIT, '') or (root / COMMIT_FILE).read_text().strip()
+    return None if text.startswith('$Format') else text[:12]
+  return None
 
 
 def _processor() -> str:

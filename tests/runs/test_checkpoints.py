@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from cifar_jax import output_files
 from cifar_jax.errors import InputError
 from cifar_jax.runs import checksums
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
@@ -65,6 +66,25 @@ def test_damage_of_any_file_is_detected(
     # A damaged file of checksums may name any file.
     assert description if name == checksums.NAME else name in description, name
     shutil.rmtree(broken)
+
+
+def test_a_checkpoint_is_on_disk_before_it_has_its_name(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  final, before, after = tmp_path / '10', set(), set()
+
+  def record(path: pathlib.Path) -> None:
+    relative = path.relative_to(tmp_path)
+    (after if final.exists() else before).add('/'.join(relative.parts[1:]))
+    sync(path)
+
+  sync = output_files.sync
+  monkeypatch.setattr(output_files, 'sync', record)
+  with open_checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(10, make_state(10), run_info={})
+  written = {str(path.relative_to(final)) for path in final.rglob('*')}
+  assert checksums.NAME in written and 'state' in written and written <= before
+  assert '' in after  # the directory that lists the new name
 
 
 def test_a_directory_without_any_file_is_damaged(tmp_path: pathlib.Path) -> None:
