@@ -45,6 +45,8 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 def override(config: ConfigDict, assignments: Iterable[str]) -> None:
   """Applies `--config.SECTION.KEY=VALUE` arguments to a configuration in place.
 
+  Any field of the model can be set, whether or not the recipe sets it.
+
   Raises:
     InputError: an argument of another form, an unknown section or key, or a value of the wrong
       type.
@@ -55,6 +57,11 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
       raise InputError(f'unknown argument {assignment}; overrides are --config.SECTION.KEY=VALUE')
     names = path.removeprefix('--config.').split('.')
     value: Any = config
+    if names[0] == 'model' and len(names) == 2 and names[1] not in config.model:
+      # A field that the recipe leaves at its default; `models.create` knows which there are.
+      with config.unlocked():
+        config.model[names[1]] = _literal(text)
+      continue
     for name in names:
       known = list(value) if isinstance(value, ConfigDict) else []
       if name not in known:
@@ -66,6 +73,14 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
     if isinstance(value, ConfigDict):
       raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
     section[names[-1]] = _parse(text, value, path)
+
+
+def _literal(text: str) -> Any:
+  """A number, a tuple, true or false; any other text as it is."""
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return {'true': True, 'false': False}.get(text.lower(), text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -104,12 +104,19 @@ def _nearest(name: str) -> str:
 
 def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, Any]) -> None:
   module = inspect.signature(family.from_name).return_annotation
-  known = set(inspect.signature(module).parameters) - {'parent', 'name', 'num_classes', 'dtype'}
+  parameters = inspect.signature(module).parameters
+  known = set(parameters) - {'parent', 'name', 'num_classes', 'dtype'}
   known -= set(match.groupdict())
-  for field in fields:
+  for field, value in fields.items():
     if field not in known:
       allowed = ', '.join(sorted(known)) or 'none'
       raise InputError(f'model {name} has no field {field!r}; its fields are {allowed}')
+    default = parameters[field].default
+    if default in (None, inspect.Parameter.empty) or isinstance(value, type(default)):
+      continue
+    if not (isinstance(default, float) and type(value) is int):
+      kind = type(default).__name__
+      raise InputError(f'model.{field} is {value!r}; it must be of the type {kind}')
 
 
 def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:

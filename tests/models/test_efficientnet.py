@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
-from cifar_jax.config import loading
+from cifar_jax.config import base, loading, override
 from cifar_jax.models import efficientnet, layers
 from tests.models import exact_counts
 from tests.models.family_table import TINY_EFFICIENTNET
@@ -143,3 +143,10 @@ def test_the_recipe_has_each_variants_dropout() -> None:
   configs = [loading.load(f'{ROOT}/configs/efficientnet.py:variant={i}') for i in range(8)]
   for i, config in enumerate(configs):
     assert models.create(**config.model).dropout == efficientnet.VARIANTS[i][1]
+
+
+def test_compound_scaling_can_be_given_on_the_command_line() -> None:
+  config = base('efficientnet_b0')
+  override(config, ['--config.model.width=0.5', '--config.model.depth=0.5'])
+  model = models.create(**config.model)
+  assert models.num_params(model) < models.num_params(models.create('efficientnet_b0'))

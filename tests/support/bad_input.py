@@ -165,6 +165,9 @@ COMBINATIONS: dict[str, Case] = {
   'a key below a value': (['--config', RESNET, '--config.seed.x=1'], ['seed.x']),
   'an empty key': (['--config', RESNET, '--config.=1'], ['--config.']),
   'an unknown field of the model': (['--config', RESNET, '--config.model.dropout=1'], ['dropout']),
+  'a field of the model of another type': (
+    ['--config', RESNET, '--config.model.base_width=wide'], ['model.base_width', 'wide', 'int'],
+  ),
   'tfds and shapes': (
     ['--config', f'{RESNET}:dataset=shapes', '--config.data.source=tfds'], ['shapes'],
   ),
