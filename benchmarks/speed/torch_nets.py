@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from benchmarks.torch_reference.alexnet_vgg import alexnet_cifar, vgg
+from benchmarks.torch_reference.alexnet_vgg import VGG16, VGG_PAPER, alexnet_cifar, vgg
 from benchmarks.torch_reference.densenet import densenet
 from benchmarks.torch_reference.efficientnet import B0, efficientnet
 from benchmarks.torch_reference.fractalnet import PAPER, fractalnet
@@ -19,7 +19,7 @@ NETS = {
   'pyramidnet110_a48': lambda: pyramidnet(110, 48),
   'shake_shake_26_2x32d': lambda: shake_shake(32),
   'densenet_bc_100_12': lambda: densenet(100, 12, bc=True),
-  'vgg16_bn': lambda: vgg(('33', '33', '333', '333', '333')),
+  'vgg16_bn': lambda: vgg(VGG16, widths=VGG_PAPER),
   'alexnet': alexnet_cifar,
   'fractalnet20': lambda: fractalnet(3, deepest_only=False, widths=PAPER),
   'efficientnet_b0': lambda: efficientnet(imagenet=False, factors=B0),

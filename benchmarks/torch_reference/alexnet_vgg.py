@@ -14,6 +14,8 @@ from benchmarks.torch_reference.layers import FlattenChannelsLast, relu, sequenc
 
 HIDDEN_WIDTH = 64
 VGG_WIDTHS = (8, 16, 32, 64, 64)
+VGG_PAPER = (64, 128, 256, 512, 512)  # table 1
+VGG16 = ('33', '33', '333', '333', '333')  # configuration D
 
 
 class LocalResponseNorm(nn.Module):
@@ -88,6 +90,7 @@ def vgg(
   local_response_norm: bool = False,
   multilayer: bool = False,
   image_size: int = 32,
+  widths: Sequence[int] = VGG_WIDTHS,
 ) -> nn.Module:
   """Returns a net of table 1 with batch normalisation.
 
@@ -96,10 +99,11 @@ def vgg(
     local_response_norm: whether the first stage ends with AlexNet's normalisation.
     multilayer: whether there are hidden layers before the logits.
     image_size: height and width of the images.
+    widths: channels of each stage.
   """
   layers: dict[str, nn.Module] = {}
   inputs = 3
-  for stage, (sizes, width) in enumerate(zip(stages, VGG_WIDTHS, strict=True), 1):
+  for stage, (sizes, width) in enumerate(zip(stages, widths, strict=True), 1):
     for i, size in enumerate(map(int, sizes), 1):
       layers |= {
         f'stage{stage}_conv{i}': nn.Conv2d(inputs, width, size, padding=size // 2),

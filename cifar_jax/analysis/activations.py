@@ -32,6 +32,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.experiment.state import initial_state
 from cifar_jax.models import layers
 from cifar_jax.report.figures import activations
+from cifar_jax.runtime.devices import jit_in_turn
 
 
 def convolutions(net: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> list[Path]:
@@ -77,7 +78,7 @@ def norm_path(convolution: Path, batch_stats: Any) -> Path | None:
   return path if tree else None
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jit_in_turn, static_argnums=(0, 1))
 def output_moments(
   net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array
 ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
@@ -98,7 +99,7 @@ def output_moments(
   return [(jnp.mean(x), jnp.mean(x**2), jnp.max(x, axis=(0, 1, 2))) for x in values]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit_in_turn, static_argnums=0)
 def gradient_norms(net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
   """Norms of the gradient of the mean cross-entropy (in nats).
 

@@ -28,6 +28,7 @@ from cifar_jax.analysis.module_names import by_numbers
 from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from cifar_jax.report.figures import branch_correlation
+from cifar_jax.runtime.devices import jit_in_turn
 
 WHOLE = 'branch'  # stands for a whole branch where other keys are names of its layers
 
@@ -57,7 +58,7 @@ def module_pairs(params: Any) -> dict[str, list[tuple[Path, Path]]]:
   return {layer: pairs(layer) for layer in layers} | {WHOLE: pairs()}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jit_in_turn, static_argnums=(0, 1))
 def sums_of_products(
   net: nn.Module, pairs: tuple[tuple[Path, Path], ...], variables: Any, images: jax.Array,
   counts: jax.Array,

@@ -19,6 +19,7 @@ from cifar_jax.analysis import runner
 from cifar_jax.analysis.sample import Sample
 from cifar_jax.models.cost import counting
 from cifar_jax.report.figures import complexity
+from cifar_jax.runtime.devices import jit_in_turn
 
 REPEATS = 5
 PARAMETER_COPIES = 3  # the parameters, their gradients and their momentum
@@ -30,7 +31,7 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   del arguments
   sample = run.sample
 
-  @jax.jit
+  @jit_in_turn
   def classify(variables: Any, images: jax.Array) -> jax.Array:
     logits: Any = run.model.apply(variables, images, train=False)
     return logits.argmax(axis=-1)

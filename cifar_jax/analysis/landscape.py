@@ -25,6 +25,7 @@ from cifar_jax.analysis.sample import PADDING, Sample
 from cifar_jax.analysis.training_mode import apply_in_training_mode
 from cifar_jax.errors import InputError
 from cifar_jax.report.figures import landscape
+from cifar_jax.runtime.devices import jit_in_turn
 
 
 def random_direction(key: jax.Array, params: Any) -> Any:
@@ -77,8 +78,8 @@ class Surface:
       variables = {'params': params, 'batch_stats': batch_stats}
       return apply_in_training_mode(net, variables, images)[1]
 
-    self._loss_and_wrong = jax.jit(loss_and_wrong)
-    self._updated_statistics = jax.jit(updated_statistics)
+    self._loss_and_wrong = jit_in_turn(loss_and_wrong)
+    self._updated_statistics = jit_in_turn(updated_statistics)
 
   def at(self, params: Any, batch_stats: Any) -> dict[str, float]:
     """The mean cross-entropy `loss`, in nats, and the `error`, in [0, 1], of the sample."""

@@ -24,6 +24,7 @@ from cifar_jax.analysis import runner
 from cifar_jax.analysis.deletion import Units, Variables, deletable_units
 from cifar_jax.analysis.sample import Sample
 from cifar_jax.report.figures import lesion
+from cifar_jax.runtime.devices import jit_in_turn
 
 
 class Lesions:
@@ -45,7 +46,7 @@ class Lesions:
       logits = units.logits(variables, images, is_present)
       return jnp.sum(jnp.argmax(logits, axis=-1) == labels)
 
-    self._count_correct = jax.jit(count_correct)
+    self._count_correct = jit_in_turn(count_correct)
 
   def error(self, is_present: jax.typing.ArrayLike, variables: Variables | None = None) -> float:
     """The error in [0, 1].

@@ -25,6 +25,7 @@ from cifar_jax.analysis import runner
 from cifar_jax.analysis.gates import block_names, gates_at_test_time
 from cifar_jax.models import layers
 from cifar_jax.report.figures import path_length
+from cifar_jax.runtime.devices import jit_in_turn
 
 EFFECTIVE_SHARE = 0.95  # of the gradient, along the paper's "effective paths": figure 6 (c)
 
@@ -44,7 +45,7 @@ def along_path(gates: layers.Gates, through_branch: jax.Array) -> layers.Gates:
   )
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit_in_turn, static_argnums=0)
 def input_gradient(
   net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array, gates: layers.Gates
 ) -> jax.Array:

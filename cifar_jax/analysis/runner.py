@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
+import jax
 
 from cifar_jax import cli, output_files
 from cifar_jax.analysis.sample import Sample, take_sample
@@ -100,7 +101,7 @@ def _add_options(parser: cli.Parser) -> None:
   add_seed_index(parser)
   parser.add_argument('--split', choices=SPLITS, default='test')
   parser.add_argument(
-    '--num-images', type=cli.positive, default=2000, help='number of images, the first of the split'
+    '--num-images', type=cli.positive, default=2000, help='number of images, drawn from the split'
   )
   parser.add_argument('--picture', type=pathlib.Path, help='PNG file for all runs together')
 
@@ -114,6 +115,8 @@ def _results(
   """The measurements of a run, and what was measured: run, checkpoint, images, provenance."""
   # First, because the commit may change during the analysis.
   origin = provenance.describe(run.experiment.mesh.size, f'cifar_jax.analysis.{name}')
+  with jax.set_mesh(run.experiment.mesh):  # so that oneDNN's convolutions are split over it
+    measurements = measure(run, arguments)
   return {
     'analysis': name,
     'model': run.name,
@@ -122,7 +125,7 @@ def _results(
     'checkpoint': arguments.checkpoint,
     'split': arguments.split,
     'num_images': run.sample.size,
-    **measure(run, arguments),
+    **measurements,
     'provenance': origin,
   }
 

@@ -9,8 +9,10 @@ from jax.sharding import Mesh
 
 from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import batch_sharding
 
+SEED = 0  # of the drawn images
 PADDING = -1  # label of the images that fill the last batch
 
 
@@ -40,6 +42,10 @@ class Sample:
     """
     batch_size = len(self.labels[0])
     count = self.size // batch_size
+    if dropped := self.size - count * batch_size:
+      logger.info(
+        '%d of %d images are used: batches of %d', self.size - dropped, self.size, batch_size
+      )
     if not count:
       raise InputError(
         f'{self.size} images are fewer than a batch of {batch_size}; increase --num-images'
@@ -54,7 +60,9 @@ def take_sample(
   normalize: Callable[[jax.Array], jax.Array],
   mesh: Mesh,
 ) -> Sample:
-  """Copies the first images of a split to the devices.
+  """Copies images of a split to the devices, drawn at random, and the same ones each time.
+
+  The first images would be of a few classes where a set is sorted by class, as a folder is.
 
   Args:
     split: uint8 images `[n, height, width, channels]` and their labels `[n]`.
@@ -63,7 +71,8 @@ def take_sample(
     normalize: maps uint8 images to float32 images.
     mesh: the devices that each batch is split over.
   """
-  images, labels = split.images[:num_images], split.labels[:num_images]
+  chosen = np.random.RandomState(SEED).permutation(len(split.labels))[:num_images]
+  images, labels = split.images[chosen], split.labels[chosen]
   size = len(images)
   padding = -size % batch_size
   images = np.pad(images, ((0, padding), (0, 0), (0, 0), (0, 0)))

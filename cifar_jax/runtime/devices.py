@@ -99,6 +99,23 @@ def wait_on_cpu(result: jax.Array, mesh: Mesh) -> None:
     jax.block_until_ready(result)
 
 
+def jit_in_turn(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+  """`jax.jit`, whose calls on CPUs return when the result is computed, as after `wait_on_cpu`.
+
+  Args:
+    function: to be compiled.
+    **options: of `jax.jit`.
+  """
+  program = jax.jit(function, **options)
+
+  @functools.wraps(function)
+  def compute(*arguments: Any) -> Any:
+    result = program(*arguments)
+    return jax.block_until_ready(result) if jax.default_backend() == 'cpu' else result
+
+  return compute
+
+
 # XLA's CPU compiler removes barriers by this pass before it fuses. What stands behind a barrier
 # (`layers.compute_once`, `remat`) would then be computed again and again. The compilers of other
 # platforms keep barriers.

@@ -71,7 +71,9 @@ def test_damage_of_any_file_is_detected(
 def test_a_checkpoint_is_on_disk_before_it_has_its_name(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  final, before, after = tmp_path / '10', set(), set()
+  final = tmp_path / '10'
+  before: set[str] = set()
+  after: set[str] = set()
 
   def record(path: pathlib.Path) -> None:
     relative = path.relative_to(tmp_path)
