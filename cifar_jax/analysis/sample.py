@@ -43,9 +43,8 @@ class Sample:
     batch_size = len(self.labels[0])
     count = self.size // batch_size
     if dropped := self.size - count * batch_size:
-      logger.info(
-        '%d of %d images are used: batches of %d', self.size - dropped, self.size, batch_size
-      )
+      used = self.size - dropped
+      logger.info('%d of %d images are used, in batches of %d', used, self.size, batch_size)
     if not count:
       raise InputError(
         f'{self.size} images are fewer than a batch of {batch_size}; increase --num-images'

@@ -50,7 +50,7 @@ def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   assert 'shake_shake_8_2x4d' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('name', 'key'), [('lesion', 'whole'), ('landscape', 'points')])
+@pytest.mark.parametrize(('name', 'key'), [('lesion', 'each'), ('landscape', 'points')])
 def test_an_analysis_on_several_devices_gives_the_numbers_of_one(
   name: str, key: str, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
