@@ -69,7 +69,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   except Exception as error:
     if shortage(error):
       _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
-    if reason := _why_no_device():
+    from cifar_jax.runtime.devices import why_none
+
+    if reason := why_none():
       platforms = os.environ.get('JAX_PLATFORMS', '')
       _exit_with(
         f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
@@ -78,17 +80,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
       )
     traceback.print_exc()
     sys.exit(FAULT)
-
-
-def _why_no_device() -> str:
-  """Why JAX cannot start, in a line; empty if it can."""
-  import jax
-
-  try:
-    jax.devices()
-  except Exception as error:
-    return ' '.join(str(error).split())[:200] or 'it is not installed'
-  return ''
 
 
 def _exit_with(message: object, status: int) -> NoReturn:

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
 from cifar_jax.models import classifier, layers
 from cifar_jax.models.published import Published
@@ -110,7 +111,8 @@ def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, 
   for field, value in fields.items():
     if field not in known:
       allowed = ', '.join(sorted(known)) or 'none'
-      raise InputError(f'model {name} has no field {field!r}; its fields are {allowed}')
+      hint = nearest(field, [*sorted(known), 'name', 'dtype'])
+      raise InputError(f'model {name} has no field {field!r}{hint}; its fields are {allowed}')
     default = parameters[field].default
     if default in (None, inspect.Parameter.empty) or isinstance(value, type(default)):
       continue

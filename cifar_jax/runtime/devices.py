@@ -38,6 +38,15 @@ def make_mesh(num_devices: int = 0) -> Mesh:
   return Mesh(np.array(used), (DATA_AXIS,))
 
 
+def why_none() -> str:
+  """Why JAX can start no device, in a line; empty if it can."""
+  try:
+    jax.devices()
+  except Exception as error:
+    return ' '.join(str(error).split())[:200] or 'it is not installed'
+  return ''
+
+
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
   """Raises InputError if the global batch does not divide over the devices of the mesh."""
   if batch_size < 1 or batch_size % mesh.size:

@@ -57,11 +57,6 @@ def test_a_shortage_is_reported_in_one_line(case: str, capsys: pytest.CaptureFix
   assert exit_info.value.code == cli.SHORTAGE and err.count('\n') == 1 and words in err
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-  with pytest.raises(ZeroDivisionError):
-    cli.run(lambda: 1 // 0)
-
-
 def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_earlier_ones_intact(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
