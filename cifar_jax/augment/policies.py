@@ -9,7 +9,7 @@ do not).
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment import operations
+from cifar_jax.augment.operations import INDEX, NAMES, apply, arguments
 
 # Cubuk et al. 2019, arXiv 1805.09501, table 7. A sub-policy is a pair of (operation, probability,
 # level). The table prints a level for operations without strength too.
@@ -42,7 +42,7 @@ AUTOAUGMENT = (
 )
 
 # Cubuk et al. 2020, arXiv 1909.13719, section 3: the K = 14 operations.
-RANDAUGMENT = tuple(name for name in operations.NAMES if name != 'invert')
+RANDAUGMENT = tuple(name for name in NAMES if name != 'invert')
 
 OperationsAndArguments = tuple[jax.Array, jax.Array]
 
@@ -96,16 +96,12 @@ def draw_autoaugment(key: jax.Array, batch: int) -> OperationsAndArguments:
     Operations int32 and their arguments float32, both `[2, batch]`; see `operations.py`.
   """
   policy_key, applied_key, sign_key = jax.random.split(key, 3)
-  table = jnp.array(
-    [[(operations.INDEX[n], p, level) for n, p, level in pair] for pair in AUTOAUGMENT]
-  )
+  table = jnp.array([[(INDEX[n], p, level) for n, p, level in pair] for pair in AUTOAUGMENT])
   chosen = table[jax.random.randint(policy_key, (batch,), 0, len(AUTOAUGMENT))]
   operation, probability, level = jnp.transpose(chosen, (2, 1, 0))
   applied = jax.random.uniform(applied_key, operation.shape) < probability
-  operation = jnp.where(applied, operation, operations.INDEX['identity']).astype(jnp.int32)
-  return operation, operations.arguments(
-    operation, level, jax.random.bernoulli(sign_key, 0.5, level.shape)
-  )
+  operation = jnp.where(applied, operation, INDEX['identity']).astype(jnp.int32)
+  return operation, arguments(operation, level, jax.random.bernoulli(sign_key, 0.5, level.shape))
 
 
 def draw_randaugment(
@@ -124,9 +120,9 @@ def draw_randaugment(
   """
   which_key, sign_key = jax.random.split(key)
   index = jax.random.randint(which_key, (num_operations, batch), 0, len(RANDAUGMENT))
-  operation = jnp.array([operations.INDEX[name] for name in RANDAUGMENT])[index]
+  operation = jnp.array([INDEX[name] for name in RANDAUGMENT])[index]
   negate = jax.random.bernoulli(sign_key, 0.5, index.shape)
-  return operation, operations.arguments(operation, jnp.full(index.shape, magnitude), negate)
+  return operation, arguments(operation, jnp.full(index.shape, magnitude), negate)
 
 
 def _apply(
@@ -136,7 +132,7 @@ def _apply(
   outside = 255.0 * jnp.array(fill, jnp.float32)
 
   def step(values: jax.Array, step_inputs: OperationsAndArguments) -> tuple[jax.Array, None]:
-    return operations.apply(values, *step_inputs, outside), None
+    return apply(values, *step_inputs, outside), None
 
   values, _ = jax.lax.scan(step, jnp.round(255.0 * images), operations_and_arguments)
   return values / 255.0

@@ -12,7 +12,7 @@ from cifar_jax.errors import InputError
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-  """Returns the arrays of a file by name, with the shapes and dtypes of the file.
+  """Returns the arrays of a file by name, each of the shape `[...]` and dtype it has there.
 
   Raises:
     InputError: there is no such file, it is cut short, or it is of another kind.
@@ -33,7 +33,7 @@ def write(
 
   Args:
     path: of the file; its folder is made if there is none.
-    arrays: by name, of any shapes.
+    arrays: by name, of any shapes `[...]`.
     metadata: further entries of the file's header.
 
   Raises:

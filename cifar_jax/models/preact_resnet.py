@@ -53,7 +53,7 @@ class PreActBlock(layers.ResidualBlock, kw_only=True):
 
   @nn.nowrap
   def changes_shape(self, x: jax.Array) -> bool:
-    """Whether the block gives another width or size than that of its input."""
+    """Whether the result has another width or size than `x`, `[batch, height, width, channels]`."""
     return x.shape[-1] != self.width * self.expansion or self.stride != 1
 
   @nn.nowrap

@@ -72,7 +72,13 @@ def convolution(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def input_gradient(gradient: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-  """The gradient of `x`, from that of the result, `[batch, height', width', outputs]`."""
+  """The gradient of the images, `[batch, height, width, inputs]`.
+
+  Args:
+    gradient: of the result, `[batch, height', width', outputs]`.
+    kernel: as in `convolve`.
+    window: as in the convolution.
+  """
 
   def compute(gradient: jax.Array, kernel: jax.Array) -> jax.Array:
     shape = (len(gradient), *window.size, kernel.shape[2] * window.groups)
@@ -83,7 +89,13 @@ def input_gradient(gradient: jax.Array, kernel: jax.Array, window: Window) -> ja
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def kernel_gradient(x: jax.Array, gradient: jax.Array, window: Window) -> jax.Array:
-  """The gradient of `kernel`, from `x` and that of the result."""
+  """The gradient of the kernel, `[kernel height, kernel width, inputs / groups, outputs]`.
+
+  Args:
+    x: `[batch, height, width, inputs]`.
+    gradient: of the result, `[batch, height', width', outputs]`.
+    window: as in the convolution.
+  """
 
   def compute(x: jax.Array, gradient: jax.Array) -> jax.Array:
     shape = (*window.taps, x.shape[3] // window.groups, gradient.shape[3])
