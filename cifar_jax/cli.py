@@ -69,15 +69,16 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   except Exception as error:
     if shortage(error):
       _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
-    from cifar_jax.runtime.devices import why_none
+    platforms = os.environ.get('JAX_PLATFORMS')
+    if platforms and 'jax' in sys.modules:  # only then: JAX must not be started by a fault
+      from cifar_jax.runtime.devices import why_none
 
-    if reason := why_none():
-      platforms = os.environ.get('JAX_PLATFORMS', '')
-      _exit_with(
-        f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
-        'install what the platform needs',
-        BAD_INPUT,
-      )
+      if reason := why_none():
+        _exit_with(
+          f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
+          'install what the platform needs',
+          BAD_INPUT,
+        )
     traceback.print_exc()
     sys.exit(FAULT)
 
