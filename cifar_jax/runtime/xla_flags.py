@@ -8,9 +8,11 @@ import sys
 
 from cifar_jax.errors import InputError
 
-# jaxlib hands single convolutions on CPUs to YNNPACK; XLA's own take less time: a training step of
-# ResNet-20 on two cores 592 ms instead of 946 (jaxlib 0.10.2), 654 instead of 769 (0.12.0).
-CPU_CONVOLUTIONS = '--xla_cpu_experimental_ynn_fusion_type'
+# What jaxlib hands to YNNPACK on CPUs. Single convolutions take less time in XLA's own form: a
+# training step of ResNet-20 on two cores 592 ms instead of 946 (jaxlib 0.10.2), 654 instead of 769
+# (0.12.0). Reductions that YNNPACK joins with pads, convolutions and sums end in a segmentation
+# fault of jaxlib 0.10.2: the evaluation of `pyramidnet20_a84` at batch 8, for one.
+YNN_FUSIONS = '--xla_cpu_experimental_ynn_fusion_type', '-individual_convolution,-reduce'
 # XLA ends the process at an unknown flag, so only versions that were tried get this one.
 KNOWN_VERSIONS = ('0.10.', '0.12.')
 
@@ -50,7 +52,7 @@ def prepare() -> None:
   if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y'):
     raise InputError('JAX_ENABLE_X64 is set, but nets are trained in 16 or 32 bits; unset it')
   if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
-    _add_flag(CPU_CONVOLUTIONS, '-individual_convolution')
+    _add_flag(*YNN_FUSIONS)
   for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
     if name not in os.environ:
       os.environ[name] = setting

@@ -46,7 +46,7 @@ def test_settings_that_the_user_has_not_made_are_made(
   xla_flags.prepare()
   xla_flags.prepare()  # a second time adds nothing
   assert xla_flags.os.environ['XLA_FLAGS'] == (
-    '--xla_cpu_experimental_ynn_fusion_type=-individual_convolution'
+    '--xla_cpu_experimental_ynn_fusion_type=-individual_convolution,-reduce'
   )
   assert set(calls) == set(xla_flags.MALLOC.values())
   settings = ['OMP_WAIT_POLICY=passive', 'OMP_NUM_THREADS=6']

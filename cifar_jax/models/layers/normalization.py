@@ -19,6 +19,7 @@ from jax import lax
 
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.layer import Layer
+from cifar_jax.models.layers.platform_forms import channel_sums
 
 Norm = Callable[..., nn.Module]
 
@@ -98,10 +99,9 @@ def batch_norm(train: bool, dtype: Dtype, momentum: float = 0.9, epsilon: float 
 
 def batch_statistics(x: jax.Array) -> Statistics:
   """The statistics of a batch `[..., channels]`; no gradient flows through them."""
-  wide = _wide(lax.stop_gradient(x))
-  mean = lax.div(_sum(wide), _count(x))
+  x = lax.stop_gradient(x)
   # In one pass over the array. Rounding can bring a variance of zero below zero.
-  mean_square = lax.div(_sum(lax.mul(wide, wide)), _count(x))
+  mean, mean_square = (lax.div(total, _count(x)) for total in channel_sums(x, x))
   return Statistics(mean, lax.max(lax.sub(mean_square, lax.mul(mean, mean)), 0.0))
 
 
@@ -174,11 +174,11 @@ def _backward(
 ) -> tuple[jax.Array, None, jax.Array, jax.Array, None]:
   del momentum, epsilon
   x, mean, deviation, scale = residuals
-  gradient = _wide(gradients[0])
-  to_bias = _sum(gradient)
-  # The sum of the gradient times (x - mean) / deviation. Of an array of the latter XLA's CPU
+  # `moment` is the sum of the gradient times (x - mean) / deviation. Of an array of the latter the
   # compiler would make a copy.
-  moment = lax.sub(_sum(lax.mul(gradient, _wide(x))), lax.mul(mean, to_bias))
+  to_bias, to_product = channel_sums(gradients[0], x)
+  moment = lax.sub(to_product, lax.mul(mean, to_bias))
+  gradient = _wide(gradients[0])
   to_scale = lax.div(moment, deviation)
   slope = lax.div(to_scale, lax.mul(deviation, _count(x)))
   along = lax.mul(lax.sub(_wide(x), _spread(mean, x)), _spread(slope, x))
@@ -197,11 +197,6 @@ def _wide(x: jax.Array) -> jax.Array:
 def _spread(per_channel: jax.Array, x: jax.Array) -> jax.Array:
   """`[channels]` broadcast to the shape of `x`."""
   return lax.broadcast_in_dim(per_channel, x.shape, (x.ndim - 1,))
-
-
-def _sum(wide: jax.Array) -> jax.Array:
-  """`[..., channels]` summed to `[channels]`."""
-  return lax.reduce_sum(wide, tuple(range(wide.ndim - 1)))
 
 
 def _count(x: jax.Array) -> float:

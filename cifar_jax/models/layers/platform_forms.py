@@ -1,4 +1,4 @@
-"""The form of a convolution on each platform, and the barriers that CPUs need.
+"""The form of an operation on each platform, and the barriers that CPUs need.
 
 Accelerators get `jax.lax.conv_general_dilated`; GPUs in 16 bits get zero channels up to a multiple
 of what their tensor cores want. CPUs get oneDNN's convolutions, or where these cannot be used the
@@ -74,6 +74,23 @@ def _pad_to_tensor_cores(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ja
   if inputs or outputs:
     kernel = jax.lax.pad(kernel, zero, [(0, 0, 0)] * 2 + [(0, inputs, 0), (0, outputs, 0)])
   return x, kernel
+
+
+def channel_sums(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The sum of `a` and the sum of `a * b` for each channel, in the form that suits the platform.
+
+  Args:
+    a: `[batch, ..., channels]` of any float dtype.
+    b: of the shape and dtype of `a`.
+
+  Returns:
+    Two arrays `[channels]`, summed in float32.
+  """
+  if is_for('cpu') and onednn.load():
+    return onednn.channel_sums(a, b)
+  a, b = (jax.lax.convert_element_type(array, jnp.float32) for array in (a, b))
+  axes = tuple(range(a.ndim - 1))
+  return jax.lax.reduce_sum(a, axes), jax.lax.reduce_sum(jax.lax.mul(a, b), axes)
 
 
 def compute_once(x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Builds the foreign functions of `convolution.cc` once per machine, and loads them.
+"""Builds the foreign functions of this folder once per machine, and loads them.
 
 They are built at first use and not at installation, for three reasons. Then they are compiled
 against the headers of the very jaxlib that will call them, again after each update. The package
@@ -31,12 +31,15 @@ logger = logging.getLogger(__name__)
 CHOICE = 'CIFAR_JAX_CPU_CONV'  # environment variable: `onednn`, `xla`, or absent for either
 COMPILERS = ('c++', 'g++', 'clang++')  # tried in this order, after the variable CXX
 COMPILE_LIMIT = 600  # seconds
-TARGETS = (  # in the order of `Operation` in convolution.cc
+OPERATIONS = (  # in the order of `Operation` in convolution.cc
   'convolution',
   'input_gradient',
   'kernel_gradient',
 )
-SOURCE = pathlib.Path(__file__).with_name('convolution.cc')
+TARGETS = (*OPERATIONS, 'channel_sums')
+SOURCES = tuple(
+  pathlib.Path(__file__).with_name(name) for name in ('convolution.cc', 'channel_sums.cc')
+)
 PACKAGES = ('onednn-cpu-gomp', 'onednn-devel-cpu-gomp')  # the library and its headers
 # By the number that `has_type` of convolution.cc gives them.
 DTYPES = tuple(np.dtype(dtype) for dtype in (jnp.float32, jnp.bfloat16, jnp.float16))
@@ -54,7 +57,7 @@ class Library:
   """
 
   def __init__(self, functions: ctypes.CDLL) -> None:
-    """Registers the functions of the library that `convolution.cc` became."""
+    """Registers the functions of the built library."""
     for target in TARGETS:
       capsule = jax.ffi.pycapsule(getattr(functions, target))
       jax.ffi.register_ffi_target(f'cifar_jax.{target}', capsule, platform='cpu')
@@ -67,13 +70,13 @@ class Library:
     """The size of the scratch space of an operation.
 
     Args:
-      target: a name of `TARGETS`.
+      target: a name of `OPERATIONS`.
       dtype: the dtype of all arrays, one of `DTYPES`.
       numbers: shapes of images, kernel and outputs, strides, padding and groups, in the order of
         `scratch_bytes` in `convolution.cc`.
     """
     array = (ctypes.c_int64 * len(numbers))(*numbers)
-    return self._functions.scratch_bytes(TARGETS.index(target), DTYPES.index(dtype), array)
+    return self._functions.scratch_bytes(OPERATIONS.index(target), DTYPES.index(dtype), array)
 
 
 @functools.cache
@@ -118,7 +121,8 @@ def _built() -> pathlib.Path:
   libdnnl = _file_of_package(PACKAGES[0], 'libdnnl.so.3')
   include = _file_of_package(PACKAGES[1], 'dnnl.hpp').parent
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
-  digest = hashlib.sha256(' '.join([SOURCE.read_text(), *versions]).encode()).hexdigest()[:16]
+  contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
+  digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
   folder = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'cifar_jax'
   path = folder / f'onednn-{digest}.so'
   if path.exists():
@@ -139,10 +143,10 @@ def _built() -> pathlib.Path:
 def _compile(
   compiler: str, output: pathlib.Path, libdnnl: pathlib.Path, include: pathlib.Path
 ) -> None:
-  """Compiles `convolution.cc` to a shared library; raises _UnavailableError if that fails."""
+  """Compiles `SOURCES` to a shared library; raises _UnavailableError if that fails."""
   folders = [f'-I{include}', f'-I{jax.ffi.include_dir()}']
-  options = ['-std=c++17', '-O2', '-shared', '-fPIC', *folders]
-  command = [*compiler.split(), *options, str(SOURCE), str(libdnnl), '-o', str(output)]
+  options = ['-std=c++17', '-O3', '-shared', '-fPIC', *folders]
+  command = [*compiler.split(), *options, *map(str, SOURCES), str(libdnnl), '-o', str(output)]
   try:
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_LIMIT)
   except (OSError, subprocess.TimeoutExpired) as error:

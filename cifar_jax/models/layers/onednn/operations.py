@@ -67,7 +67,7 @@ def convolution(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     size = [(length + sum(pad) - taps) // stride + 1 for length, pad, taps, stride in axes]
     return _call('convolution', (len(x), *size, kernel.shape[3]), x, kernel, window)
 
-  return _split_batch(compute, (x, kernel), (True, False), True)
+  return split_batch(compute, (x, kernel), (True, False), True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -84,7 +84,7 @@ def input_gradient(gradient: jax.Array, kernel: jax.Array, window: Window) -> ja
     shape = (len(gradient), *window.size, kernel.shape[2] * window.groups)
     return _call('input_gradient', shape, gradient, kernel, window)
 
-  return _split_batch(compute, (gradient, kernel), (True, False), True)
+  return split_batch(compute, (gradient, kernel), (True, False), True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -101,7 +101,7 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array, window: Window) -> jax.Ar
     shape = (*window.taps, x.shape[3] // window.groups, gradient.shape[3])
     return _call('kernel_gradient', shape, x, gradient, window)
 
-  return _split_batch(compute, (x, gradient), (True, True), False)
+  return split_batch(compute, (x, gradient), (True, True), False)
 
 
 def _define_gradients(function: Any, to_first: Callable[..., Any], to_second: Any) -> None:
@@ -160,7 +160,7 @@ def _call(
   return y.astype(dtype)
 
 
-def _split_batch(
+def split_batch(
   compute: Callable[[jax.Array, jax.Array], jax.Array],
   inputs: tuple[jax.Array, jax.Array],
   has_batch: tuple[bool, bool],
