@@ -7,6 +7,7 @@
 # those of `python -m cifar_jax.main`. The last commit is copied to ~/cifar_jax on HOST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. launch/checks.bash
 
 dry_run='' python=python3.11 host=''
 while (($#)); do
@@ -14,11 +15,13 @@ while (($#)); do
     --dry-run) dry_run=yes; shift ;;
     --python) python=${2:?}; shift 2 ;;
     --) shift; break ;;
-    -*) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    -*) fail "unknown argument $1" ;;
     *) host=$1; shift ;;
   esac
 done
-[[ $host ]] && (($#)) || { echo "$0: give HOST -- ARGUMENTS" >&2; exit 2; }
+[[ $host ]] || fail 'give HOST -- ARGUMENTS'
+check_python "$python"
+check_arguments "$@"
 
 copy='mkdir -p cifar_jax && tar -x -C cifar_jax'
 start="cifar_jax/launch/service.sh --extra cuda --python $python -- $(printf '%q ' "$@")"

@@ -5,11 +5,12 @@
 #     [--name cifar-jax] -- ARGUMENTS
 #
 # IMAGE was built by launch/container.sh and pushed to where the cluster finds it. CLAIM is a
-# PersistentVolumeClaim that all pods can write (ReadWriteMany). It is mounted as /runs in them:
-# --workdir and --config.data.data_dir must be below /runs. ARGUMENTS are those of
+# PersistentVolumeClaim that all pods can write (ReadWriteMany), as user and group 1000. It is mounted
+# as /runs in them: --workdir and --config.data.data_dir must be below /runs. ARGUMENTS are those of
 # `python -m cifar_jax.main`.
 set -euo pipefail
 cd "$(dirname "$0")"
+. ./checks.bash
 
 dry_run='' image='' claim='' hosts='' gpus='' name=cifar-jax
 while (($#)); do
@@ -17,13 +18,18 @@ while (($#)); do
     --dry-run) dry_run=yes; shift ;;
     --image | --claim | --hosts | --gpus | --name) printf -v "${1#--}" %s "${2:?}"; shift 2 ;;
     --) shift; break ;;
-    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    *) fail "unknown argument $1" ;;
   esac
 done
 for needed in image claim hosts gpus; do
-  [[ ${!needed} ]] || { echo "$0: --$needed is missing" >&2; exit 2; }
+  [[ ${!needed} ]] || fail "--$needed is missing"
 done
-(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+check_image "$image"
+check_form --claim "$claim" '[a-z0-9]([a-z0-9.-]*[a-z0-9])?' 'the name of a claim'
+check_form --name "$name" '[a-z]([a-z0-9-]{0,40}[a-z0-9])?' 'small letters, digits and -'
+check_number --hosts "$hosts"
+check_number --gpus "$gpus"
+check_arguments "$@"
 
 # The pods' names are known beforehand. JAX's detection would ask the cluster for them, and the pods
 # would need rights to do so.

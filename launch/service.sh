@@ -7,6 +7,7 @@
 # ARGUMENTS are those of `python -m cifar_jax.main`. Without --extra, JAX runs on the CPU.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/launch/checks.bash"
 
 dry_run='' extra='' python=python3.11
 while (($#)); do
@@ -15,10 +16,13 @@ while (($#)); do
     --extra) extra=${2:?}; shift 2 ;;
     --python) python=${2:?}; shift 2 ;;
     --) shift; break ;;
-    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    *) fail "unknown argument $1" ;;
   esac
 done
-(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+check_python "$python"
+check_extra "$extra"
+check_words "$root"
+check_arguments "$@"
 
 run() {
   printf '%q ' "$@" && echo
@@ -36,13 +40,15 @@ quoted() {
 
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}  # may be unset in a command of ssh
 unit=$HOME/.config/systemd/user/cifar_jax.service
-# A person must act on 1, 2 and 3 (README.md). Other failures, such as a lost process, may pass.
+# A person must act on 1, 2 and 3 (README.md). Other failures, such as a lost process, may pass; one
+# that comes 20 times in an hour does not.
 content="[Unit]
 Description=cifar_jax
-StartLimitIntervalSec=0
+StartLimitIntervalSec=1h
+StartLimitBurst=20
 
 [Service]
-WorkingDirectory=$root
+WorkingDirectory=${root//%/%%}
 ExecStart=$(quoted "$root/.venv/bin/python" -m cifar_jax.main "$@" | cut -c2-)
 Restart=on-failure
 RestartSec=10
@@ -62,5 +68,6 @@ printf 'cat > %q <<END\n%s\nEND\n' "$unit" "$content"
 run loginctl enable-linger
 run systemctl --user daemon-reload
 run systemctl --user enable cifar_jax
+run systemctl --user reset-failed cifar_jax || true  # earlier starts no longer count
 run systemctl --user restart cifar_jax
 echo '# to follow the run: journalctl --user --unit cifar_jax --follow'

@@ -9,6 +9,7 @@
 # when it is preempted, when a node fails and when a process is lost. It resumes from its checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. launch/checks.bash
 
 dry_run='' nodes='' gpus='' time=24:00:00 python=.venv/bin/python options=()
 while (($#)); do
@@ -17,20 +18,24 @@ while (($#)); do
     --nodes | --gpus | --time | --python) printf -v "${1#--}" %s "${2:?}"; shift 2 ;;
     --partition | --account) options+=("$1=${2:?}"); shift 2 ;;
     --) shift; break ;;
-    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    *) fail "unknown argument $1" ;;
   esac
 done
-[[ $nodes && $gpus ]] || { echo "$0: give --nodes and --gpus" >&2; exit 2; }
-(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+[[ $nodes && $gpus ]] || fail 'give --nodes and --gpus'
+check_number --nodes "$nodes"
+check_number --gpus "$gpus"
+check_words "$python"
+check_arguments "$@"
 
 # All processes of a node see all its GPUs, and JAX gives each process the GPU of its local number.
 # --gpus-per-task would hide the other GPUs and change the numbers. A person must act on statuses 1,
-# 2 and 3 (README.md).
+# 2 and 3 (README.md), and on a fault of the program, 70, that comes soon after each start.
 script="#!/usr/bin/env bash
 srun --kill-on-bad-exit=1 $(printf '%q ' "$python" -m cifar_jax.main "$@")
 status=\$?
 case \$status in
   0 | 1 | 2 | 3) exit \$status ;;
+  70) ((SECONDS > 600)) || exit \$status ;;&
   *) scontrol requeue \$SLURM_JOB_ID ;;
 esac"
 # SIGTERM comes 90 s before the time is over, so that the run can save.

@@ -9,6 +9,7 @@
 # In ARGUMENTS, --workdir and --config.data.data_dir must be below ../shared (relative to
 # ~/cifar_jax).
 set -euo pipefail
-[[ " $* " == *' --nfs '* ]] || { echo "$0: --nfs is missing" >&2; exit 2; }
-[[ " $* " == *' -- '* ]] || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+. "$(dirname "$0")/checks.bash"
+[[ " $* " == *' --nfs '* ]] || fail '--nfs is missing'
+[[ " $* " == *' -- '* ]] || fail 'give the arguments of cifar_jax.main after --'
 exec "$(dirname "$0")/tpu_vm.sh" --hosts all "$@" --coordinator auto

@@ -11,6 +11,7 @@
 # launch/tpu_pod.sh adds --hosts all and --nfs SERVER:/EXPORT; the export is mounted at ~/shared.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. launch/checks.bash
 
 dry_run='' project='' zone='' name='' type='' version='' python=python3.11 hosts=0 nfs='' spot=()
 while (($#)); do
@@ -20,13 +21,16 @@ while (($#)); do
     --project | --zone | --name | --type | --version | --python | --hosts | --nfs)
       printf -v "${1#--}" %s "${2:?}"; shift 2 ;;
     --) shift; break ;;
-    *) echo "$0: unknown argument $1" >&2; exit 2 ;;
+    *) fail "unknown argument $1" ;;
   esac
 done
 for needed in project zone name type version; do
-  [[ ${!needed} ]] || { echo "$0: --$needed is missing" >&2; exit 2; }
+  [[ ${!needed} ]] || fail "--$needed is missing"
 done
-(($#)) || { echo "$0: give the arguments of cifar_jax.main after --" >&2; exit 2; }
+check_python "$python"
+[[ ! $nfs ]] || check_form --nfs "$nfs" '[][a-zA-Z0-9.:][][a-zA-Z0-9.:-]*:/[a-zA-Z0-9._/-]*' \
+  'SERVER:/EXPORT'
+check_arguments "$@"
 
 show() { printf '%q ' "$@" && echo; }
 run() {

@@ -1,6 +1,7 @@
 """The launch scripts: valid shell, and with --dry-run exactly the commands that they would run."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -10,37 +11,8 @@ import tomllib
 import pytest
 import yaml
 
+from tests.support.launch_scripts import LAUNCH, NEEDED, QUOTED, RUN, SCRIPTS, dry_run, launch
 from tests.support.paths import ROOT
-
-LAUNCH = ROOT / 'launch'
-SCRIPTS = sorted(path.name for path in LAUNCH.glob('*.sh'))
-RUN = ['--config', 'configs/resnet.py:depth=20', '--workdir', 'runs/a b']  # a word with a space
-QUOTED = '--config configs/resnet.py:depth=20 --workdir runs/a\\ b'
-TPU = ['--project', 'p', '--zone', 'z', '--name', 'n', '--type', 't', '--version', 'v']
-NEEDED = {
-  'container.sh': ['--image', 'i'],
-  'gpu_vm.sh': ['me@host'],
-  'kubernetes.sh': ['--image', 'i', '--claim', 'c', '--hosts', '2', '--gpus', '8'],
-  'service.sh': ['--extra', 'cuda'],
-  'slurm.sh': ['--partition', 'fast', '--nodes', '2', '--gpus', '4'],
-  'tpu_pod.sh': ['--nfs', 'server:/export', *TPU],
-  'tpu_vm.sh': ['--spot', *TPU],
-}
-
-
-def launch(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-  """Runs a script with a PATH that holds the system's tools alone, so that no cloud is reached."""
-  command = ['bash', str(LAUNCH / script), *arguments]
-  return subprocess.run(
-    command, capture_output=True, text=True, env={'PATH': '/usr/bin:/bin', 'HOME': '/home/me'}
-  )
-
-
-def dry_run(script: str, *options: str) -> str:
-  """Returns the commands that a script prints with --dry-run and all options that it needs."""
-  done = launch(script, '--dry-run', *NEEDED[script], *options, '--', *RUN)
-  assert done.returncode == 0, done.stderr
-  return done.stdout
 
 
 def words(line: str) -> list[str]:
@@ -78,6 +50,7 @@ def test_a_service_restarts_except_after_statuses_that_a_person_must_act_on() ->
   )
   assert f'ExecStart={command}' in lines
   assert 'Restart=on-failure' in lines and 'RestartPreventExitStatus=1 2 3' in lines
+  assert 'StartLimitBurst=20' in lines  # a fault that comes again each time ends some day
   assert lines[-2] == 'systemctl --user restart cifar_jax '
 
 
@@ -130,12 +103,19 @@ def test_slurm_starts_one_process_per_gpu_and_lets_the_job_be_requeued() -> None
 
 
 @pytest.mark.parametrize(
-  ('status', 'requeued'), [(0, False), (1, False), (2, False), (143, True), (134, True), (4, True)]
+  ('status', 'minutes', 'requeued'),
+  [
+    *((status, 60, False) for status in (0, 1, 2, 3)),
+    *((status, 1, True) for status in (4, 129, 134, 143)),
+    (70, 1, False),  # a fault that would come again
+    (70, 60, True),
+  ],
 )
 def test_slurm_requeues_after_failures_that_may_pass(
-  tmp_path: pathlib.Path, status: int, requeued: bool
+  tmp_path: pathlib.Path, status: int, minutes: int, requeued: bool
 ) -> None:
   script = dry_run('slurm.sh').split('<<END\n')[1].removesuffix('END\n')
+  script = f'SECONDS={60 * minutes}\n{script}'
   for name, body in (('srun', f'exit {status}'), ('scontrol', f'echo "$@" > {tmp_path}/requeued')):
     (tmp_path / name).write_text(f'#!/bin/sh\n{body}\n')
     (tmp_path / name).chmod(0o755)
@@ -157,6 +137,8 @@ def test_kubernetes_receives_a_complete_jobset() -> None:
   assert job['completions'] == job['parallelism'] == 2
   [container] = job['template']['spec']['containers']
   assert container['resources']['limits'] == {'nvidia.com/gpu': 8}
+  assert job['template']['spec']['securityContext']['runAsNonRoot'] is True
+  assert container['securityContext']['capabilities'] == {'drop': ['ALL']}
   coordinator = f'{manifest["metadata"]["name"]}-{replicated["name"]}-0-0.cifar-jax:8476'
   processes = ['--coordinator', coordinator, '--num_processes', '2']
   assert container['args'] == [*RUN, *processes]
@@ -179,6 +161,7 @@ def test_a_container_is_built_and_restarts() -> None:
   assert docker_run[-len(RUN) - 1 :] == ['i', *RUN]
   assert docker_run[docker_run.index('--restart') + 1] == 'on-failure:10'
   assert docker_run[docker_run.index('--volume') + 1] == f'{ROOT}/runs:/runs'
+  assert docker_run[docker_run.index('--user') + 1] == f'{os.getuid()}:{os.getgid()}'
   assert launch('container.sh', '--dry-run', '--image', 'i', '--build-only').stdout == build + '\n'
 
 
@@ -188,6 +171,8 @@ def test_the_container_file_copies_what_the_installation_needs() -> None:
     assert all((ROOT / path).exists() for path in copied.split())
   project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
   assert project['readme'] in text and project['license-files'][0] in text
+  assert re.search(r'^FROM \S+@sha256:[0-9a-f]{64}$', text, re.MULTILINE)
+  assert re.search(r'^USER [1-9]\d*:[1-9]\d*$', text, re.MULTILINE)  # a number, for runAsNonRoot
   extra = re.search(r'^ARG EXTRA=(\w+)$', text, re.MULTILINE)
   assert extra is not None and extra[1] in project['optional-dependencies']
 

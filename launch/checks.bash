@@ -1,0 +1,34 @@
+# What all launch scripts check; they source this file. Words of the command line end up in a unit of
+# systemd, in YAML or in a remote shell, where an unchecked one could become something else.
+
+fail() {
+  echo "$0: $1" >&2
+  exit 2
+}
+
+# check_form OPTION VALUE PATTERN WORDS: the value matches the whole pattern, which WORDS describe.
+check_form() {
+  [[ $2 =~ ^($3)$ ]] || fail "$1 is $(printf %q "$2"); it must be $4"
+}
+
+check_python() { check_form --python "$1" 'python3\.[0-9]+' 'a name such as python3.11'; }
+check_number() { check_form "$1" "$2" '[1-9][0-9]{0,5}' 'a number'; }
+check_extra() { check_form --extra "$1" '[a-z]*' 'an extra of pyproject.toml'; }
+
+check_image() {
+  check_form --image "$1" '[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?' \
+    'NAME, NAME:TAG or NAME@sha256:DIGEST'
+}
+
+check_arguments() {
+  (($#)) || fail 'give the arguments of cifar_jax.main after --'
+  check_words "$@"
+}
+
+# A line end could begin a new directive or a new command. No argument of cifar_jax.main needs one.
+check_words() {
+  local word
+  for word; do
+    [[ $word != *[[:cntrl:]]* ]] || fail "$(printf %q "$word") has a control character"
+  done
+}
