@@ -9,6 +9,7 @@ from typing import Any
 from cifar_jax.errors import InputError
 
 FOLDER = pathlib.Path('configs', 'studies')
+_LONGEST_SLUG = 200  # letters; most file systems take names of 255 bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,20 @@ class Entry:
   overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
   published: float | None = None
   published_train: float | None = None
+
+  def __post_init__(self) -> None:
+    """Raises InputError for a value that the table could not show after the training."""
+    where = f'entry {self.label!r}'
+    _check_text(where, 'label', self.label)
+    _check_text(where, 'config', self.config)
+    _check_overrides(where, self.overrides)
+    for key in ('published', 'published_train'):
+      value = getattr(self, key)
+      is_number = isinstance(value, int | float) and not isinstance(value, bool)
+      if value is not None and not (is_number and 0 <= value <= 100):
+        raise InputError(f'{where}: {key} is {value!r}; it must be an error in percent, or None')
+    if len(self.slug) > _LONGEST_SLUG:
+      raise InputError(f'{where}: a label can have at most {_LONGEST_SLUG} letters and digits')
 
   @property
   def slug(self) -> str:
@@ -53,18 +68,40 @@ class Study:
   entries: tuple[Entry, ...]
   overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+  def __post_init__(self) -> None:
+    """Raises InputError for a value that the table could not show after the training."""
+    _check_text('STUDY', 'title', self.title)
+    _check_text('STUDY', 'source', self.source)
+    _check_overrides('STUDY', self.overrides)
+
   @property
   def name(self) -> str:
     """The stem of the study's file."""
     return self.path.stem
 
 
+def _check_text(where: str, key: str, value: object) -> None:
+  if not isinstance(value, str) or not value.strip():
+    raise InputError(f'{where}: {key} is {value!r}; it must be a text')
+
+
+def _check_overrides(where: str, overrides: object) -> None:
+  if not isinstance(overrides, dict):
+    raise InputError(f'{where}: overrides are {overrides!r}; they must be a dict of keys to values')
+  for key, value in overrides.items():
+    if not isinstance(key, str) or not isinstance(value, bool | int | float | str | tuple):
+      raise InputError(
+        f'{where}: an override is {key!r}: {value!r}; it must be a key such as '
+        "'optimizer.momentum', and a number, a text, True, False or a tuple"
+      )
+
+
 def load(path: pathlib.Path) -> Study:
   """Loads the study that a Python file defines as the dictionary `STUDY`; executes the file.
 
   Raises:
-    InputError: the file is missing or raises an error, `STUDY` is missing or has wrong keys, or
-      labels are not different.
+    InputError: the file is missing or raises an error, `STUDY` is missing or has wrong keys or
+      values, or labels are not different.
   """
   if not path.is_file():
     known = ', '.join(map(str, available(path.parent))) or ', '.join(map(str, available()))
@@ -75,6 +112,8 @@ def load(path: pathlib.Path) -> Study:
     study = Study(path=path, entries=entries, **fields)
   except KeyError as error:
     raise InputError(f'{path} must define STUDY with {error.args[0]!r}') from error
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from error
   except Exception as error:  # the file is code and may raise anything; its author can fix it
     message = ' '.join(str(error).split())
     raise InputError(f'{path}: {type(error).__name__}: {message}') from error
