@@ -1,14 +1,24 @@
 """What all commands share: the argument parser, the exit statuses and errors in one line."""
 
 import argparse
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from cifar_jax.errors import DivergedError, InputError, LostError, ShortageError, shortage
+from cifar_jax.config.section import shortened
+from cifar_jax.errors import (
+  DivergedError,
+  InputError,
+  LostError,
+  ShortageError,
+  is_out_of_memory,
+  shortage,
+)
 from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime.signals import ending_at_interrupt
 
 # Exit statuses.
 BAD_INPUT = 2
@@ -48,9 +58,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     main: the command; returns its exit status, where None means 0.
   """
   try:
-    xla_flags.prepare()
-    status = main()
-    sys.stdout.flush()  # here, because only here a closed pipe is caught
+    with ending_at_interrupt() as interrupted:
+      xla_flags.prepare()
+      status = main()
+      sys.stdout.flush()  # here, because only here a closed pipe is caught
     sys.exit(status)
   except InputError as error:
     _exit_with(error, BAD_INPUT)
@@ -67,6 +78,13 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(OUTPUT_CLOSED)
   except Exception as error:
+    if interrupted.is_set():
+      _exit_with('interrupted', INTERRUPTED)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+      _exit_with(f'{shortened(str(error.filename))}: the name is too long', BAD_INPUT)
+    if is_out_of_memory(error):
+      remedy = 'end other programs, or take fewer or smaller images'
+      _exit_with(f'{shortage(error)}: {remedy}', SHORTAGE)
     if shortage(error):
       _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
     platforms = os.environ.get('JAX_PLATFORMS')

@@ -95,6 +95,30 @@ def shortage(error: BaseException | None) -> str:
       text = str(error)
       message = next((words for part, words in _MESSAGES_BY_TEXT.items() if part in text), '')
     error = error.__cause__ or error.__context__
+  return _filled_in(message)
+
+
+def cannot_write(place: object, error: OSError, remedy: str = '') -> InputError | ShortageError:
+  """The exception to raise for a file or folder that cannot be written.
+
+  Args:
+    place: the path of the file, or the words `in FOLDER`.
+    error: what the system said.
+    remedy: the end of the message, unless the machine ran out of something.
+
+  Returns:
+    A ShortageError if the machine ran out of something, an InputError if the place is wrong.
+  """
+  message = _MESSAGES_BY_ERRNO.get(error.errno or 0, '')
+  if message and error.errno not in (errno.EROFS, errno.EACCES):
+    return ShortageError(
+      f'cannot write {place}: {_filled_in(message)}, then run the same command again'
+    )
+  return InputError(f'cannot write {place}: {error.strerror}{remedy}')
+
+
+def _filled_in(message: str) -> str:
+  """A message with the limit of file handles, if the message has a place for it."""
   return message.format(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 

@@ -6,10 +6,14 @@ from typing import Any, ClassVar
 
 from cifar_jax.errors import InputError
 
+LARGEST_INT = 2**31 - 1  # JAX computes with 32 bits
+LARGEST_FLOAT = 3.4e38
+_LONGEST = 100  # characters of a value in a message
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """The values that a key may have. Numbers must also be finite.
+  """The values that a key may have. Numbers must also be finite, and fit into 32 bits.
 
   Attributes:
     at_least: the smallest value.
@@ -70,4 +74,27 @@ class Section:
     for field in dataclasses.fields(self):
       limits, value = field.metadata.get('limits'), getattr(self, field.name)
       if limits and not limits.allow(value):
-        raise InputError(f'{self.NAME}.{field.name} is {value!r}; it must be {limits}')
+        raise InputError(f'{self.NAME}.{field.name} is {shortened(value)}; it must be {limits}')
+      if limits and not limits.below:
+        check_size(f'{self.NAME}.{field.name}', value)
+
+
+def check_size(name: str, value: Any, largest_int: int = LARGEST_INT) -> None:
+  """Raises InputError if a number, or one of a tuple, is too large; any other value passes.
+
+  Args:
+    name: of the key, the beginning of the message.
+    value: the value. A float must fit into 32 bits.
+    largest_int: the largest integer.
+  """
+  for item in value if isinstance(value, tuple) else ():
+    check_size(name, item, largest_int)
+  for kind, largest in ((int, largest_int), (float, LARGEST_FLOAT)):
+    if isinstance(value, kind) and abs(value) > largest:
+      raise InputError(f'{name} is {shortened(value)}; it must be at most {largest}')
+
+
+def shortened(value: Any) -> str:
+  """A value for a message: its `repr`, without the middle of a long one."""
+  text = repr(value)
+  return text if len(text) <= _LONGEST else f'{text[: _LONGEST // 2]}…{text[-5:]}'

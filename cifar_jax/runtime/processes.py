@@ -98,7 +98,16 @@ def start(coordinator: str, count: int, index: int) -> None:
 
 
 def _environment_shows_several() -> bool:
-  return any(name in os.environ and count(os.environ[name]) > 1 for name, count in _COUNTS.items())
+  return any(_count(name) > 1 for name in _COUNTS)
+
+
+def _count(name: str) -> int:
+  """The number of processes that an environment variable gives; 0 if it is not set."""
+  text = os.environ.get(name)
+  try:
+    return 0 if text is None else _COUNTS[name](text)
+  except ValueError as error:
+    raise InputError(f'{name} is {text!r}, not a number of processes: unset it') from error
 
 
 def _report_abort() -> None:
@@ -203,8 +212,15 @@ class Agreement:
     if self._num_calls % AGREE_EVERY:
       return 0
     agreed = 0 if self._pending is None else int(self._pending)
+    self._pending = self._exchange(number)
+    return agreed
+
+  def largest_now(self, number: int) -> int:
+    """Returns the largest number, for which all processes wait. Arguments as of `largest`."""
+    return int(self._exchange(number)) if are_several() else number
+
+  def _exchange(self, number: int) -> jax.Array:
     local = np.full(1, number, np.int32)
-    self._pending = self._max(
+    return self._max(
       jax.make_array_from_callback((self._mesh.size,), batch_sharding(self._mesh), lambda _: local)
     )
-    return agreed

@@ -1,21 +1,25 @@
-"""Turns SIGTERM and Ctrl-C into a request to save a checkpoint and exit.
+"""Turns SIGTERM, Ctrl-C and SIGHUP into a request to save a checkpoint and exit.
 
 SIGTERM also announces that a machine is about to be taken away. Clouds shut down a preempted VM as
 if its power button were pressed, which sends SIGTERM to every process. Containers, Slurm and
-Kubernetes send it when a job ends. About half a minute is left then.
+Kubernetes send it when a job ends. About half a minute is left then. SIGHUP comes when a terminal
+or its ssh connection closes.
 """
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+GRACE_SECONDS = 2.0  # after Ctrl-C, for the code that it interrupts
 _END = 0  # tells the watching thread to end; no signal has this number
 
 
 class StopRequest:
-  """Within its `with` block, records the first SIGTERM or Ctrl-C and exits at once on the second.
+  """Within its `with` block, records the first of `SIGNALS` and exits at once on the second.
 
   The first signal also exits at once if no work would be lost. Python runs its signal handlers only
   when a compilation or an evaluation is over; this class watches in a thread, which need not wait.
@@ -33,42 +37,99 @@ class StopRequest:
     self.agreed_signal: signal.Signals | None = None
     self.unsaved = False
     self._previous_handlers: dict[signal.Signals, Any] = {}
+    self._watching = _watching(self._receive)
 
   def __enter__(self) -> 'StopRequest':
-    """Replaces the handlers of both signals; works only in the main thread."""
-    self._reader, self._writer = os.pipe()
-    os.set_blocking(self._writer, False)
-    self._previous_fd = signal.set_wakeup_fd(self._writer)
+    """Replaces the handlers of the signals; works only in the main thread.
+
+    A signal that is ignored stays so: `nohup` wants no SIGHUP, a script's `&` no Ctrl-C.
+    """
+    self._watching.__enter__()
     for number in SIGNALS:
-      self._previous_handlers[number] = signal.signal(number, lambda *_: None)
-    self._thread = threading.Thread(target=self._watch, daemon=True)
-    self._thread.start()
+      if signal.getsignal(number) is not signal.SIG_IGN:
+        self._previous_handlers[number] = signal.signal(number, lambda *_: None)
     return self
 
-  def __exit__(self, *_: object) -> None:
+  def __exit__(self, *error: Any) -> None:
     """Restores the handlers."""
     for number, handler in self._previous_handlers.items():
       signal.signal(number, handler)
-    signal.set_wakeup_fd(self._previous_fd)
-    os.write(self._writer, bytes([_END]))
-    self._thread.join()
-    os.close(self._reader)
-    os.close(self._writer)
+    self._watching.__exit__(*error)
 
-  def _watch(self) -> None:
-    while (number := os.read(self._reader, 1)[0]) != _END:
-      if number not in SIGNALS:
-        continue
-      if self.received_signal or not self.unsaved:
-        consequence = (
-          'the last checkpoint is intact' if self.unsaved else 'there was nothing to save'
-        )
-        line = f'cifar_jax: {signal.Signals(number).name}: stopped at once; {consequence}\n'
-        os.write(2, line.encode())  # `print` could wait for a lock that another thread holds
-        os._exit(128 + number)  # safe at any moment: half-written files do not count
-      self.received_signal = signal.Signals(number)
+  def _receive(self, number: int) -> None:
+    if number not in SIGNALS:
+      return
+    if self.received_signal or not self.unsaved:
+      consequence = 'the last checkpoint is intact' if self.unsaved else 'there was nothing to save'
+      # Safe at any moment: half-written files do not count.
+      _exit(f'{signal.Signals(number).name}: stopped at once; {consequence}', number)
+    self.received_signal = signal.Signals(number)
 
   @property
   def exit_status(self) -> int:
     """The shell's convention, 128 + the number of `agreed_signal`; 0 without a signal."""
     return 128 + self.agreed_signal if self.agreed_signal else 0
+
+
+@contextlib.contextmanager
+def ending_at_interrupt() -> Iterator[threading.Event]:
+  """Within the block Ctrl-C ends the process, even where its KeyboardInterrupt is lost or late.
+
+  Python drops an exception that is raised in a callback, such as those of imports and of `__del__`,
+  and it raises none during a compilation. If the block has not ended `GRACE_SECONDS` after Ctrl-C,
+  the process exits. Where something else handles Ctrl-C it does not.
+
+  Yields:
+    An event that is set once Ctrl-C came. An error after that, such as the ImportError of a module
+    written in C, is its consequence.
+  """
+  interrupted, ended = threading.Event(), threading.Event()
+
+  def receive(number: int) -> None:
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if number != signal.SIGINT or not raises:
+      return
+    interrupted.set()
+    if not ended.wait(GRACE_SECONDS):
+      _exit('interrupted', number)
+
+  with _watching(receive):
+    try:
+      yield interrupted
+    finally:
+      ended.set()
+
+
+@contextlib.contextmanager
+def _watching(receive: Callable[[int], None]) -> Iterator[None]:
+  """Within the block, calls a function with the number of each signal that Python handles.
+
+  The call comes at once, in a thread. Works only in the main thread; blocks may be nested, and the
+  innermost receives.
+  """
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)
+
+  def watch() -> None:
+    while (number := os.read(reader, 1)[0]) != _END:
+      receive(number)
+
+  thread = threading.Thread(target=watch, daemon=True)
+  thread.start()
+  previous = signal.set_wakeup_fd(writer)
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(previous)
+    os.write(writer, bytes([_END]))
+    thread.join()
+    os.close(reader)
+    os.close(writer)
+
+
+def _exit(message: str, number: int) -> None:
+  """Writes a line to standard error and ends the process with the status of a signal."""
+  with contextlib.suppress(OSError):  # the terminal may be gone
+    # `print` could wait for a lock that another thread holds.
+    os.write(2, f'cifar_jax: {message}\n'.encode())
+  os._exit(128 + number)

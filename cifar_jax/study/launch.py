@@ -3,7 +3,7 @@
 import signal
 import subprocess
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from cifar_jax.runtime.signals import SIGNALS
 
 
 def run(command: list[str]) -> tuple[int, bool]:
@@ -20,7 +20,7 @@ def run(command: list[str]) -> tuple[int, bool]:
     process received a signal to stop.
   """
   stop_requested = False
-  previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+  previous = {number: signal.getsignal(number) for number in SIGNALS}
   with subprocess.Popen(command, process_group=0) as process:
 
     def pass_on(number: int, _: object) -> None:
@@ -29,8 +29,9 @@ def run(command: list[str]) -> tuple[int, bool]:
       process.send_signal(number)
 
     try:
-      for number in _STOP_SIGNALS:
-        signal.signal(number, pass_on)
+      for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # as `nohup` sets it
+          signal.signal(number, pass_on)
       status = process.wait()
     finally:
       for number, handler in previous.items():

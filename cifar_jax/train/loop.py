@@ -98,11 +98,19 @@ class Loop:
         state = self._train_epochs(state)
         self.checkpoints.wait()
         self._stop.unsaved = False
+        self._notice_late_signal()
         return state
       except DivergedError as error:
         if self.experiment.train_settings.nonfinite != 'skip':
           raise
         state = self._go_back(error)
+
+  def _notice_late_signal(self) -> None:
+    """Notices a signal that came after the last step, as in the last validation."""
+    if self._stop.agreed_signal:  # the same in all processes
+      return
+    if number := self._agreement.largest_now(self._stop.received_signal or 0):
+      self._stop.agreed_signal = signal.Signals(number)
 
   def _train_epochs(self, state: State) -> State:
     step, batch_size = state.num_steps, self.experiment.batch_size
@@ -191,7 +199,7 @@ class Loop:
 
   def _save(self, state: State, step: int, accuracy: float | None = None) -> None:
     self._check_finite(state)
-    run_info = self.run_info | {'seconds': self.seconds()}
+    run_info = self.run_info | {'seconds': self.seconds(), 'records': self.metric_log.num_records}
     self.checkpoints.save(step, state, run_info=run_info, accuracy=accuracy)
     self._progress.restart_clock()
 

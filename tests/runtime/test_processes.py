@@ -227,3 +227,9 @@ def test_an_environment_of_several_processes_joins_them(
   monkeypatch.setenv(name, two)
   processes.start('', 0, -1)
   assert joined == [name]
+
+
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.setenv('SLURM_STEP_NUM_TASKS', 'abc')
+  with pytest.raises(InputError, match="SLURM_STEP_NUM_TASKS is 'abc', not a number of processes"):
+    processes.start('', 0, -1)

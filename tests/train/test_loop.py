@@ -107,6 +107,16 @@ def test_a_signal_waits_for_at_most_the_current_step(
   assert was_computed == [True] * 6
 
 
+def test_a_signal_during_the_last_validation_stops_the_run(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  experiment, run = make_poisoned(tiny_cifar, 'stop', poisoned=()), tmp_path / 'run'
+  stop_session(experiment, run, NUM_STEPS + 1)  # the signal is there only after the last step
+  assert last_state(experiment, run)[0] == NUM_STEPS
+  assert not any(record['split'] == 'test' for record in read_records(run))
+  assert run_session(experiment, run)['num_steps'] == NUM_STEPS
+
+
 def test_the_run_stops_after_too_many_skipped_batches(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
