@@ -1,12 +1,16 @@
 """A data set: as its readers return it, and as the rest of the program uses it."""
 
 import dataclasses
+import functools
+import logging
 import zlib
 from typing import Any
 
 import numpy as np
 
 from cifar_jax.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +61,12 @@ class Dataset:
   def num_classes(self) -> int:
     """The number of classes."""
     return len(self.class_names)
+
+  @functools.cached_property
+  def images_crc32(self) -> list[int]:
+    """The CRC-32 of the images of each split, in the order of `SPLITS`; computed once."""
+    splits = (self.train, self.validation, self.test)
+    return [zlib.crc32(np.ascontiguousarray(split.images).data) for split in splits]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +134,17 @@ def select_split(dataset: Dataset, name: str) -> Split:
   return split
 
 
+# The key of the fingerprint that checkpoints of earlier versions lack.
+_IMAGES_CRC32 = 'images_crc32'
+
+
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
   """Returns values that differ between different data sets, ready for JSON."""
   splits = (dataset.train, dataset.validation, dataset.test)
   return {
     'images': [len(split) for split in splits],
     'labels_crc32': [zlib.crc32(split.labels.tobytes()) for split in splits],
+    _IMAGES_CRC32: dataset.images_crc32,
     'mean': list(dataset.mean),
     'std': list(dataset.std),
   }
@@ -137,6 +152,8 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
 
 def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
   """Raises InputError unless a run was trained on this data set.
+
+  Logs a warning if an earlier version wrote the checkpoint, which says less about its data.
 
   Args:
     dataset: the data set.
@@ -147,8 +164,19 @@ def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
       'the checkpoint does not say what data it was trained on: an earlier version wrote it; '
       'read it with that version, or train again'
     )
-  if run_info['data'] != fingerprint(dataset):
+  trained_on, given = run_info['data'], fingerprint(dataset)
+  if _IMAGES_CRC32 not in trained_on:
+    del given[_IMAGES_CRC32]
+    logger.warning(
+      'an earlier version wrote the checkpoint, without checksums of the images: that they are the '
+      'same is not checked'
+    )
+  if changes := [
+    f'{key} {given[key]} instead of {trained_on.get(key)}'
+    for key in given
+    if given[key] != trained_on.get(key)
+  ]:
     raise InputError(
-      f'data.data_dir holds other data than the run was trained on: {fingerprint(dataset)} '
-      f'instead of {run_info["data"]}; set it to the same data'
+      f'data.data_dir holds other data than the run was trained on: {"; ".join(changes)}; set it '
+      'to the same data'
     )

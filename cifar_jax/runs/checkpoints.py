@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import shutil
+import threading
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.errors import InputError, ShortageError, shortage
-from cifar_jax.runs import checksums
+from cifar_jax.runs import checksums, first_save
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 # The suffix of a damaged checkpoint's directory, which frees the name for a new checkpoint.
 DAMAGED_SUFFIX = '.damaged'
+# The folder to which Orbax moves a checkpoint that is no longer kept. A kill while its files are
+# removed there leaves nothing that looks like a damaged checkpoint.
+_DELETED = 'deleted'
 
 
 class Checkpoints:
@@ -44,13 +48,16 @@ class Checkpoints:
         Otherwise damaged checkpoints are renamed, and files left by a killed process are removed.
 
     Raises:
-      InputError: there are checkpoints, but none is intact. Nothing was changed.
+      InputError: there are or were checkpoints, but none is intact. Nothing was changed.
     """
     with processes.first_process_first():  # which renames what is damaged
       self._damaged = _find_damaged(directory)
       if not read_only:
         _rename_damaged(directory, self._damaged)
         self._damaged = {}  # their steps may be saved again
+        _empty(directory / _DELETED)
+        if _steps_in(directory):
+          first_save.note(directory)
     policies = [
       preservation_policy.LatestN(settings.keep_last),
       preservation_policy.BestN(
@@ -61,6 +68,7 @@ class Checkpoints:
       read_only=read_only,
       create=not read_only,
       cleanup_tmp_directories=not read_only,
+      todelete_subdir=None if read_only else _DELETED,
       temporary_path_class=checksums.ChecksummedPath,
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
@@ -70,6 +78,7 @@ class Checkpoints:
       save_interval_steps=0 if read_only else 1,
     )
     silence_absl()
+    self._read_only = read_only
     self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
   def __enter__(self) -> 'Checkpoints':
@@ -79,6 +88,8 @@ class Checkpoints:
   def __exit__(self, *_: object) -> None:
     """Waits until everything is written."""
     self._manager.close()
+    if not self._read_only:
+      self._empty_deleted()
 
   def save(
     self, step: int, state: Any, *, run_info: dict[str, Any], accuracy: float | None = None
@@ -95,7 +106,13 @@ class Checkpoints:
     Raises:
       ShortageError: the disk is too full. Nothing was written.
     """
-    _check_disk_space(self._manager.directory, state)
+    self.wait()  # as Orbax would below, for the save before and for what it deletes
+    num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    if num_bytes > _free_bytes(self._manager.directory):
+      self._empty_deleted()
+    else:  # the steps need not wait for it
+      threading.Thread(target=self._empty_deleted).start()
+    _check_disk_space(self._manager.directory, num_bytes)
     items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
     metrics = None if accuracy is None else {'accuracy': accuracy}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
@@ -154,21 +171,39 @@ class Checkpoints:
     """Waits until everything is written; raises an error that occurred in the background."""
     self._manager.wait_until_finished()
 
+  def _empty_deleted(self) -> None:
+    if processes.is_first():
+      _empty(pathlib.Path(self._manager.directory) / _DELETED)
 
-def _check_disk_space(directory: os.PathLike[str], state: Any) -> None:
-  """Raises ShortageError if a state would fill the disk and leave no space for other files."""
-  needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-  free = shutil.disk_usage(directory).free
-  if needed > free:
+
+def _empty(folder: pathlib.Path) -> None:
+  """Removes what is in a folder, and not the folder itself, into which Orbax may be moving more."""
+  for path in folder.glob('*'):
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _free_bytes(directory: os.PathLike[str]) -> int:
+  return shutil.disk_usage(directory).free
+
+
+def _check_disk_space(directory: os.PathLike[str], num_bytes: int) -> None:
+  """Raises ShortageError if a checkpoint would fill the disk and leave no space for other files."""
+  free = _free_bytes(directory)
+  if num_bytes > free:
     raise ShortageError(
-      f'a checkpoint takes {needed / 2**20:.1f} MiB and the disk of {directory} has '
+      f'a checkpoint takes {num_bytes / 2**20:.1f} MiB and the disk of {directory} has '
       f'{free / 2**20:.1f} left: make room, then run the same command again'
     )
 
 
+def _steps_in(directory: pathlib.Path) -> list[int]:
+  """The steps of all checkpoints in a directory, damaged or not, sorted."""
+  return sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
+
+
 def _find_damaged(directory: pathlib.Path) -> dict[int, str]:
   """Logs and returns what is damaged, by step; raises InputError if no checkpoint is intact."""
-  steps = sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
+  steps = _steps_in(directory)
   damaged = {step: damage for step in steps if (damage := checksums.damage(directory / str(step)))}
   # A run that goes on meanwhile may have deleted its oldest checkpoint during the check.
   damaged = {step: damage for step, damage in damaged.items() if (directory / str(step)).is_dir()}
@@ -180,6 +215,11 @@ def _find_damaged(directory: pathlib.Path) -> dict[int, str]:
     raise InputError(
       f'no checkpoint in {directory} is intact; restore one from a copy, or start the run in '
       'another --workdir'
+    )
+  if not intact and first_save.was_noted(directory):
+    raise InputError(
+      f'the checkpoints that the run saved in {directory} are gone: mount their disk, or restore '
+      'one from a copy, or start the run in another --workdir'
     )
   if damaged:
     logger.warning('checkpoint %d is the newest intact one', intact[-1])

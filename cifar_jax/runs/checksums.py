@@ -12,6 +12,7 @@ import zlib
 from orbax.checkpoint.path import atomicity
 
 from cifar_jax import output_files
+from cifar_jax.runs import first_save
 
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
 _ORBAX_LINE = 'Checkpoint commit was successful'
@@ -28,7 +29,11 @@ class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
   """
 
   async def finalize(self) -> None:
-    """Writes the checksums of a checkpoint (not of each item in it), then renames its directory."""
+    """Writes the checksums of a checkpoint (not of each item in it), then renames its directory.
+
+    The note of the first save comes last: a kill before it leaves a checkpoint without a note,
+    which the next session writes, and never a note without a checkpoint.
+    """
     if not self.get_final().name.isdigit():
       await super().finalize()
       return
@@ -39,6 +44,7 @@ class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
     output_files.sync_tree(directory)
     directory.rename(final)
     output_files.sync(final.parent)
+    first_save.note(final.parent)
 
 
 def write(directory: pathlib.Path) -> None:

@@ -17,6 +17,9 @@ class MetricLog:
   """Appends records to `metrics.jsonl` and to the event files of a workdir.
 
   Use it in a `with` block.
+
+  Attributes:
+    num_records: the number of records in `metrics.jsonl`; 0 if silent.
   """
 
   def __init__(self, workdir: pathlib.Path, after_step: int, *, silent: bool = False) -> None:
@@ -30,7 +33,7 @@ class MetricLog:
       after_step: the number of steps that the run has taken.
       silent: whether to write nothing, because another process writes the same.
     """
-    self._workdir, self._silent = workdir, silent
+    self._workdir, self._silent, self.num_records = workdir, silent, 0
     self._open(after_step)
 
   def _open(self, after_step: int) -> None:
@@ -43,6 +46,7 @@ class MetricLog:
       if record['step'] <= after_step and record['split'] != 'test'
     ]
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
+    self.num_records = len(valid)
     self._file = path.open('a')
     # By itself the name has only a time in seconds, which two sessions can share.
     suffix = f'.{os.getpid()}.{after_step}'
@@ -85,6 +89,7 @@ class MetricLog:
     self._file.write(json.dumps(record) + '\n')
     self._file.flush()
     os.fsync(self._file.fileno())
+    self.num_records += 1
     scalars = {name: value for name, value in values.items() if isinstance(value, float)}
     for name, value in scalars.items():
       self._events.write_event(

@@ -17,6 +17,7 @@ import pathlib
 from typing import Any
 
 from cifar_jax.errors import InputError
+from cifar_jax.input_files import refuse_pipe
 
 METRICS = 'metrics.jsonl'
 
@@ -102,6 +103,7 @@ def last_epoch_error(records: list[Record]) -> float | None:
 
 
 def _read_text(path: pathlib.Path, remedy: str) -> str:
+  refuse_pipe(path)
   try:
     return path.read_text(encoding='utf-8')
   except FileNotFoundError:

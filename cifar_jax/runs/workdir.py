@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from ml_collections import ConfigDict
 
 from cifar_jax.config import loading
-from cifar_jax.errors import InputError
+from cifar_jax.errors import InputError, cannot_write
+from cifar_jax.input_files import refuse_pipe
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
@@ -82,9 +83,10 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
 def _locked(workdir: pathlib.Path) -> Iterator[None]:
   try:
     workdir.mkdir(parents=True, exist_ok=True)
+    refuse_pipe(workdir / LOCK)
     lock = (workdir / LOCK).open('a')
   except OSError as error:
-    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+    raise cannot_write(f'in {workdir}', error) from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +99,7 @@ def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   try:
     write_text(workdir / CONFIG, loading.to_json(config))
   except OSError as error:
-    raise InputError(f'cannot write in {workdir}: {error.strerror}') from error
+    raise cannot_write(f'in {workdir}', error) from error
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:

@@ -18,6 +18,7 @@ from cifar_jax.report import summary
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
+from cifar_jax.runs.results import METRICS
 from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
@@ -39,8 +40,8 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     workdir: the directory of its files; new, or holding the same run.
 
   Returns:
-    An exit status: 0 at the end of the run; 143 or 130 after SIGTERM or Ctrl-C, when a checkpoint
-    is saved.
+    An exit status: 0 at the end of the run; 143, 130 or 129 after SIGTERM, Ctrl-C or SIGHUP, when a
+    checkpoint is saved.
 
   Raises:
     InputError: the config, the data or the workdir cannot be used. Nothing was changed.
@@ -119,9 +120,10 @@ def run_session(
       Progress(step, experiment.num_steps, images_per_step) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
+      _warn_of_lost_records(metric_log, run_info)
       loop = Loop(experiment, checkpoints, metric_log, progress, profiler, stop, run_info)
       state = loop.train(state)
-      if stop.agreed_signal and state.num_steps < experiment.num_steps:
+      if stop.agreed_signal:
         logger.info('%s: saved at step %d', stop.agreed_signal.name, state.num_steps)
         logger.info('the same command resumes from there')
         return None
@@ -131,6 +133,17 @@ def run_session(
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 
+def _warn_of_lost_records(metric_log: MetricLog, run_info: dict[str, Any]) -> None:
+  """Logs a warning if there are fewer records than when the checkpoint was saved."""
+  saved, found = run_info.get('records', 0), metric_log.num_records  # early versions saved none
+  if found < saved and processes.is_first():
+    logger.warning(
+      '%s has %d of the %d records up to this step: the others are lost, unless you stop the run '
+      'and restore the file from a copy',
+      *(METRICS, found, saved),
+    )
+
+
 def _first_or_latest_state(
   experiment: Experiment, checkpoints: Checkpoints
 ) -> tuple[State, dict[str, Any]]:
@@ -138,6 +151,7 @@ def _first_or_latest_state(
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
+    run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     return state, run_info
   state = initial_state(experiment)

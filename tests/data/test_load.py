@@ -222,13 +222,21 @@ def test_loading_cifar_imports_no_framework(tmp_path: pathlib.Path) -> None:
   assert result.stdout == 'set()\n'
 
 
-def test_a_run_can_be_continued_only_with_the_same_data(tiny_cifar: pathlib.Path) -> None:
+def test_a_run_can_be_continued_only_with_the_same_data(
+  tiny_cifar: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
   dataset, other = (
     data.load(DataSettings('cifar10', data_dir=str(tiny_cifar), validation_size=40, seed=seed))
     for seed in (0, 1)
   )
   run_info = {'data': fingerprint(dataset)}
   check_same_data(dataset, run_info)
+  assert 'without checksums' not in caplog.text
+  with pytest.raises(InputError, match='other data than'):
+    check_same_data(other, run_info)
+  del run_info['data']['images_crc32']  # as in a checkpoint of an earlier version
+  check_same_data(dataset, run_info)
+  assert 'without checksums of the images' in caplog.text
   with pytest.raises(InputError, match='other data than'):
     check_same_data(other, run_info)
   with pytest.raises(InputError, match='an earlier version wrote it'):

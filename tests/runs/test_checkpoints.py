@@ -71,18 +71,20 @@ def test_damage_of_any_file_is_detected(
 def test_a_checkpoint_is_on_disk_before_it_has_its_name(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  final = tmp_path / '10'
+  directory = tmp_path / 'checkpoints'
+  final = directory / '10'
   before: set[str] = set()
   after: set[str] = set()
 
   def record(path: pathlib.Path) -> None:
-    relative = path.relative_to(tmp_path)
-    (after if final.exists() else before).add('/'.join(relative.parts[1:]))
+    if path.is_relative_to(directory):
+      relative = path.relative_to(directory)
+      (after if final.exists() else before).add('/'.join(relative.parts[1:]))
     sync(path)
 
   sync = output_files.sync
   monkeypatch.setattr(output_files, 'sync', record)
-  with open_checkpoints(tmp_path) as checkpoints:
+  with open_checkpoints(directory) as checkpoints:
     checkpoints.save(10, make_state(10), run_info={})
   written = {str(path.relative_to(final)) for path in final.rglob('*')}
   assert checksums.NAME in written and 'state' in written and written <= before
@@ -140,6 +142,26 @@ def test_without_an_intact_checkpoint_opening_fails_and_changes_nothing(
     (directory / str(step)).rename(directory / f'{step}.damaged')
   with pytest.raises(InputError, match=r'no checkpoint in .* is intact'):
     open_checkpoints(directory)
+
+
+def test_a_kill_while_an_old_checkpoint_is_deleted_leaves_no_damaged_one(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+  directory = tmp_path / 'checkpoints'
+
+  def remove_one_file(path: pathlib.Path, **_: object) -> None:  # and be killed
+    next(pathlib.Path(path).glob('run/*'), pathlib.Path(path, 'none')).unlink(missing_ok=True)
+
+  with monkeypatch.context() as killed, open_checkpoints(directory) as checkpoints:
+    killed.setattr(shutil, 'rmtree', remove_one_file)
+    for step in (*STEPS, 40):
+      checkpoints.save(step, make_state(step), run_info={'seconds': 0.0})
+    checkpoints.wait()
+  with caplog.at_level(logging.WARNING), open_checkpoints(directory) as checkpoints:
+    assert checkpoints.latest == 40
+  assert not caplog.messages
+  names = {path.name for path in directory.iterdir()}
+  assert names == {'20', '30', '40', 'deleted'} and not any((directory / 'deleted').iterdir())
 
 
 def test_two_damaged_checkpoints_of_one_step_are_both_kept(
