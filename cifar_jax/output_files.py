@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from cifar_jax.errors import InputError
+from cifar_jax.errors import cannot_write
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
@@ -27,13 +27,14 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   was.
 
   Raises:
-    InputError: the file cannot be written.
+    InputError: the file cannot be written there.
+    ShortageError: the disk is full, for example.
   """
   try:
     with _renaming(path) as temporary:
       yield temporary
   except OSError as error:
-    raise InputError(f'cannot write {path}: {error.strerror}') from error
+    raise cannot_write(path, error) from error
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -95,14 +96,14 @@ def decoration(path: pathlib.Path) -> Iterator[None]:
 
 
 def make_folder(folder: pathlib.Path) -> None:
-  """Makes a folder for results; raises InputError if it cannot be made or written to."""
+  """Makes a folder for results; raises what `replacing` raises if it cannot be written to."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f'{os.getpid()}{TEMPORARY_SUFFIX}'
     probe.touch()
     probe.unlink()
   except OSError as error:
-    raise InputError(f'cannot write in {folder}: {error.strerror}; give another --out') from error
+    raise cannot_write(f'in {folder}', error, '; give another --out') from error
 
 
 @contextlib.contextmanager

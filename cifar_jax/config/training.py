@@ -41,7 +41,7 @@ class TrainSettings(Section):
   log_every_steps: int = setting(50, at_least=1)
   nonfinite: str = setting('stop', one_of=('stop', 'skip'))
   steps_per_dispatch: int = setting(0, at_least=0)
-  seeds: int = setting(1, at_least=1)
+  seeds: int = setting(1, at_least=1, at_most=1000, meaning='all are in memory')
   profile: int = setting(0, at_least=0)
   deterministic: bool = False
 

@@ -59,8 +59,8 @@ def to_variables(
 
   Raises:
     InputError: a name on either side has no partner (`compare` has the full lists), a shape
-      differs, an array holds no floats, there are no such rules for the model, or the file cannot
-      be read.
+      differs, an array holds no floats or some that are not finite, a variance is negative, there
+      are no such rules for the model, or the file cannot be read.
   """
   arrays = _read_arrays(state_dict)
   shapes, targets = _targets(model, rules)
@@ -71,8 +71,18 @@ def to_variables(
   for name, target in targets.items():
     if not jnp.issubdtype(arrays[name].dtype, jnp.floating):
       raise InputError(f'{name} of the state_dict is {arrays[name].dtype}, not a float')
+    _check_values(name, arrays[name], is_variance=target.path[-1] == 'var')
     flat[target.path] = target.layout.from_torch(arrays[name].astype(np.float32))
   return stages.stack(flax.traverse_util.unflatten_dict(flat), shapes)
+
+
+def _check_values(name: str, array: np.ndarray, *, is_variance: bool) -> None:
+  """Raises InputError for values of an array `[...]` that no trained net has."""
+  values = array.astype(np.float32)
+  if not np.isfinite(values).all():
+    raise InputError(f'{name} of the state_dict has values that are not finite')
+  if is_variance and values.min(initial=0) < 0:
+    raise InputError(f'{name} of the state_dict is a variance, and has negative values')
 
 
 def to_state_dict(

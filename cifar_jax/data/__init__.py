@@ -13,6 +13,7 @@ from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import archives, folder, official, pixels, shapes, tfds
 from cifar_jax.data.dataset import Dataset, Published, Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import memory
 
 __all__ = ['Dataset', 'Split', 'load']
 
@@ -35,10 +36,14 @@ def load(settings: DataSettings) -> Dataset:
   Raises:
     InputError: the data set does not have what a setting asks for, or its files are missing or
       wrong.
+    ShortageError: the images do not fit in memory.
   """
   published = _read(settings)
   published.check(settings.name)
   train_indices, validation_indices = _divide(settings, published)
+  if size := settings.image_size:
+    num_images = len(train_indices) + len(validation_indices) + len(published.test)
+    memory.check_images_fit(num_images, size, size)
   train = _resize(published.train.take(train_indices), settings.image_size)
   height, width = train.images.shape[1:3]
   if published.train_sums is None or (height, width) != published.train.images.shape[1:3]:

@@ -20,6 +20,7 @@ from cifar_jax.data import cache, download, pixels
 from cifar_jax.data.dataset import Published, Split, check_labels
 from cifar_jax.data.official import OFFICIAL, Form, Official
 from cifar_jax.errors import InputError
+from cifar_jax.input_files import refuse_pipe
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ def _read(source: _Source, official: Official) -> Published:
 def _folder_contents(source: _Source) -> dict[str, bytes]:
   """Reads the files of an unpacked folder, by file name."""
   for path in source.paths:
+    refuse_pipe(path)
     if path.exists() and path.stat().st_size > _LARGEST_BYTES:
       raise InputError(f'{path} has {path.stat().st_size:,} bytes, which no CIFAR file has')
   return {path.name: path.read_bytes() for path in source.paths if path.exists()}

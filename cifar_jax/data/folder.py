@@ -8,6 +8,7 @@ import numpy as np
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import memory
 
 
 def load(data_dir: str, image_size: int) -> Published:
@@ -68,6 +69,7 @@ def _read_split(directory: pathlib.Path, class_names: tuple[str, ...], image_siz
       raise InputError(f'{directory / class_name} holds no images')
     files += class_files
     labels += [label] * len(class_files)
+  memory.check_images_fit(len(files), image_size, image_size)
   images = np.empty((len(files), image_size, image_size, 3), np.uint8)
   for i, path in enumerate(files):
     images[i] = _read_image(path, image_size)

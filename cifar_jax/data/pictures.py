@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cifar_jax.errors import InputError
+from cifar_jax.input_files import refuse_pipe
 
 if TYPE_CHECKING:  # imported by the functions that need it, because that takes time
   from PIL.Image import Image
@@ -26,6 +27,7 @@ def read(path: pathlib.Path) -> 'Image':
   import PIL.Image
   import PIL.ImageOps
 
+  refuse_pipe(path)
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)

@@ -17,6 +17,7 @@ import numpy as np
 from cifar_jax.data import download, pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import memory
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def _prepare(name: str, builder: Any) -> None:
 def _read_split(name: str, builder: Any, split: str, image_size: int) -> Split:
   """Reads the images and labels of one split."""
   source = builder.as_data_source(split)
+  memory.check_images_fit(len(source), image_size, image_size)
   images = []
   labels = []
   for i in range(len(source)):

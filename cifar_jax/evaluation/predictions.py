@@ -19,6 +19,7 @@ import numpy as np
 
 from cifar_jax import output_files
 from cifar_jax.errors import InputError
+from cifar_jax.input_files import refuse_pipe
 
 _TRUTH_KEYS = ('labels', 'class_names')
 
@@ -120,6 +121,7 @@ def check_predictions(predictions: Predictions, truth: GroundTruth) -> None:
 
 
 def _load(path: str) -> dict[str, np.ndarray]:
+  refuse_pipe(path)
   try:
     loaded = np.load(path, allow_pickle=False)  # a pickle can run code
     if isinstance(loaded, np.ndarray):

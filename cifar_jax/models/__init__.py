@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.config.command_line import nearest
+from cifar_jax.config.section import check_size, shortened
 from cifar_jax.errors import InputError
 from cifar_jax.models import classifier, layers
 from cifar_jax.models.published import Published
@@ -66,6 +67,8 @@ FAMILIES: dict[str, Family] = {
   name: cast(Family, importlib.import_module(f'{__name__}.{name}')) for name in _FILES
 }
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family.NAMES)
+_MOST_DIGITS = 6  # of a number in a name, such as a depth
+_LARGEST_FIELD = 10**6  # such as a width; the sizes of all arrays are far below 2**63 then
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
@@ -88,6 +91,7 @@ def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: A
   for family in FAMILIES.values():
     match = re.fullmatch(family.PATTERN, name)
     if match:
+      _check_numbers(name, match)
       _check_fields(name, family, match, fields)
       return family.from_name(
         **match.groupdict(), num_classes=num_classes, dtype=DTYPES[dtype], **fields
@@ -103,6 +107,13 @@ def _nearest(name: str) -> str:
   return f'nearest: {", ".join(near)} (grammar: {grammars})' if near else f'names are {grammars}'
 
 
+def _check_numbers(name: str, match: re.Match) -> None:
+  """Raises InputError for a number in a name that no net can be built with."""
+  for part in match.groups():
+    if part and len(re.sub(r'\D', '', part)) > _MOST_DIGITS:
+      raise InputError(f'{shortened(name)}: a number has more than {_MOST_DIGITS} digits')
+
+
 def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, Any]) -> None:
   module = inspect.signature(family.from_name).return_annotation
   parameters = inspect.signature(module).parameters
@@ -113,6 +124,7 @@ def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, 
       allowed = ', '.join(sorted(known)) or 'none'
       hint = nearest(field, [*sorted(known), 'name', 'dtype'])
       raise InputError(f'model {name} has no field {field!r}{hint}; its fields are {allowed}')
+    check_size(f'model.{field}', value, _LARGEST_FIELD)
     default = parameters[field].default
     if default in (None, inspect.Parameter.empty) or isinstance(value, type(default)):
       continue

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from cifar_jax import output_files
-from cifar_jax.errors import InputError
+from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import page_data
 from cifar_jax.report.figures import panels
 from cifar_jax.runs.results import read_object
@@ -86,10 +86,11 @@ def write(folder: str | os.PathLike[str]) -> str:
   folder, study, table = pathlib.Path(folder), read(folder), rows(folder)
   table_text = text(study, table)
   try:
-    (folder / 'table.json').write_text(json.dumps(study | {'entries': table}, indent=1) + '\n')
-    (folder / 'table.txt').write_text(table_text + '\n', encoding='utf-8')
+    content = json.dumps(study | {'entries': table}, indent=1)
+    output_files.write_text(folder / 'table.json', content + '\n')
+    output_files.write_text(folder / 'table.txt', table_text + '\n')
   except OSError as error:
-    raise InputError(f'cannot write in {folder}: {error.strerror}') from error
+    raise cannot_write(f'in {folder}', error) from error
   if any(row['errors'] for row in table):
     output_files.save_figure(figure(study, table), folder / 'table.png')
   return table_text

@@ -5,7 +5,7 @@ import pathlib
 
 from cifar_jax import output_files
 from cifar_jax.config import loading
-from cifar_jax.errors import InputError
+from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import study_table
 from cifar_jax.study.definition import Study
 from cifar_jax.study.plan import Run
@@ -64,4 +64,4 @@ def write(folder: pathlib.Path, study: Study, runs: list[Run], overrides: list[s
     folder.mkdir(parents=True, exist_ok=True)
     output_files.write_text(folder / study_table.STUDY, json.dumps(content, indent=2) + '\n')
   except OSError as error:
-    raise InputError(f'cannot write in {folder}: {error.strerror}') from error
+    raise cannot_write(f'in {folder}', error) from error

@@ -1,13 +1,13 @@
 """Advice for a run that is out of memory: a batch size that would fit."""
 
 import dataclasses
-import os
 from typing import Any
 
 import jax
 
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.train_step import abstract_inputs, make_train_step
+from cifar_jax.runtime import memory
 
 
 def advice(experiment: Experiment) -> str:
@@ -28,13 +28,16 @@ def advice(experiment: Experiment) -> str:
         f'{problem}; {size} would fit: its step takes {needed / 2**30:.2g} of '
         f'{limit / 2**30:.3g} GiB (or {remedy})'
       )
-  return f'{problem}, and not even {size} would fit; take a smaller model or larger devices'
+  return (
+    f'{problem}, and not even {size} would fit; take a smaller model, a smaller data.image_size or '
+    'larger devices'
+  )
 
 
 def limit_bytes(device: jax.Device) -> int:
   """The memory of a device that JAX may use, in bytes; for a CPU the memory of the machine."""
   stats = device.memory_stats() or {}  # a CPU has none
-  return stats.get('bytes_limit') or os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  return stats.get('bytes_limit') or memory.host_bytes()
 
 
 def step_bytes(experiment: Experiment, batch_size: int) -> int:

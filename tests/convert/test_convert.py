@@ -154,6 +154,22 @@ def test_other_float_dtypes_and_parallel_nets_convert_and_integers_are_refused()
     engine.to_state_dict(variables | {'params': params}, model)
 
 
+@pytest.mark.parametrize(
+  ('name', 'value', 'words'),
+  [
+    ('head.weight', np.nan, 'head.weight of the state_dict has values that are not finite'),
+    ('stem_norm.running_mean', np.inf, 'not finite'),
+    ('stem_norm.running_var', -1e-3, 'stem_norm.running_var of the state_dict is a variance'),
+  ],
+)
+def test_values_that_no_trained_net_has_are_refused(name: str, value: float, words: str) -> None:
+  model = models.create('resnet8')
+  state_dict = engine.to_state_dict(filled_variables(model), model)
+  state_dict[name].flat[1] = value
+  with pytest.raises(InputError, match=words):
+    engine.to_variables(state_dict, model)
+
+
 def test_unstack_splits_a_scanned_stage_and_stack_restores_it() -> None:
   block = {'conv1': {'kernel': np.arange(24.0).reshape(3, 1, 2, 4)}}
   stacked = {'params': {'stage1_block1': {'a': np.ones(2)}, 'stage1_rest': block}}

@@ -1,6 +1,7 @@
 """Image files of every kind look as in a viewer, and files that are no images are refused."""
 
 import io
+import os
 import pathlib
 import zlib
 from typing import Any
@@ -121,9 +122,11 @@ def test_a_file_that_is_no_image_is_refused(
   assert expected in text and str(path) in text
 
 
-def test_a_missing_file_or_a_directory_is_refused(tmp_path: pathlib.Path) -> None:
+def test_a_missing_file_a_directory_or_a_pipe_is_refused(tmp_path: pathlib.Path) -> None:
   assert 'No such file' in message(lambda: pictures.read(tmp_path / 'x.png'))
   assert 'directory' in message(lambda: pictures.read(tmp_path)).lower()
+  os.mkfifo(tmp_path / 'pipe.png')  # to read it would wait for ever
+  assert 'a pipe' in message(lambda: pictures.read(tmp_path / 'pipe.png'))
 
 
 def test_crop_and_resize_uses_the_largest_centred_square() -> None:

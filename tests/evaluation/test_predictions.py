@@ -1,5 +1,6 @@
 """Prediction files: written and read, or refused in one line."""
 
+import os
 import pathlib
 from typing import Any
 
@@ -71,6 +72,9 @@ def test_arrays_of_another_form_are_refused(
 def test_files_that_are_not_npz_are_refused(tmp_path: pathlib.Path) -> None:
   path = tmp_path / 'x.npz'
   assert 'No such file' in message(lambda: read_predictions(str(path)))
+  os.mkfifo(path)  # to read it would wait for ever
+  assert 'a pipe' in message(lambda: read_predictions(str(path)))
+  path.unlink()
   path.write_text('predictions')
   assert 'npz' in message(lambda: read_predictions(str(path)))
   path.write_bytes(b'')

@@ -8,6 +8,8 @@ from tests.support.paths import ROOT
 
 RESNET = str(ROOT / 'configs/resnet.py')
 
+LARGE = '9' * 400  # more digits than any number of a machine has
+
 # A case: the arguments of the command, and words that its one-line message must hold.
 Case = tuple[list[str], list[str]]
 
@@ -21,12 +23,24 @@ IMPOSSIBLE = {
   'data.images_per_class': ['-1', '99', '1000000000'],
   'data.image_size': ['-1', '1', '30', '33', '1000000'],
   'data.seed': ['-1', '4294967296'],
-  'augment.pad': ['-1', '1000000'],
+  'augment.pad': ['-1', '1000000', LARGE],
   'augment.padding': ['reflct', 'none', ''],
-  'augment.cutout': ['-1', '1000000'],
+  'augment.cutout': ['-1', '1000000', LARGE],
+  'augment.blur': ['1e308'],
+  'augment.randaugment': [LARGE],
   'augment.alternating_flip': ['true'],  # impossible together with `flip`, which is on
   'augment.tta': ['flips', ''],
-  'model.name': ['resnet_20', '', 'resnet', 'resnet20 ', 'densenet', '../resnet20', 'resnet-20'],
+  'model.name': [
+    'resnet_20',
+    '',
+    'resnet',
+    'resnet20 ',
+    'densenet',
+    '../resnet20',
+    'resnet-20',
+    f'resnet{LARGE}',
+    f'wrn_16_{LARGE}',
+  ],
   'model.dtype': ['float8', 'float64', 'int32', ''],
   'loss.label_smoothing': ['-0.1', '1', '1.5', 'nan', 'inf'],
   'schedule.name': ['step', 'Cosine', ''],
@@ -35,7 +49,7 @@ IMPOSSIBLE = {
   'schedule.factor': ['0', '-1', 'nan', 'inf'],
   'schedule.first_cycle_epochs': ['0', '-1', 'nan', 'inf'],
   'schedule.cycle_multiplier': ['0.5', '-1', 'nan', 'inf'],
-  'schedule.patience': ['0', '-1'],
+  'schedule.patience': ['0', '-1', '2147483648'],
   'schedule.warmup_epochs': ['-1', '182', '1000', 'nan', 'inf'],
   'schedule.warmup_learning_rate': ['-0.1', 'nan', 'inf'],
   'schedule.start_factor': ['-0.1', '1.1', 'nan'],
@@ -49,17 +63,18 @@ IMPOSSIBLE = {
   'optimizer.whitening_until': ['-0.1', '1.1', 'nan'],
   'optimizer.lookahead_steps': ['-1'],
   'optimizer.lookahead_decay': ['-0.1', '1', 'nan'],
-  'train.num_epochs': ['0', '-1', '0.5', 'nan', 'inf', '999999999999'],
-  'train.batch_size': ['0', '-1', '241', '1000000000000'],
-  'train.log_every_steps': ['0', '-1'],
+  'train.num_epochs': ['0', '-1', '0.5', 'nan', 'inf', '999999999999', '1e308'],
+  'train.batch_size': ['0', '-1', '241', '1000000000000', LARGE],
+  'train.log_every_steps': ['0', '-1', LARGE],
   'train.nonfinite': ['ignore', ''],
   'train.steps_per_dispatch': ['-1'],
   'train.profile': ['-1'],
-  'train.seeds': ['0', '-1', '4294967297'],
+  'train.seeds': ['0', '-1', '4294967297', '100000'],
   'checkpoint.every_epochs': ['0', '-1'],
   'checkpoint.every_steps': ['-1'],
   'checkpoint.keep_last': ['0', '-1'],
-  'sharding.num_devices': ['-1', '9', '1000000'],
+  'sharding.num_devices': ['-1', '9', '1000000', LARGE],
+  'model.base_width': [LARGE],
   'model.survival_probability': ['-0.1', '0', '1.5', 'nan'],
   'model.survival_decay': ['linea', ''],
 }
@@ -202,6 +217,9 @@ COMBINATIONS: dict[str, Case] = {
 
 # For each bad workdir of `bad_places.py`: its name, and words of the message.
 WORKDIRS = {
+  'whose name is too long': ('x' * 300, ['xxx', 'too long']),
+  'whose lock is a pipe': ('LPIPE', ['LPIPE', 'pipe']),
+  'whose metrics are a pipe': ('MPIPE', ['MPIPE', 'pipe']),
   'that is a file': ('FILE', ['FILE', 'directory']),
   'below a file': ('FILE/run', ['FILE']),
   'that holds other files': ('OTHER', ['OTHER', 'no run']),

@@ -54,7 +54,7 @@ def _workdirs(root: pathlib.Path) -> None:
     (root / name).mkdir()
     (root / name / CONFIG).write_bytes(content.encode(errors='surrogateescape'))
   (root / 'DIRS' / CONFIG).mkdir(parents=True)
-  for name in ('RUN', 'METRICS', 'NOISE', 'MDIR', 'CFILE', 'CVOID', 'RESULT', 'RVOID'):
+  for name in ('RUN', 'METRICS', 'NOISE', 'MDIR', 'CFILE', 'CVOID', 'RESULT', 'RVOID', 'MPIPE'):
     with claim_workdir(root / name, config):
       pass
   good = json.dumps({'step': 1, 'epoch': 0.1, 'split': 'train', 'loss': 1.0})
@@ -66,6 +66,9 @@ def _workdirs(root: pathlib.Path) -> None:
   (root / 'RESULT' / 'result.json').write_text('{"test": {"accur')
   (root / 'RVOID' / 'result.json').write_text('{}')
   (root / 'LOCK' / 'lock').mkdir(parents=True)
+  (root / 'LPIPE').mkdir()
+  os.mkfifo(root / 'LPIPE' / 'lock')
+  os.mkfifo(root / 'MPIPE' / 'metrics.jsonl')
 
 
 def _changed(text: str, change: Callable[[dict[str, Any]], object]) -> str:

@@ -1,4 +1,4 @@
-"""A machine without enough disk, memory or file handles, and a run that receives signals.
+"""A machine without enough disk, memory or file handles.
 
 A shortage gives one line and status 3, and everything saved stays intact.
 """
@@ -10,19 +10,21 @@ import logging
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
-import sys
-import time
 import types
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
+from matplotlib.figure import Figure
 
-from cifar_jax import cli, errors
+from cifar_jax import cli, data, errors, output_files
 from cifar_jax.config.base import base
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import claim_workdir
+from cifar_jax.runtime import memory
 from cifar_jax.runtime.console import log_to, logger
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 from tests.support.paths import ROOT
@@ -55,6 +57,43 @@ def test_a_shortage_is_reported_in_one_line(case: str, capsys: pytest.CaptureFix
     cli.run(main)
   err = capsys.readouterr().err
   assert exit_info.value.code == cli.SHORTAGE and err.count('\n') == 1 and words in err
+  assert ('same command' in err) != (case.endswith('memory'))  # it would be as short again
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_run_is_no_bad_input(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def full(_: pathlib.Path) -> NoReturn:
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(output_files, 'sync', full)
+  monkeypatch.setattr(pathlib.Path, 'touch', full)
+  writers: list[Callable[[], object]] = [
+    lambda: output_files.save_figure(Figure(), tmp_path / 'a.png'),
+    lambda: output_files.make_folder(tmp_path),
+    lambda: claim_workdir(tmp_path / 'run', base('resnet20')).__enter__(),
+  ]
+  for write in writers:
+    with pytest.raises(
+      errors.ShortageError, match='the disk is full: make room, then run the same'
+    ):
+      write()
+  assert os.listdir(tmp_path) == ['run']
+
+
+@pytest.mark.parametrize('name', ['cifar10', 'folder'])
+def test_images_that_do_not_fit_in_memory_are_named_before_they_are_resized(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+  for split in ('train', 'test'):
+    (tmp_path / split / 'cat').mkdir(parents=True)
+    (tmp_path / split / 'cat' / 'image.png').touch()
+  settings = DataSettings(
+    name, str({'cifar10': tiny_cifar, 'folder': tmp_path}[name]), image_size=64, validation_size=0
+  )
+  monkeypatch.setattr(memory, 'host_bytes', lambda: 3 * 64 * 64 - 1)
+  with pytest.raises(errors.ShortageError, match=r'of 64 x 64 pixels take .* smaller data\.image_'):
+    data.load(settings)
 
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_earlier_ones_intact(
@@ -126,47 +165,3 @@ def test_durations_do_not_depend_on_the_system_clock() -> None:
       if isinstance(node, ast.Attribute) and ast.unparse(node) in ('time.time', 'datetime.now'):
         users.add(path.name)
   assert users == {'cache.py', 'metric_log.py'}
-
-
-# Waits in C, as a compilation does, where Python runs no signal handlers.
-WAITING = """
-import hashlib, sys
-sys.path.insert(0, {root!r})
-from cifar_jax.runtime.signals import StopRequest
-with StopRequest() as stop:
-  stop.unsaved = {unsaved}
-  print('ready', flush=True)
-  hashlib.pbkdf2_hmac('sha256', b'', b'', 200_000_000)
-"""
-
-
-def start_waiting(*, unsaved: bool) -> subprocess.Popen[str]:
-  """Starts a process that waits in C within a `StopRequest`, with or without unsaved work."""
-  code = WAITING.format(root=str(ROOT), unsaved=unsaved)
-  process = subprocess.Popen(
-    [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
-  assert process.stdout and process.stdout.readline() == 'ready\n'
-  return process
-
-
-@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_with_nothing_to_save_a_signal_ends_even_a_compilation(
-  number: signal.Signals, status: int
-) -> None:
-  process = start_waiting(unsaved=False)
-  process.send_signal(number)
-  _, err = process.communicate(timeout=20)
-  assert process.returncode == status
-  assert err == f'cifar_jax: {number.name}: stopped at once; there was nothing to save\n'
-
-
-def test_a_second_signal_exits_at_once() -> None:
-  process = start_waiting(unsaved=True)
-  process.send_signal(signal.SIGINT)
-  time.sleep(0.5)
-  assert process.poll() is None  # the first only requests a stop
-  process.send_signal(signal.SIGINT)
-  _, err = process.communicate(timeout=20)
-  assert process.returncode == 130
-  assert err == 'cifar_jax: SIGINT: stopped at once; the last checkpoint is intact\n'
