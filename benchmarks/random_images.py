@@ -33,22 +33,24 @@ def make_experiment(
   *,
   augmentation: AugmentSettings | None = None,
   num_images: int = 5_000,
+  size: int = 32,
   num_seeds: int = 1,
   num_devices: int = 1,
 ) -> Experiment:
-  """Returns the default recipe with a given model, on random training images of 32x32 pixels.
+  """Returns the default recipe with a given model, on random training images.
 
   Args:
     model: a module that returns `NUM_CLASSES` logits.
     batch_size: number of images of a step, over all devices.
     augmentation: section `augment` of a configuration; by default flips and crops.
     num_images: number of training images.
+    size: their height and width.
     num_seeds: number of seeds that are trained at once.
     num_devices: number of devices that a batch is split over.
   """
   random = np.random.RandomState(0)
   train = Split(
-    random.randint(0, 256, (num_images, 32, 32, 3), np.uint8),
+    random.randint(0, 256, (num_images, size, size, 3), np.uint8),
     random.randint(0, NUM_CLASSES, num_images, np.int32),
   )
   class_names = tuple(map(str, range(NUM_CLASSES)))
