@@ -19,6 +19,10 @@ CONFIG = 'config.json'
 CHECKPOINTS = 'checkpoints'
 LOCK = 'lock'
 
+# Orbax looks for the files of a checkpoint by a pattern that begins with the whole path. If one of
+# these is in the path, it finds none of its files, or those of another directory.
+PATTERN_CHARACTERS = '*?[\\'
+
 # Patterns of all the files in a workdir whose run was killed before it had written its config.
 WRITTEN_BEFORE_CONFIG = (LOCK, f'{CONFIG}*{TEMPORARY_SUFFIX}')
 
@@ -33,6 +37,12 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
   Raises:
     InputError: the directory holds another run or other files, or cannot be read.
   """
+  absolute = str(workdir.absolute())
+  if wrong := [character for character in PATTERN_CHARACTERS if character in absolute]:
+    raise InputError(
+      f'{absolute} has {wrong[0]} in its path, and checkpoints there could not be read again; give '
+      'a --workdir without it'
+    )
   for path in (workdir, *workdir.parents):
     if path.exists() and not path.is_dir():
       raise InputError(f'{path} is a file; --workdir names a directory')

@@ -11,6 +11,7 @@ import pytest
 from cifar_jax import output_files
 from cifar_jax.errors import InputError
 from cifar_jax.runs import checksums
+from cifar_jax.runs.workdir import PATTERN_CHARACTERS
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 
 STEPS = (10, 20, 30)
@@ -66,6 +67,20 @@ def test_damage_of_any_file_is_detected(
     # A damaged file of checksums may name any file.
     assert description if name == checksums.NAME else name in description, name
     shutil.rmtree(broken)
+
+
+def test_checkpoints_can_be_read_from_a_path_with_any_other_characters(
+  tmp_path: pathlib.Path,
+) -> None:
+  """`check_workdir` refuses the characters of patterns, with which Orbax would lose the arrays."""
+  characters = {chr(i) for i in range(1, 128)} - {'/', *PATTERN_CHARACTERS}
+  directory = tmp_path / ''.join(sorted(characters)) / '~ä💾' / '...'
+  with open_checkpoints(directory) as checkpoints:
+    checkpoints.save(10, make_state(10), run_info={})
+    checkpoints.wait()
+  with open_checkpoints(directory, read_only=True) as checkpoints:
+    state, _ = checkpoints.restore(10, ABSTRACT_STATE)
+  np.testing.assert_array_equal(state.params['kernel'], make_state(10).params['kernel'])
 
 
 def test_a_checkpoint_is_on_disk_before_it_has_its_name(
