@@ -34,13 +34,15 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
   return {
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': commit(ROOT),
-    'versions': {
-      'python': platform.python_version(),
-      **{name: importlib.metadata.version(name) for name in PACKAGES},
-    },
+    'versions': {'python': platform.python_version(), **versions()},
     'device': f'{num_devices or jax.device_count()} x {jax.devices()[0].device_kind}',
     'machine': f'{_processor()}, {os.cpu_count()} cores',
   }
+
+
+def versions() -> dict[str, str]:
+  """The versions of the packages that compute, by name."""
+  return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _environment() -> list[str]:

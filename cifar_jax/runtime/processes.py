@@ -8,10 +8,11 @@ here returns at once.
 import contextlib
 import faulthandler
 import itertools
+import json
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -181,6 +182,45 @@ def broadcast_from_first(text: str) -> str:
     _client().key_value_set(name, text)
     return text
   return _client().blocking_key_value_get(name, 1000 * WAIT_SECONDS)
+
+
+def check_same(facts: Callable[[], Mapping[str, object]]) -> None:
+  """Checks that all processes of the run agree; call it in all of them.
+
+  Args:
+    facts: what must be the same everywhere, by the name that a message uses; called in a run of
+      several processes only.
+
+  Raises:
+    InputError: a process has other facts than the first. All processes raise it, and the message
+      names the process and the facts.
+  """
+  if not are_several():
+    return
+  name, own = f'facts {next(_counter)}', {key: repr(fact) for key, fact in facts().items()}
+  problem = ''
+  if is_first():
+    for index in range(1, distributed.global_state.num_processes):
+      text = _client().blocking_key_value_get(f'{name} {index}', 1000 * WAIT_SECONDS)
+      problem = problem or _difference(own, json.loads(text), index)
+  else:
+    _client().key_value_set(f'{name} {distributed.global_state.process_id}', json.dumps(own))
+  if problem := broadcast_from_first(problem):
+    raise InputError(problem)
+
+
+def _difference(first: dict[str, str], other: dict[str, str], index: int) -> str:
+  """What another process has that the first has not, in one line; '' if nothing."""
+  changes = [
+    f'{key} is {other.get(key, "absent")[:200]}, not {first.get(key, "absent")[:200]}'
+    for key in {**first, **other}
+    if first.get(key) != other.get(key)
+  ]
+  if not changes:
+    return ''
+  return (
+    f'process {index} does not run what process 0 runs: {"; ".join(changes[:5])}; start all alike'
+  )
 
 
 class Agreement:

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from cifar_jax import data, models, output_files
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.data.dataset import check_same_data, fingerprint
+from cifar_jax.config.loading import flatten
+from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.state import State, abstract_state, initial_state
@@ -49,6 +50,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.
   """
+  processes.check_same(lambda: _program(config))
   with processes.first_process_first():
     check_workdir(workdir, config)
   if (workdir / RESULT).exists():
@@ -56,6 +58,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   origin = provenance.describe(config.sharding.num_devices)
   with processes.first_process_first():  # which downloads and prepares the data for all
     experiment = build(config)
+  processes.check_same(lambda: _data(experiment.dataset))
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
@@ -78,6 +81,17 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
       details = ' '.join(str(error).split())[:200]
       raise LostError(f'{processes.LOST} ({details})') from error
     raise
+
+
+def _program(config: ConfigDict) -> dict[str, Any]:
+  """What all processes of a run must have in common, apart from the data."""
+  keys = {key: value for key, value in flatten(config).items() if key != 'data.data_dir'}
+  return {**keys, 'the commit': provenance.commit(provenance.ROOT), **provenance.versions()}
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+  """What all processes of a run must have in common of the data, wherever they lie."""
+  return {f'{key} of the data': value for key, value in fingerprint(dataset).items()}
 
 
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
@@ -148,6 +162,7 @@ def _first_or_latest_state(
   experiment: Experiment, checkpoints: Checkpoints
 ) -> tuple[State, dict[str, Any]]:
   """The state to begin this session with, and the `run_info` of the run so far."""
+  processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
