@@ -3,25 +3,14 @@
 Both store an image channel by channel: 1,024 red bytes, 1,024 green, 1,024 blue, each row by row.
 """
 
-import io
-import pickle
-from typing import Any
-
 import numpy as np
 
 from cifar_jax.data.dataset import Split
+from cifar_jax.data.pickled import unpickle
+from cifar_jax.data.pickled_arrays import text
 from cifar_jax.errors import InputError
 
 _IMAGE_BYTES = 3 * 32 * 32
-
-# Everything that NumPy arrays refer to when pickled with protocol 2. NumPy 2 writes `numpy._core`.
-_ALLOWED_GLOBALS = {
-  ('numpy', 'dtype'),
-  ('numpy', 'ndarray'),
-  ('numpy.core.multiarray', '_reconstruct'),
-  ('numpy._core.multiarray', '_reconstruct'),
-  ('_codecs', 'encode'),
-}
 
 
 def read_binary(name: str, content: bytes, label_bytes: int) -> Split:
@@ -62,7 +51,7 @@ def read_pickle(name: str, content: bytes, label_key: str) -> Split:
   Raises:
     InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
   """
-  batch = _unpickle(name, content)
+  batch = unpickle(name, content)
   data, labels = batch.get('data'), batch.get(label_key)
   if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2):
     raise InputError(f"{name} has no uint8 [n, 3072] array under 'data'; fetch it again")
@@ -93,47 +82,12 @@ def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, 
   Raises:
     InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
   """
-  names = _unpickle(name, content).get(names_key, [])
-  if not isinstance(names, list):
-    raise InputError(f'{name} has no list under {names_key!r}; fetch it again')
-  return tuple(_text(entry) for entry in names)
+  names = unpickle(name, content).get(names_key, [])
+  if not (isinstance(names, list) and all(isinstance(entry, bytes | str) for entry in names)):
+    raise InputError(f'{name} has no list of strings under {names_key!r}; fetch it again')
+  return tuple(map(text, names))
 
 
 def _images(pixels: np.ndarray) -> np.ndarray:
   """Converts pixels uint8 `[n, 3072]`, channel by channel, to images uint8 `[n, 32, 32, 3]`."""
   return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-  """Builds numbers, strings, lists, dictionaries and NumPy arrays, and refuses everything else.
-
-  A pickle is a program. An ordinary unpickler would run whatever code the file's author put in it.
-  """
-
-  def __init__(self, name: str, content: bytes):
-    super().__init__(io.BytesIO(content), encoding='bytes')  # Python 2's strings are bytes
-    self._name = name
-
-  def find_class(self, module: str, name: str) -> Any:
-    if (module, name) not in _ALLOWED_GLOBALS:
-      raise InputError(
-        f'{self._name} refers to {module}.{name}, which no CIFAR file does: it was not loaded'
-      )
-    return super().find_class(module, name)
-
-
-def _unpickle(name: str, content: bytes) -> dict[str, Any]:
-  """Returns the pickled dictionary of a file, with its keys as text."""
-  try:
-    batch = _ArrayUnpickler(name, content).load()
-  except InputError:
-    raise
-  except Exception as error:  # a damaged pickle can raise anything
-    raise InputError(f'{name} is damaged ({type(error).__name__}); fetch it again') from error
-  if not isinstance(batch, dict):
-    raise InputError(f'{name} holds a {type(batch).__name__}, not a dictionary; fetch it again')
-  return {_text(key): value for key, value in batch.items()}
-
-
-def _text(value: Any) -> str:
-  return value.decode(errors='replace') if isinstance(value, bytes) else str(value)
