@@ -5,11 +5,12 @@ array_record. Of the other formats, tfrecord needs TensorFlow for reading too, a
 to lose examples.
 """
 
+import contextlib
 import difflib
 import importlib.util
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,45 @@ def _builder(name: str, data_dir: str) -> Any:
   import tensorflow_datasets as tfds
 
   try:
-    return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
+    with _shipped_features_only():
+      return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
+  except InputError:
+    raise
   except (ValueError, AssertionError) as error:  # AssertionError: a version that does not exist
     raise InputError(_why_no_builder(name, error)) from error
   except ModuleNotFoundError as error:
     raise InputError(f'{name} of tensorflow-datasets needs {error.name}: {_INSTALL}') from error
+  except Exception as error:  # the files of a damaged set can raise anything
+    raise InputError(
+      f'{name} of tensorflow-datasets cannot be read: {_first_line(error)}'
+    ) from error
+
+
+@contextlib.contextmanager
+def _shipped_features_only() -> Iterator[None]:
+  """Within the block a set names no code but that of tensorflow-datasets.
+
+  The `features.json` of a set names classes, and tensorflow-datasets would import the module of
+  each, from wherever Python imports: from the current directory too.
+  """
+  import tensorflow_datasets as tfds
+
+  connector: Any = tfds.features.FeatureConnector
+  method = vars(connector)['cls_from_name']
+
+  def class_of_name(name: object) -> Any:
+    if not str(name).startswith('tensorflow_datasets.'):
+      raise InputError(
+        f'the features.json of this set names {str(name)[:80]!a}, which is not part of '
+        'tensorflow-datasets: its code was not run'
+      )
+    return method.__get__(None, connector)(name)
+
+  connector.cls_from_name = staticmethod(class_of_name)
+  try:
+    yield
+  finally:
+    connector.cls_from_name = method
 
 
 def _why_no_builder(name: str, error: Exception) -> str:

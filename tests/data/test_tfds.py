@@ -118,6 +118,30 @@ def test_images_of_four_channels_are_refused() -> None:
   assert expected == message(lambda: tfds._as_rgb('set', np.zeros((8, 8, 4), np.uint8)))
 
 
+@pytest.mark.parametrize('key', ['pythonClassName', 'python_class_name', 'type'])
+def test_a_set_cannot_name_code_of_its_own(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+  write_set(tmp_path, {'test': [8]})
+  path = tmp_path / 'tiny' / '1.0.0' / 'features.json'
+  for name in (f'hostile_{key}.Feature', 'os.path', 'tensorflow_datasetsx.Feature'):
+    path.write_text(json.dumps({key: name} | ({'content': {}} if key == 'type' else {})))
+    (tmp_path / f'hostile_{key}.py').write_text(f'open({str(tmp_path / "CANARY")!r}, "w")')
+    monkeypatch.syspath_prepend(tmp_path)  # where `python -m` has the current directory
+    assert f'names {str(name)!a}, which is not part of' in message(lambda: load(tmp_path))
+    assert not (tmp_path / 'CANARY').exists()
+  write_set(tmp_path / 'again', {'test': [8]})  # in the same process
+  assert len(load(tmp_path / 'again').test) == 1
+
+
+@pytest.mark.parametrize('text', ['', '{', '[' * 100_000, '{"pythonClassName": 5}', '{"type": 5}'])
+@pytest.mark.parametrize('name', ['features.json', 'dataset_info.json'])
+def test_a_damaged_set_is_one_line(tmp_path: pathlib.Path, name: str, text: str) -> None:
+  write_set(tmp_path, {'test': [8]})
+  (tmp_path / 'tiny' / '1.0.0' / name).write_text(text)
+  assert 'tiny' in message(lambda: load(tmp_path))
+
+
 def test_a_set_prepared_as_tfrecord_is_refused(tmp_path: pathlib.Path) -> None:
   write_set(tmp_path, {'test': [8]}, fileFormat='tfrecord')
   text = message(lambda: load(tmp_path))
