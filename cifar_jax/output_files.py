@@ -1,11 +1,13 @@
 """Writes output files so that each is complete or absent, even after a kill or a power failure."""
 
 import contextlib
+import errno
+import fcntl
 import logging
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from cifar_jax.errors import cannot_write
 
@@ -16,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 DOTS_PER_INCH = 200
 TEMPORARY_SUFFIX = '.tmp'  # of files that a killed process may leave behind, half written
+# What a run cannot go on without, the configuration first; only the run itself writes these files.
+_OF_A_RUN = ('config.json', 'metrics.jsonl', 'result.json')
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -104,6 +109,30 @@ def make_folder(folder: pathlib.Path) -> None:
     probe.unlink()
   except OSError as error:
     raise cannot_write(f'in {folder}', error, '; give another --out') from error
+
+
+def lock(file: IO[Any], *, wait: bool) -> None:
+  """Locks an open file until it is closed.
+
+  On a file system without locks, as some of clusters are, it goes on with a warning.
+
+  Args:
+    file: open for writing.
+    wait: whether to wait for a process that holds the lock.
+
+  Raises:
+    BlockingIOError: another process holds the lock, and `wait` is false.
+    OSError: the file system is out of order.
+  """
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+  except OSError as error:
+    if error.errno not in _NO_LOCKS:
+      raise
+    logger.warning(
+      'the file system of %s has no locks (%s): start only one process that writes there',
+      *(file.name, error.strerror),
+    )
 
 
 @contextlib.contextmanager

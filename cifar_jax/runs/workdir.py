@@ -1,7 +1,6 @@
 """The directory of a run: which run it holds, and whether a run may start or resume in it."""
 
 import contextlib
-import fcntl
 import fnmatch
 import pathlib
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from ml_collections import ConfigDict
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.input_files import refuse_pipe
-from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
+from cifar_jax.output_files import TEMPORARY_SUFFIX, lock, write_text
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -94,14 +93,16 @@ def _locked(workdir: pathlib.Path) -> Iterator[None]:
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     refuse_pipe(workdir / LOCK)
-    lock = (workdir / LOCK).open('a')
+    file = (workdir / LOCK).open('a')
   except OSError as error:
     raise cannot_write(f'in {workdir}', error) from error
-  with lock:
+  with file:
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      lock(file, wait=False)
     except BlockingIOError as error:
       raise InputError(f'another process is running in {workdir}; wait for it to end') from error
+    except OSError as error:
+      raise InputError(f'cannot lock {workdir / LOCK}: {error.strerror}') from error
     yield
 
 

@@ -6,7 +6,6 @@ stays free of machine code. A missing compiler costs speed and not the installat
 """
 
 import ctypes
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
@@ -24,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.errors import InputError
-from cifar_jax.output_files import replacing
+from cifar_jax.output_files import lock, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -131,8 +130,8 @@ def _built() -> pathlib.Path:
   if not compiler:
     raise _UnavailableError('no C++ compiler was found; install g++')
   folder.mkdir(parents=True, exist_ok=True)
-  with (folder / 'onednn.lock').open('w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+  with (folder / 'onednn.lock').open('w') as file:
+    lock(file, wait=True)
     if not path.exists():  # no other process has built it meanwhile
       logger.info('compiling the convolutions of oneDNN, once for this machine, into %s', path)
       with replacing(path) as temporary:
