@@ -1,6 +1,7 @@
 """The convolutional networks that conquered CIFAR-10, exact and reproducible, in JAX and Flax.
 
-A run is a pure function of its configuration and seed. The way from the command to the gradient:
+A run is a pure function of its configuration and seed, up to the rounding of its hardware. The way
+from the command to the gradient:
 
   main.py                        the command line
   config/                        what a run is made of, key by key; `configs/` has the recipes

@@ -11,6 +11,9 @@ import sys
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
+
+from cifar_jax.runtime import xla_flags
 
 ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
@@ -35,9 +38,26 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': commit(ROOT),
     'versions': {'python': platform.python_version(), **versions()},
-    'device': f'{num_devices or jax.device_count()} x {jax.devices()[0].device_kind}',
-    'machine': f'{_processor()}, {os.cpu_count()} cores',
+    'device': _devices(num_devices or jax.device_count()),
+    'machine': _machine(),
   }
+
+
+def hardware(mesh: Mesh) -> str:
+  """What the rounding of a run depends on: its devices; on CPUs the machine and its cores too."""
+  is_cpu = mesh.devices.flat[0].platform == 'cpu'
+  return _devices(mesh.size) + (f', {_machine()}' if is_cpu else '')
+
+
+def _devices(count: int) -> str:
+  return f'{count} x {jax.devices()[0].device_kind}'
+
+
+def _machine() -> str:
+  """The processor, and the cores that this process may use of those that there are."""
+  usable, present = xla_flags.num_processors(), os.cpu_count()
+  cores = f'{present}' if usable == present else f'{usable} of {present}'
+  return f'{_processor()}, {cores} cores'
 
 
 def versions() -> dict[str, str]:

@@ -163,12 +163,20 @@ def _first_or_latest_state(
 ) -> tuple[State, dict[str, Any]]:
   """The state to begin this session with, and the `run_info` of the run so far."""
   processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
+  hardware = provenance.hardware(experiment.mesh)
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
-    return state, run_info
+    earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
+    if earlier != hardware:
+      logger.warning(
+        'the run was on %s and continues on %s, which rounds sums differently: its result differs '
+        'from that of an undisturbed run by rounding',
+        *(earlier, hardware),
+      )
+    return state, run_info | {'hardware': hardware}
   state = initial_state(experiment)
   dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
   logger.info(
@@ -182,7 +190,8 @@ def _first_or_latest_state(
       'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
       *(experiment.seeds[0], experiment.seeds[-1]),
     )
-  return state, {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset)}
+  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
+  return state, run_info
 
 
 def _write_result(

@@ -1,0 +1,63 @@
+"""A run that continues on other hardware says that its bits will differ."""
+
+import logging
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from cifar_jax.experiment.experiment import build
+from cifar_jax.runs import provenance
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.workdir import CHECKPOINTS, read_config
+from cifar_jax.runtime import xla_flags
+from cifar_jax.train import session
+from tests.support import fake_run
+
+
+def test_a_run_that_continues_on_other_hardware_warns(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  experiment = build(read_config(run))
+  caplog.set_level(logging.WARNING)
+  with Checkpoints(run / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
+
+    def resume(num_cores: int) -> dict[str, Any]:
+      caplog.clear()
+      monkeypatch.setattr(xla_flags, 'num_processors', lambda: num_cores)
+      monkeypatch.setattr('os.cpu_count', lambda: 8)
+      state: Any
+      state, run_info = session._first_or_latest_state(experiment, checkpoints)
+      step = state.num_steps + 1
+      state = state.replace(step=jax.numpy.int32(step))
+      checkpoints.save(step, state, run_info=run_info)
+      checkpoints.wait()
+      return run_info
+
+    resume(2)  # the first checkpoint is from a version that did not record its hardware
+    assert not caplog.text
+    resume(2)
+    assert not caplog.text
+    run_info = resume(1)
+    assert 'the run was on 1 x cpu' in caplog.text and 'rounding' in caplog.text
+    assert caplog.text.count(' cores') == 2
+    resume(1)
+    assert not caplog.text
+  assert run_info['hardware'].startswith('1 x cpu, ') and ' 1 of 8 cores' in run_info['hardware']
+
+
+def test_the_hardware_of_an_accelerator_does_not_depend_on_the_cores(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  class Device:
+    platform = device_kind = 'gpu'
+
+  monkeypatch.setattr(jax, 'devices', lambda: [Device()])
+  mesh: Any = type('FakeMesh', (), {'devices': np.array([Device()] * 2), 'size': 2})
+  assert provenance.hardware(mesh) == '2 x gpu'
