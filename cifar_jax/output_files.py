@@ -32,14 +32,21 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   was.
 
   Raises:
-    InputError: the file cannot be written there.
+    InputError: the file cannot be written there, or belongs to a run.
     ShortageError: the disk is full, for example.
   """
+  check_not_of_a_run(path)
   try:
     with _renaming(path) as temporary:
       yield temporary
   except OSError as error:
     raise cannot_write(path, error) from error
+
+
+def check_not_of_a_run(path: pathlib.Path) -> None:
+  """Raises InputError if a path is that of a file that a run cannot go on without."""
+  if path.name in _OF_A_RUN and (path.parent / _OF_A_RUN[0]).exists():
+    raise InputError(f'{path} belongs to the run in {path.parent}: give another name')
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

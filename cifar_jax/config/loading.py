@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cifar_jax import json_text
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
@@ -97,7 +98,7 @@ def from_json(text: str) -> ConfigDict:
       return {key: to_tuples(item) for key, item in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
-  value = json.loads(text)
+  value = json_text.parse(text)
   if not isinstance(value, dict):
     raise ValueError('not a JSON object')
   return ConfigDict(to_tuples(value)).lock()

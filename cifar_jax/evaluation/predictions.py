@@ -11,8 +11,6 @@ of a data set.
 
 import dataclasses
 import pathlib
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -123,16 +121,20 @@ def check_predictions(predictions: Predictions, truth: GroundTruth) -> None:
 def _load(path: str) -> dict[str, np.ndarray]:
   refuse_pipe(path)
   try:
-    loaded = np.load(path, allow_pickle=False)  # a pickle can run code
-    if isinstance(loaded, np.ndarray):
-      raise InputError(f'{path} holds a single array; predictions come in an npz file')
-    with loaded:
-      return {key: loaded[key] for key in loaded.files}
+    with open(path, 'rb') as file:
+      loaded = np.load(file, allow_pickle=False)  # a pickle can run code
+      if isinstance(loaded, np.ndarray):
+        raise InputError(f'{path} holds a single array; predictions come in an npz file')
+      arrays = {key: loaded[key] for key in loaded.files}
+    # NumPy returns the bytes of a member that is no array.
+    if others := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+      raise InputError(f'{path} has {others[0]}, which is no array')
+    return arrays
   except InputError:
     raise
   except OSError as error:
     raise InputError(f'cannot read {path}: {error.strerror or "it is damaged"}') from error
-  except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+  except Exception as error:  # a damaged or encrypted file can raise anything
     raise InputError(f'{path} is not an npz file of plain arrays') from error
 
 
@@ -143,7 +145,8 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
   if len(keys) == 1:
     raise InputError(f'{path} has {keys[0]} alone; it needs both {" and ".join(_TRUTH_KEYS)}')
   labels, names = arrays['labels'], arrays['class_names']
-  if labels.dtype.kind not in 'iu' or labels.ndim != 1 or names.dtype.kind != 'U':
+  kinds, dimensions = labels.dtype.kind + names.dtype.kind, (labels.ndim, names.ndim)
+  if kinds not in ('iU', 'uU') or dimensions != (1, 1):
     raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
   if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')

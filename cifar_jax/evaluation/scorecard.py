@@ -135,6 +135,7 @@ def save(
 def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
   """Writes a scorecard as `STEM.json`; raises InputError if that is impossible."""
   output_files.make_folder(out)
+  output_files.check_not_of_a_run(out / f'{stem}.json')
   output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
 
 

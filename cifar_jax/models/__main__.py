@@ -6,7 +6,7 @@ Everything is counted in traces; no weight is computed.
 import json
 import pathlib
 
-from cifar_jax import cli, models
+from cifar_jax import cli, models, output_files
 from cifar_jax.errors import InputError
 from cifar_jax.models.cost import table
 from cifar_jax.models.published import DATASETS
@@ -49,10 +49,8 @@ def main() -> None:
   as_json = json.dumps(rows, indent=2)
   print(as_json if arguments.json == '-' else table.text(rows))
   if arguments.json not in (None, '-'):
-    try:
-      pathlib.Path(arguments.json).write_text(f'{as_json}\n', encoding='utf-8')
-    except OSError as error:
-      raise InputError(f'cannot write {arguments.json}: {error.strerror}') from error
+    with output_files.replacing(pathlib.Path(arguments.json)) as temporary:
+      temporary.write_text(f'{as_json}\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

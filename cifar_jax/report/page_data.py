@@ -3,11 +3,11 @@
 import base64
 import dataclasses
 import io
-import json
 import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from cifar_jax import json_text
 from cifar_jax.runs.results import (
   Record,
   last_epoch_error,
@@ -106,7 +106,7 @@ def objects(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _object(path: pathlib.Path) -> dict[str, Any]:
   """Returns the JSON object in a file; empty if there is none."""
   try:
-    value = json.loads(path.read_text(encoding='utf-8'))
+    value = json_text.parse(path.read_text(encoding='utf-8'))
   except (OSError, ValueError):  # a picture can be shown without its numbers
     return {}
   return value if isinstance(value, dict) else {}

@@ -11,7 +11,7 @@ import zlib
 
 from orbax.checkpoint.path import atomicity
 
-from cifar_jax import output_files
+from cifar_jax import json_text, output_files
 from cifar_jax.runs import first_save
 
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
@@ -58,11 +58,11 @@ def damage(directory: pathlib.Path) -> str:
   """A description of the first damaged or missing file of a checkpoint; '' if it is intact."""
   try:
     text = (directory / NAME).read_text(errors='replace')  # a flipped bit need not be valid UTF-8
-    expected = json.loads(text)
+    expected = json_text.parse(text)
     actual = _checksums(directory)
   except FileNotFoundError as error:
     return f'{_path_within(directory, error.filename)} is missing'
-  except json.JSONDecodeError:
+  except ValueError:
     return '' if _lacks_checksums(text) else f'{NAME} is not as it was written'
   if not isinstance(expected, dict):
     return f'{NAME} is not as it was written'

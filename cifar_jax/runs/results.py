@@ -10,12 +10,12 @@ result.json    the results of the run; written when it ends.
 config.json    the configuration of the run; written when it starts.
 """
 
-import json
 import math
 import os
 import pathlib
 from typing import Any
 
+from cifar_jax import json_text
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 
@@ -123,8 +123,10 @@ def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
     InputError: the file is missing, cannot be read, or does not hold a JSON object.
   """
   try:
-    value = json.loads(_read_text(path, remedy))
-  except json.JSONDecodeError as error:
+    value = json_text.parse(_read_text(path, remedy))
+  except InputError:
+    raise
+  except ValueError as error:
     raise InputError(f'{path} is not JSON ({error}): repair it or run again') from None
   if not isinstance(value, dict):
     raise InputError(f'{path} does not hold a JSON object: repair it or run again')
@@ -134,7 +136,7 @@ def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
 def _parse_record(line: str) -> Record | None:
   """Returns the record in a line, or None if the line is not a record."""
   try:
-    value = json.loads(line)
-  except json.JSONDecodeError:
+    value = json_text.parse(line)
+  except ValueError:
     return None
   return value if isinstance(value, dict) and {'step', 'epoch', 'split'} <= value.keys() else None

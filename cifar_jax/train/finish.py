@@ -1,13 +1,12 @@
 """The end of a run: evaluation on the test split, its files, and the report."""
 
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from cifar_jax import models, output_files
+from cifar_jax import json_text, models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
 from cifar_jax.evaluation import scorecard
@@ -123,7 +122,7 @@ def _draw_scorecard(
     return
   title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
   with output_files.decoration(folder):
-    scorecard.draw(folder, stem, title, json.loads(path.read_text()), _truth(dataset()))
+    scorecard.draw(folder, stem, title, json_text.parse(path.read_text()), _truth(dataset()))
 
 
 def _stem(seeds: tuple[int, ...]) -> str:

@@ -1,12 +1,15 @@
 """Prediction files: written and read, or refused in one line."""
 
+import contextlib
 import os
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation.predictions import (
   GroundTruth,
   Predictions,
@@ -55,6 +58,9 @@ NAMES = np.array(['cat', 'dog', 'eel'])
     ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': LOGITS[:2]}, '2 images'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[:2].repeat(2), 'net': LOGITS}, '3 classes'),
     ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': np.array([0, 1, 3])}, '4 classes'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES[0], 'net': LOGITS}, 'strings [classes]'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES[None], 'net': LOGITS}, 'strings [classes]'),
+    ({'labels': TRUTH.labels[None], 'class_names': NAMES, 'net': LOGITS}, 'integers [n]'),
     ({'net': LOGITS * np.nan}, 'finite'),
     ({'net': np.array([-1, 0])}, 'negative'),
     ({'net': np.array([2**40])}, 'too large'),
@@ -67,6 +73,36 @@ def test_arrays_of_another_form_are_refused(
 ) -> None:
   np.savez(tmp_path / 'x.npz', **arrays)
   assert words in message(lambda: read_predictions(str(tmp_path / 'x.npz')))
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / 'x.npz'
+  np.savez(path, net=np.arange(3))
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.writestr('README', 'not an array')
+  assert 'has README, which is no array' in message(lambda: read_predictions(str(path)))
+
+
+def test_an_encrypted_file_is_refused(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / 'x.npz'
+  np.savez(path, net=np.arange(3))
+  content = bytearray(path.read_bytes())
+  for header, flags in ((b'PK\x03\x04', 6), (b'PK\x01\x02', 8)):
+    content[content.index(header) + flags] |= 1
+  path.write_bytes(content)
+  assert 'is not an npz file of plain arrays' in message(lambda: read_predictions(str(path)))
+
+
+def test_damage_of_a_byte_is_one_line_or_harmless(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / 'x.npz'
+  np.savez_compressed(path, net=np.arange(300))
+  whole = path.read_bytes()
+  for index in range(0, len(whole), 4):
+    content = bytearray(whole)
+    content[index] ^= 0xFF
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+      read_predictions(str(path))
 
 
 def test_files_that_are_not_npz_are_refused(tmp_path: pathlib.Path) -> None:

@@ -1,16 +1,19 @@
 """Workdirs of killed runs, and output files whose writing is interrupted."""
 
+import errno
 import os
 import pathlib
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from cifar_jax import output_files
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
-from cifar_jax.runs.workdir import check_workdir
+from cifar_jax.runs.workdir import CONFIG, LOCK, check_workdir, claim_workdir
 from tests.support.paths import ROOT
 
 # Writes half of a file and kills its own process.
@@ -38,6 +41,74 @@ def test_a_run_starts_in_a_workdir_whose_run_was_killed_before_its_config(
   (tmp_path / 'thesis.tmp').touch()
   with pytest.raises(InputError, match='is not empty and holds no run'):
     check_workdir(tmp_path, config)
+
+
+@pytest.mark.parametrize('character', '*?[\\')
+@pytest.mark.parametrize('path', ['a{}b/run', 'run{}'])
+def test_a_path_that_orbax_would_take_for_a_pattern_is_refused(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, character: str, path: str
+) -> None:
+  workdir, config = tmp_path / path.format(character), base('resnet20')
+  message = re.escape(f'{workdir} has {character} in its path')
+  with pytest.raises(InputError, match=message):
+    check_workdir(workdir, config)
+  assert not workdir.parent.exists() or workdir.parent == tmp_path
+  workdir.mkdir(parents=True)
+  monkeypatch.chdir(workdir)
+  with pytest.raises(InputError, match=re.escape(character)):  # in the current directory
+    check_workdir(pathlib.Path('.'), config)
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_run_on_a_file_system_without_locks_goes_on_with_a_warning(
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+  number: int,
+) -> None:
+  monkeypatch.setattr('fcntl.flock', fail_with(number))
+  with claim_workdir(tmp_path / 'run', base('resnet20')):
+    assert (tmp_path / 'run' / CONFIG).exists()
+  assert 'has no locks' in caplog.text and 'only one process' in caplog.text
+  assert str(tmp_path / 'run' / LOCK) in caplog.text
+
+
+@pytest.mark.parametrize('number', [errno.ESTALE, errno.EIO, errno.EINTR])
+def test_a_lock_that_fails_is_one_line(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+  monkeypatch.setattr('fcntl.flock', fail_with(number))
+  with (
+    pytest.raises(InputError, match=f'cannot lock .*run/lock: {os.strerror(number)}'),
+    claim_workdir(tmp_path / 'run', base('resnet20')),
+  ):
+    pass
+  assert not (tmp_path / 'run' / CONFIG).exists()
+
+
+def fail_with(number: int) -> Callable[..., None]:
+  """A function that raises the OSError of a number."""
+
+  def fail(*_: object) -> None:
+    raise OSError(number, os.strerror(number))
+
+  return fail
+
+
+@pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'result.json'])
+def test_no_output_replaces_a_file_of_a_run(tmp_path: pathlib.Path, name: str) -> None:
+  with claim_workdir(tmp_path / 'run', base('resnet20')):
+    pass
+  path = tmp_path / 'run' / name
+  before = path.read_text() if path.exists() else None
+  with (
+    pytest.raises(InputError, match=f'{name} belongs to the run in'),
+    output_files.replacing(path) as temporary,
+  ):
+    temporary.write_text('a page')
+  assert (path.read_text() if path.exists() else None) == before
+  with output_files.replacing(tmp_path / name) as temporary:  # beside no run
+    temporary.write_text('a page')
 
 
 def test_a_file_is_replaced_only_at_the_end_of_the_block(tmp_path: pathlib.Path) -> None:
