@@ -3,9 +3,9 @@
   python -m benchmarks.model_rates                      every registered model; takes hours on a CPU
   python -m benchmarks.model_rates vgg16 alexnet        these models
 
-Each model takes a few training steps in a process of its own, on random images, in float32. Its rate
-is three times its multiply-adds (forward, gradient of the input, gradient of the kernels) over the
-time of the fastest step. A model is an outlier if its rate is below a fifth of the reference's:
+Each model takes a few training steps in a process of its own, on random images, in float32. Its
+rate is three times its multiply-adds (forward, gradient of the input, gradient of the kernels) over
+the time of the fastest step. A model is an outlier if its rate is below a fifth of the reference's:
 operations that run as naive loops are ten to a hundred times too slow. Prints a line per model, the
 outliers last, and adds the lines to `results/model_rates.json`.
 """

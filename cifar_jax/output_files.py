@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from cifar_jax.errors import cannot_write
+from cifar_jax.errors import InputError, cannot_write
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
