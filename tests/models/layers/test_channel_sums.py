@@ -39,7 +39,8 @@ def values_and_gradients(sums: Any, a: jax.Array, b: jax.Array) -> Any:
 def assert_close(ours: Any, theirs: Any) -> None:
   for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
     assert a.dtype == b.dtype and a.shape == b.shape
-    np.testing.assert_allclose(*(np.asarray(x, np.float64) for x in (a, b)), rtol=1e-5, atol=1e-4)
+    got, expected = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
