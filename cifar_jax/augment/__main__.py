@@ -1,4 +1,7 @@
-"""`python -m cifar_jax.augment --gallery FILE.png`: images before and after each augmentation."""
+"""`python -m cifar_jax.augment --gallery FILE.png`: images before and after each augmentation.
+
+Any key of the section `data` can be set: `--config.data.image_size=32`.
+"""
 
 import pathlib
 
@@ -7,6 +10,7 @@ import numpy as np
 from cifar_jax import cli, data
 from cifar_jax.augment import gallery
 from cifar_jax.augment.statistics import Statistics
+from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import TITLES, DataSettings
 from cifar_jax.data import pixels
 from cifar_jax.data.dataset import Split
@@ -22,15 +26,17 @@ def main() -> None:
   parser.add_argument('--gallery', metavar='FILE.png', required=True, help='the picture to write')
   parser.add_argument('--dataset', help='default: cifar10 with --data-dir, else shapes')
   parser.add_argument('--data-dir', default='', help='the directory of the data set')
-  arguments = parser.parse_args()
+  arguments, overrides = parser.parse_known_args()
   path = pathlib.Path(arguments.gallery)
   if path.is_dir() or not path.parent.is_dir():
     raise InputError(f'{path} is a directory, or in a missing one: give the name of a file')
 
   name = arguments.dataset or ('cifar10' if arguments.data_dir else 'shapes')
-  dataset = data.load(DataSettings(name, data_dir=arguments.data_dir, validation_size=0))
+  settings = DataSettings(name, data_dir=arguments.data_dir, validation_size=0)
+  settings = override_data(settings, overrides)
+  dataset = data.load(settings)
   if not len(dataset.train):
-    raise InputError(f'the data set {name} has no training images')
+    raise InputError(f'the data set {settings.name} has no training images')
   statistics = Statistics(
     num_classes=dataset.num_classes,
     mean=dataset.mean,
@@ -39,7 +45,7 @@ def main() -> None:
   )
   split = dataset.train.take(_choose(dataset.train))
   rows = gallery.rows(split.images, split.labels, dataset.class_names, statistics)
-  title = f'Augmentations of {TITLES.get(name, name)}'
+  title = f'Augmentations of {TITLES.get(settings.name, settings.name)}'
   print(augment_gallery.plot(rows, title, path))
 
 

@@ -1,6 +1,7 @@
 """The configuration that every recipe starts from: each section with the defaults of its class."""
 
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -28,9 +29,9 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
   data = DataSettings(name=dataset)
   if dataset == 'shapes':
     data = dataclasses.replace(data, validation_size=_SHAPES_VALIDATION_SIZE)
-  config = ConfigDict({'seed': 0})
+  config = _free({'seed': 0})
   _add(config, (data, AugmentSettings()))
-  config.model = ConfigDict({'name': model, 'dtype': 'float32'})
+  config.model = _free({'name': model, 'dtype': 'float32'})
   _add(config, (LossSettings(), ScheduleSettings(), OptimizerSettings()))
   _add(config, (TrainSettings(), CheckpointSettings(), ShardingSettings()))
   config.lock()
@@ -40,4 +41,12 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
 
 def _add(config: ConfigDict, sections: tuple[Section, ...]) -> None:
   for section in sections:
-    config[section.NAME] = ConfigDict(dataclasses.asdict(section))
+    config[section.NAME] = _free(dataclasses.asdict(section))
+
+
+def _free(values: dict[str, Any]) -> ConfigDict:
+  """A section whose keys take any type: `loading` converts and checks the types.
+
+  A `ConfigDict` by itself refuses numbers of numpy.
+  """
+  return ConfigDict(values, type_safe=False)

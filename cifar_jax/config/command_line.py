@@ -1,12 +1,14 @@
 """Values given on the command line: arguments of a config file, and overrides of single keys."""
 
 import ast
+import dataclasses
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.errors import InputError
 
 
@@ -73,6 +75,22 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
     if isinstance(value, ConfigDict):
       raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
     section[names[-1]] = _parse(text, value, path)
+
+
+def override_data(settings: DataSettings, assignments: Iterable[str]) -> DataSettings:
+  """Applies `--config.data.KEY=VALUE` arguments where there is no run, and so no other section.
+
+  Raises:
+    InputError: an argument is not of the section `data`, or has an unknown key or a wrong value.
+  """
+  assignments = list(assignments)
+  if other := [word for word in assignments if not word.startswith('--config.data.')]:
+    raise InputError(
+      f'unknown argument {other[0]}; without a run, overrides are --config.data.KEY=VALUE'
+    )
+  config = ConfigDict({DataSettings.NAME: dataclasses.asdict(settings)})
+  override(config, assignments)
+  return DataSettings(**config[DataSettings.NAME])
 
 
 def _literal(text: str) -> Any:

@@ -1,13 +1,16 @@
 """Configurations as files: read from `configs/`, stored as JSON, checked and compared."""
 
+import inspect
 import json
 import pathlib
-import runpy
+import re
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cifar_jax import json_text
+from cifar_jax.config import python_file
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
@@ -32,30 +35,64 @@ MAY_CHANGE = (
 def load(path_and_arguments: str) -> ConfigDict:
   """Returns the configuration that the `get_config` of a file makes.
 
+  Numbers of numpy become those of Python, lists become tuples, and integers become floats where the
+  key is a float.
+
   Args:
     path_and_arguments: `configs/NAME.py` or `configs/NAME.py:ARGUMENTS`. The file is Python and is
-      executed.
+      executed. Its `get_config` takes the arguments as a text, or nothing.
 
   Raises:
     InputError: the file does not exist or does not run, its arguments are wrong, or it makes
       something other than a configuration.
   """
-  path, _, text = path_and_arguments.partition(':')
-  if not pathlib.Path(path).is_file():
-    known = ', '.join(sorted(str(p) for p in pathlib.Path(path).parent.glob('*.py')))
+  path, text = _split(path_and_arguments)
+  if not path.is_file():
+    known = ', '.join(sorted(map(str, path.parent.glob('*.py'))))
     raise InputError(f'no config file {path}' + (f'; there are {known}' if known else ''))
-  try:
-    get_config = runpy.run_path(path).get('get_config')
-    config = get_config(text) if get_config else None
-  except InputError as error:
-    raise InputError(f'{path}: {error}') from error
-  except (Exception, SystemExit) as error:  # the file is code, which can raise anything
-    message = ' '.join(str(error).split())
-    raise InputError(f'{path}: {type(error).__name__}: {message}') from error
+  with python_file.run(path) as names:
+    get_config = names.get('get_config')
+    config = _call(get_config, text) if get_config else None
   if not isinstance(config, ConfigDict):
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
+  config = ConfigDict(_to_plain(config.to_dict()))
   check(config, path)
-  return config.unlock().lock()  # locking a locked configuration would leave sections unlocked
+  _make_floats(config, base(''))
+  return config.lock()
+
+
+def _split(path_and_arguments: str) -> tuple[pathlib.Path, str]:
+  """Divides `FILE:ARGUMENTS` at the first colon that follows the name of a file.
+
+  Colons in the names of folders do not count. If there is no such file, the path ends at `.py`.
+  """
+  ends = [match.start() for match in re.finditer(':|$', path_and_arguments)]
+  likely = re.match(r'.*?\.py(?=:|$)|[^:]*', path_and_arguments)
+  path = next(
+    (path_and_arguments[:end] for end in ends if pathlib.Path(path_and_arguments[:end]).is_file()),
+    likely[0] if likely else '',
+  )
+  return pathlib.Path(path), path_and_arguments[len(path) + 1 :]
+
+
+def _call(get_config: Callable[..., Any], text: str) -> Any:
+  """Calls `get_config` with the arguments of the file, if it takes any."""
+  if inspect.signature(get_config).parameters:
+    return get_config(text)
+  if text:
+    raise InputError(f'its get_config takes no arguments; leave out :{text}')
+  return get_config()
+
+
+def _make_floats(config: ConfigDict, example: ConfigDict) -> None:
+  """Turns each integer into a float whose key has a float in the example."""
+  for key, value in config.items():
+    expected = example.get(key)
+    if isinstance(value, ConfigDict) and isinstance(expected, ConfigDict):
+      _make_floats(value, expected)
+    elif isinstance(expected, float) and type(value) is int:
+      with config.ignore_type():
+        config[key] = float(value)
 
 
 def check(config: ConfigDict, where: object) -> None:
@@ -92,16 +129,19 @@ def from_json(text: str) -> ConfigDict:
   Raises:
     ValueError: the text is no JSON object.
   """
-
-  def to_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-      return {key: to_tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
-
   value = json_text.parse(text)
   if not isinstance(value, dict):
     raise ValueError('not a JSON object')
-  return ConfigDict(to_tuples(value)).lock()
+  return ConfigDict(_to_plain(value)).lock()
+
+
+def _to_plain(value: Any) -> Any:
+  """The same value of types of Python, without lists: tuples take their place."""
+  if hasattr(value, 'tolist'):  # a number or an array of numpy
+    value = value.tolist()
+  if isinstance(value, dict):
+    return {key: _to_plain(item) for key, item in value.items()}
+  return tuple(map(_to_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def load(data_dir: str, image_size: int) -> Published:
     )
   if not image_size:
     raise InputError(
-      'data.name=folder needs data.image_size, in pixels: the files may have any size'
+      'data.name=folder needs data.image_size, in pixels, for the files may have any size: give '
+      '--config.data.image_size=SIDE'
     )
   root = pathlib.Path(os.path.expanduser(data_dir))
   class_names = _class_names(root / 'train')

@@ -113,7 +113,8 @@ def _why_no_builder(name: str, error: Exception) -> str:
   """Returns the message on a name for which tensorflow-datasets raised an error."""
   import tensorflow_datasets as tfds
 
-  known = [*_OURS, *tfds.list_builders(with_community_datasets=False)]
+  # Without repetitions: CIFAR has both names.
+  known = list(dict.fromkeys([*_OURS, *tfds.list_builders(with_community_datasets=False)]))
   base, _, config = name.partition('/')
   if config and base in known:
     known = [f'{base}/{known_config}' for known_config in tfds.builder_cls(base).builder_configs]

@@ -7,8 +7,7 @@ import pathlib
 import numpy as np
 
 from cifar_jax import data
-from cifar_jax.config.base import base
-from cifar_jax.config.command_line import override
+from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import select_split
 from cifar_jax.errors import InputError
@@ -91,12 +90,6 @@ def load_ground_truth(split: str, overrides: list[str]) -> GroundTruth:
   Raises:
     InputError: the data cannot be loaded, or an override is not of the section `data`.
   """
-  config = base('')
-  if other := [word for word in overrides if not word.startswith('--config.data.')]:
-    raise InputError(
-      f'unknown argument {other[0]}; for files, overrides are --config.data.KEY=VALUE'
-    )
-  override(config, overrides)
-  dataset = data.load(DataSettings(**config.data))
+  dataset = data.load(override_data(DataSettings('cifar10'), overrides))
   images = select_split(dataset, split)
   return GroundTruth(images.labels, dataset.class_names, images.images)

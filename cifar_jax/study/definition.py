@@ -3,9 +3,9 @@
 import dataclasses
 import pathlib
 import re
-import runpy
 from typing import Any
 
+from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
 
 FOLDER = pathlib.Path('configs', 'studies')
@@ -106,17 +106,12 @@ def load(path: pathlib.Path) -> Study:
   if not path.is_file():
     known = ', '.join(map(str, available(path.parent))) or ', '.join(map(str, available()))
     raise InputError(f'no study {path}' + (f'; there are {known}' if known else ''))
-  try:
-    fields = dict(runpy.run_path(str(path))['STUDY'])
-    entries = tuple(Entry(**entry) for entry in fields.pop('entries'))
-    study = Study(path=path, entries=entries, **fields)
-  except KeyError as error:
-    raise InputError(f'{path} must define STUDY with {error.args[0]!r}') from error
-  except InputError as error:
-    raise InputError(f'{path}: {error}') from error
-  except Exception as error:  # the file is code and may raise anything; its author can fix it
-    message = ' '.join(str(error).split())
-    raise InputError(f'{path}: {type(error).__name__}: {message}') from error
+  with python_file.run(path) as names:
+    table = names.get('STUDY')
+    if not isinstance(table, dict) or 'entries' not in table:
+      raise InputError("the file must define the dictionary STUDY with 'entries'")
+    entries = tuple(Entry(**entry) for entry in table['entries'])
+    study = Study(path=path, **(table | {'entries': entries}))
   slugs = [entry.slug for entry in entries]
   unclear = [entry.label for entry in entries if slugs.count(entry.slug) > 1 or not entry.slug]
   if not entries:

@@ -148,6 +148,12 @@ def test_a_set_prepared_as_tfrecord_is_refused(tmp_path: pathlib.Path) -> None:
   assert 'is prepared as tfrecord' in text and "pip install 'cifar_jax[prepare]'" in text
 
 
+def test_a_name_is_suggested_once(tmp_path: pathlib.Path) -> None:
+  text = message(lambda: load(tmp_path, name='cifar11'))  # ours and theirs have a cifar10
+  names = text.partition('did you mean ')[2].rstrip('?').split(', ')
+  assert 'cifar10' in names and len(names) == len(set(names)) > 1
+
+
 def test_an_unprepared_set_is_refused_without_tensorflow(tmp_path: pathlib.Path) -> None:
   if tfds.importlib.util.find_spec('tensorflow'):
     pytest.skip('TensorFlow is installed')

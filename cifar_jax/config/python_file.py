@@ -1,0 +1,37 @@
+"""Runs a user's Python file: a configuration or a study."""
+
+import contextlib
+import pathlib
+import runpy
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from cifar_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+  """Runs a file and yields its global names; functions of the file can be called in the block.
+
+  As with a script, the file can import the modules beside it, also by a name that a file in another
+  folder has.
+
+  Raises:
+    InputError: the file, or the block, raises an exception; the message begins with the path.
+  """
+  folder, known = str(path.parent.resolve()), set(sys.modules)
+  sys.path.insert(0, folder)
+  try:
+    yield runpy.run_path(str(path))
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from error
+  except (Exception, SystemExit) as error:  # the file is code, which can raise anything
+    message = ' '.join(str(error).split())
+    raise InputError(f'{path}: {type(error).__name__}: {message}') from error
+  finally:
+    sys.path.remove(folder)
+    for name in sys.modules.keys() - known:
+      file = getattr(sys.modules[name], '__file__', None)
+      if file and str(pathlib.Path(file).parent) == folder:
+        del sys.modules[name]
