@@ -87,7 +87,7 @@ def train(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
   losses = []
   for _ in range(arguments.steps):
     state = train_step(state, experiment.key, images, labels, epoch_order)
-    losses.append(metrics.read(state.means)['loss'])
+    losses.append(metrics.read(state.means, experiment.dataset.num_classes)['loss'])
     state = reset(state)
   return {
     'family': family,

@@ -89,7 +89,7 @@ def lines(compared: Comparison) -> list[str]:
         f'{pair["first"]} and {pair["second"]}: agreement {100 * pair["agreement"]:.2f} %, '
         f'error consistency {"undefined" if kappa is None else f"{kappa:.3f}"}',
         f'  right alone {pair["only_first_right"]} and {pair["only_second_right"]}, '
-        f'McNemar p = {pair["mcnemar_p"]:.2g}',
+        f'McNemar p {_format_p(pair["mcnemar_p"])}',
       ]
   else:
     kappas = [p['error_consistency'] for p in pairs if p['error_consistency'] is not None]
@@ -99,6 +99,11 @@ def lines(compared: Comparison) -> list[str]:
       f'{by_chance} differ by no more than chance (McNemar p ≥ {comparison.LEVEL})'
     ]
   return [*table, f'all fail on {len(compared["all_fail"])} of {compared["num_images"]} images']
+
+
+def _format_p(value: float) -> str:
+  """A p-value after its name. One that is too small for a float64 was rounded to 0."""
+  return f'= {value:.2g}' if value else f'< {np.finfo(np.float64).smallest_subnormal:.0g}'
 
 
 def write(

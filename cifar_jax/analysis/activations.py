@@ -9,7 +9,7 @@ and gradients beside those of residual nets.
 
 Activations are those of evaluation. Before training, the running statistics are 0 and 1, so that
 norms do not change what the initialisation makes of the images. Gradients are those of a training
-step.
+step on the first batch of the sample.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from cifar_jax import cli
 from cifar_jax.analysis import runner
 from cifar_jax.analysis.intermediates import Path, record_outputs
 from cifar_jax.analysis.module_names import is_scanned, norm_of
-from cifar_jax.analysis.sample import Sample
+from cifar_jax.analysis.sample import PADDING, Sample
 from cifar_jax.analysis.training_mode import apply_in_training_mode
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.state import initial_state
@@ -80,7 +80,7 @@ def norm_path(convolution: Path, batch_stats: Any) -> Path | None:
 
 @functools.partial(jit_in_turn, static_argnums=(0, 1))
 def output_moments(
-  net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array
+  net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array, counts: jax.Array
 ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
   """Moments of the outputs of some modules, over the images and pixels of a batch.
 
@@ -89,14 +89,20 @@ def output_moments(
     paths: paths of the modules.
     variables: parameters and statistics of the net.
     images: float32 `[batch, height, width, channels]`, normalised.
+    counts: bool `[batch]`, False for images that do not count.
 
   Returns:
-    For each module: the mean and the mean square, scalars, and the maximum of each channel,
-    `[channels]`.
+    For each module: the mean over the pixels and channels and the mean square, both summed over the
+    images, scalars; and the maximum of each channel, `[channels]`.
   """
   outputs = record_outputs(net, paths, variables, images)
-  values = [outputs[path] for path in paths]
-  return [(jnp.mean(x), jnp.mean(x**2), jnp.max(x, axis=(0, 1, 2))) for x in values]
+  counts = counts[:, None, None, None]
+  moments = []
+  for x in (outputs[path] for path in paths):
+    counted, pixels = jnp.where(counts, x, 0.0), x[0].size
+    maxima = jnp.max(jnp.where(counts, x, -jnp.inf), axis=(0, 1, 2))
+    moments.append((jnp.sum(counted) / pixels, jnp.sum(counted**2) / pixels, maxima))
+  return moments
 
 
 @functools.partial(jit_in_turn, static_argnums=0)
@@ -128,7 +134,7 @@ def measure_layers(net: nn.Module, variables: Any, sample: Sample) -> list[dict[
   Args:
     net: a `models.classifier.Classifier`.
     variables: parameters and statistics of the net.
-    sample: whole batches, without padding.
+    sample: the images. The gradient is that of the first batch, which is not padded.
 
   Returns:
     A dictionary for each convolution: its `name`; `mean`, `variance` and `dead` (fraction of the
@@ -137,12 +143,14 @@ def measure_layers(net: nn.Module, variables: Any, sample: Sample) -> list[dict[
   """
   paths = convolutions(net, variables, sample.images[0].shape[1:])
   outputs = tuple(norm_path(path, variables['batch_stats']) or path for path in paths)
-  moments = [output_moments(net, outputs, variables, images) for images, _ in sample]
-  gradients = gradient_norms(net, variables, sample.images[0], sample.labels[0])
+  gradients = gradient_norms(net, variables, *sample.first_whole_batch())
+  moments = [
+    output_moments(net, outputs, variables, images, labels != PADDING) for images, labels in sample
+  ]
   rows = []
   for i, path in enumerate(paths):
     means, squares, maxima = zip(*(batch[i] for batch in moments), strict=True)
-    mean, square = float(np.mean(means)), float(np.mean(squares))
+    mean, square = float(np.sum(means)) / sample.size, float(np.sum(squares)) / sample.size
     rows.append({
       'name': '/'.join(path),
       'mean': mean,
@@ -156,13 +164,11 @@ def measure_layers(net: nn.Module, variables: Any, sample: Sample) -> list[dict[
 def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:
   """Measures the layers of a run's net before and after training; ready for JSON."""
   del arguments
-  sample = run.sample.whole_batches()
   initial = initial_state(run.experiment)
   untrained = {'params': initial.params, 'batch_stats': initial.batch_stats}
   return {
-    'num_images': sample.size,
-    'before': measure_layers(run.model, untrained, sample),
-    'after': measure_layers(run.model, run.variables, sample),
+    'before': measure_layers(run.model, untrained, run.sample),
+    'after': measure_layers(run.model, run.variables, run.sample),
   }
 
 

@@ -11,6 +11,7 @@ arXiv 2211.08403).
 """
 
 import argparse
+import functools
 import pathlib
 from typing import Any
 
@@ -81,6 +82,10 @@ class Surface:
     self._loss_and_wrong = jit_in_turn(loss_and_wrong)
     self._updated_statistics = jit_in_turn(updated_statistics)
 
+  @functools.cached_property
+  def _whole_batches(self) -> Sample:
+    return self._sample.whole_batches()
+
   def at(self, params: Any, batch_stats: Any) -> dict[str, float]:
     """The mean cross-entropy `loss`, in nats, and the `error`, in [0, 1], of the sample."""
     variables = {'params': params, 'batch_stats': batch_stats}
@@ -99,7 +104,7 @@ class Surface:
     # both the momentum m and the batch's statistic b.
     zeros = jax.tree.map(jnp.zeros_like, batch_stats)
     ones = jax.tree.map(jnp.ones_like, batch_stats)
-    images = self._sample.whole_batches().images
+    images = self._whole_batches.images
     from_zero = [self._updated_statistics(params, zeros, batch) for batch in images]
     from_one = self._updated_statistics(params, ones, images[0])
     mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *from_zero)

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.runtime.console import logger
-from cifar_jax.runtime.devices import batch_sharding
+from cifar_jax.runtime.devices import batch_sharding, jit_in_turn
 
 SEED = 0  # of the drawn images
 PADDING = -1  # label of the images that fill the last batch
@@ -34,22 +34,27 @@ class Sample:
     """Iterates over the images and labels of each batch."""
     return zip(self.images, self.labels, strict=True)
 
+  def first_whole_batch(self) -> tuple[jax.Array, jax.Array]:
+    """The images and labels of the first batch; InputError if it is padded."""
+    batch_size = len(self.labels[0])
+    if self.size < batch_size:
+      raise InputError(
+        f'{self.size} images are fewer than a batch of {batch_size}; increase --num-images'
+      )
+    return self.images[0], self.labels[0]
+
   def whole_batches(self) -> 'Sample':
-    """The sample without its last batch if that is padded.
+    """The sample without its last batch if that is padded, which a warning then says.
 
     Raises:
       InputError: the sample has no whole batch.
     """
-    batch_size = len(self.labels[0])
+    batch_size = len(self.first_whole_batch()[1])
     count = self.size // batch_size
-    if dropped := self.size - count * batch_size:
-      used = self.size - dropped
-      logger.info('%d of %d images are used, in batches of %d', used, self.size, batch_size)
-    if not count:
-      raise InputError(
-        f'{self.size} images are fewer than a batch of {batch_size}; increase --num-images'
-      )
-    return Sample(self.images[:count], self.labels[:count], count * batch_size)
+    used = count * batch_size
+    if used < self.size:
+      logger.warning('%d of %d images are used, in batches of %d', used, self.size, batch_size)
+    return Sample(self.images[:count], self.labels[:count], used)
 
 
 def take_sample(
@@ -77,7 +82,7 @@ def take_sample(
   images = np.pad(images, ((0, padding), (0, 0), (0, 0), (0, 0)))
   labels = np.pad(labels, (0, padding), constant_values=PADDING)
   sharding = batch_sharding(mesh)
-  normalize_batch = jax.jit(normalize, out_shardings=sharding)
+  normalize_batch = jit_in_turn(normalize, out_shardings=sharding)
   starts = range(0, len(images), batch_size)
   return Sample(
     tuple(normalize_batch(images[i : i + batch_size]) for i in starts),

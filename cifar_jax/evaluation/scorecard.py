@@ -77,7 +77,7 @@ def _probability_measures(
   wrong = np.flatnonzero(predicted != truth.labels)
   most_confident = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
   return {
-    'top5_accuracy': scores.top_accuracy(logits, truth.labels, metrics.TOP),
+    **_top_accuracy(logits, truth.labels),
     'loss': float(-of_true_class.mean()),
     'calibration': {
       'expected_calibration_error': bins.error,
@@ -96,6 +96,13 @@ def _probability_measures(
       for index in most_confident
     ],
   }
+
+
+def _top_accuracy(logits: np.ndarray, labels: np.ndarray) -> Scorecard:
+  """The top-5 accuracy; nothing for so few classes that it is always 1."""
+  if logits.shape[1] <= metrics.TOP:
+    return {}
+  return {'top5_accuracy': scores.top_accuracy(logits, labels, metrics.TOP)}
 
 
 def _none_if_nan(value: float) -> float | None:
@@ -180,8 +187,9 @@ def lines(scorecard: Scorecard) -> list[str]:
   ]
   if 'loss' in scorecard:
     bins = scorecard['calibration']
+    if 'top5_accuracy' in scorecard:
+      table.append(f'  top-5 accuracy  {100 * scorecard["top5_accuracy"]:.2f} %')
     table += [
-      f'  top-5 accuracy  {100 * scorecard["top5_accuracy"]:.2f} %',
       f'  loss            {scorecard["loss"]:.4f} nats',
       f'  calibration     {100 * bins["expected_calibration_error"]:.2f} % expected error, '
       f'{len(bins["counts"])} bins',

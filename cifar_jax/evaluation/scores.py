@@ -37,7 +37,7 @@ class McNemar(NamedTuple):
     only_first: number of images that only the first model gets right.
     only_second: number of images that only the second model gets right.
     p_value: of the exact McNemar test: the probability that chance alone divides these images so
-      unevenly, or more unevenly.
+      unevenly, or more unevenly. 0 stands for one below the smallest float64, 5e-324.
   """
 
   only_first: int

@@ -82,8 +82,8 @@ def evaluate_split(
     split: the images and labels.
 
   Returns:
-    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]), from `metrics.read`; and the
-    logits, float32 `[n, classes]` or `[seeds, n, classes]`, on the host.
+    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]), as `metrics.read`; and the logits,
+    float32 `[n, classes]` or `[seeds, n, classes]`, on the host.
   """
   evaluation = Evaluation.empty(split.mesh, state.step.shape)
   batches = []
@@ -91,10 +91,11 @@ def evaluate_split(
     evaluation, logits = eval_step(
       evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
     )
-    wait_on_cpu(logits, split.mesh)
+    wait_on_cpu(logits)
     batches.append(logits)
   padded = np.concatenate(jax.device_get(batches), axis=-2)
-  return metrics.read(evaluation.means), padded[..., : int(split.size), :]
+  values = metrics.read(evaluation.means, padded.shape[-1])
+  return values, padded[..., : int(split.size), :]
 
 
 def split_to_devices(split: Split, batch_size: int, mesh: Mesh) -> DeviceSplit:

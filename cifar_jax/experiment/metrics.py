@@ -8,7 +8,7 @@ import numpy as np
 from clu import metrics
 from flax import struct
 
-TOP = 5  # of top-5 accuracy; with fewer classes the accuracy is 1
+TOP = 5  # of top-5 accuracy, which has a meaning only for more classes
 
 
 @struct.dataclass
@@ -42,16 +42,24 @@ def of_batch(
   )
 
 
-def read(means: Means) -> dict[str, Any]:
+def read(means: Means, num_classes: int) -> dict[str, Any]:
   """The values on the host as floats; waits for the device.
+
+  Of `TOP` classes or fewer, there is no top-5 accuracy: it would always be 1.
 
   For several seeds, whose means have a leading axis, each value is the mean over the seeds.
   `deviation` then holds the sample standard deviation (n - 1) of each, and `each` the values of all
   seeds.
+
+  Args:
+    means: the sums.
+    num_classes: number of classes that the logits are of.
   """
   is_stacked = np.ndim(means.loss.total) > 0
   computed = jax.vmap(Means.compute)(means) if is_stacked else means.compute()
   values = {name: np.float64(value) for name, value in jax.device_get(computed).items()}
+  if num_classes <= TOP:
+    del values['top5_accuracy']
   result: dict[str, Any] = {name: float(np.mean(value)) for name, value in values.items()}
   if is_stacked:
     result['deviation'] = {name: float(np.std(value, ddof=1)) for name, value in values.items()}

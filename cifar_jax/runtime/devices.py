@@ -92,24 +92,23 @@ def replicate_key(key: jax.Array, mesh: Mesh) -> jax.Array:
   return jax.jit(lambda keys: keys, out_shardings=replicated_sharding(mesh))(key)
 
 
-def wait_on_cpu(result: jax.Array, mesh: Mesh) -> None:
-  """On CPUs, waits until a step has been computed; call it after each step.
+def wait_on_cpu(result: Any) -> None:
+  """On CPUs, waits until a compiled program has computed its result; call it after each program.
 
-  On CPUs, too, the call of a compiled step returns at once. Without this wait, dozens of steps of
-  several seconds each would be pending when a signal comes. Also, several programs at a time on
+  On CPUs, too, the call of a compiled program returns at once. Without this wait, dozens of steps
+  of several seconds each would be pending when a signal comes. Also, several programs at a time on
   several virtual devices can take each other's threads and wait for one another until XLA ends the
   process.
 
   Args:
-    result: any output of the step, of any shape.
-    mesh: the devices.
+    result: any output of the program, a tree of arrays of any shape.
   """
-  if mesh.devices.flat[0].platform == 'cpu':
+  if jax.default_backend() == 'cpu':
     jax.block_until_ready(result)
 
 
 def jit_in_turn(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-  """`jax.jit`, whose calls on CPUs return when the result is computed, as after `wait_on_cpu`.
+  """`jax.jit` with `wait_on_cpu` after each call.
 
   Args:
     function: to be compiled.
@@ -120,7 +119,8 @@ def jit_in_turn(function: Callable[..., Any], **options: Any) -> Callable[..., A
   @functools.wraps(function)
   def compute(*arguments: Any) -> Any:
     result = program(*arguments)
-    return jax.block_until_ready(result) if jax.default_backend() == 'cpu' else result
+    wait_on_cpu(result)
+    return result
 
   return compute
 
@@ -132,7 +132,7 @@ KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 
 
 def jit_step(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-  """The jitted form of a training or evaluation step.
+  """The jitted form of a training or evaluation step. Its caller waits, by `wait_on_cpu`.
 
   Args:
     step: a pure function; its first argument, the state, is donated.

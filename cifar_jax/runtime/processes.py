@@ -26,7 +26,7 @@ from jax.sharding import Mesh
 
 from cifar_jax.errors import InputError
 from cifar_jax.runtime.console import logger
-from cifar_jax.runtime.devices import batch_sharding, replicated_sharding
+from cifar_jax.runtime.devices import batch_sharding, jit_in_turn, replicated_sharding
 
 AUTO = 'auto'  # as the coordinator: JAX finds its cluster itself
 # Environment variables that give the number of processes, each with the function that reads it.
@@ -227,7 +227,8 @@ class Agreement:
   """Computes the largest of one number per process, known to all processes after the same step.
 
   The exchange is an all-reduce of four bytes. It begins after every `AGREE_EVERY` dispatches, and
-  its result is read when the next one begins. By then it has long arrived, so no step waits for it.
+  its result is read when the next one begins. By then it has long arrived, so no step waits for it,
+  except on CPUs, where programs take turns.
   All processes agree at most 2 * `AGREE_EVERY` dispatches after one of them had the number.
   """
 
@@ -236,7 +237,7 @@ class Agreement:
     self._mesh = mesh
     self._num_calls = 0
     self._pending: jax.Array | None = None
-    self._max = jax.jit(jnp.max, out_shardings=replicated_sharding(mesh))
+    self._max = jit_in_turn(jnp.max, out_shardings=replicated_sharding(mesh))
 
   def largest(self, number: int) -> int:
     """Returns the largest number of a finished exchange, or 0 between two exchanges.

@@ -141,7 +141,7 @@ class Loop:
           state = train_step(state, self._key, self._images, self._labels, epoch_order)
       step += num_steps
       self._stop.unsaved = True
-      wait_on_cpu(state.step, self.experiment.mesh)
+      wait_on_cpu(state.step)
       if number := self._agreement.largest(self._stop.received_signal or 0):
         self._stop.agreed_signal = signal.Signals(number)
       self._progress.advance(num_steps)
@@ -166,7 +166,7 @@ class Loop:
 
   def _record(self, state: State, step: int) -> State:
     """Writes the means since the last record, and returns the state with empty means."""
-    values = metrics.read(state.means)
+    values = metrics.read(state.means, self.experiment.dataset.num_classes)
     self._check_finite(state)
     if math.isnan(values['loss']):  # all batches since the last record were skipped
       return state

@@ -10,6 +10,7 @@ import pytest
 
 from cifar_jax import models
 from cifar_jax.analysis import activations
+from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables
 from tests.support.samples import two_batches
@@ -47,6 +48,19 @@ def test_outputs_of_each_convolution_are_measured_after_its_norm() -> None:
   assert first['dead'] == 0.0
   assert second['mean'] == pytest.approx(-np.maximum(IMAGES, 0).mean(), rel=1e-5)
   assert second['dead'] == 1.0  # never above zero
+
+
+def test_images_that_fill_the_last_batch_do_not_count() -> None:
+  labels = np.array([1, 2, 3, PADDING], np.int32)
+  sample = two_batches(IMAGES * np.array([1, 1, 1, 100.0], np.float32)[:, None, None, None], labels)
+  first, _ = activations.measure_layers(TwoConvolutions(), signed_identities(), sample)
+  assert first['mean'] == pytest.approx(IMAGES[:3].mean(), abs=1e-6)
+  assert first['variance'] == pytest.approx(IMAGES[:3].var(), rel=1e-5)
+  negative = -np.abs(IMAGES) * np.array([1, 1, 1, -1], np.float32)[:, None, None, None]
+  first, _ = activations.measure_layers(
+    TwoConvolutions(), signed_identities(), two_batches(negative, labels)
+  )
+  assert first['dead'] == 1.0
 
 
 def test_gradient_norms_are_those_of_the_training_loss() -> None:

@@ -3,10 +3,8 @@
 import importlib
 import json
 import pathlib
-import re
 import sys
 
-import numpy as np
 import pytest
 
 from cifar_jax.config.base import base
@@ -45,26 +43,9 @@ def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   call_analysis(monkeypatch, name, '--workdir', run, *fast.get(name, ()))
   results = json.loads((run / 'analysis' / f'{name}.json').read_text())
   assert results['analysis'] == name and results['model'] == 'shake_shake_8_2x4d'
-  assert results['num_images'] in (40, 48) and results['provenance']['versions']['jax']
+  assert results['num_images'] == 48 and results['provenance']['versions']['jax']
   assert (run / 'analysis' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
   assert 'shake_shake_8_2x4d' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(('name', 'key'), [('lesion', 'each'), ('landscape', 'points')])
-def test_an_analysis_on_several_devices_gives_the_numbers_of_one(
-  name: str, key: str, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  # On CPUs their programs must not be queued: they would wait for each other's threads.
-  fast = {'lesion': ('--draws', 1), 'landscape': ('--points', 3)}[name]
-  file, numbers = run / 'analysis' / f'{name}.json', []
-  for devices in (1, 8):
-    override = f'--config.sharding.num_devices={devices}'
-    call_analysis(monkeypatch, name, '--workdir', run, *fast, override)
-    results = json.loads(file.read_text())
-    assert results['provenance']['device'] == f'{devices} x cpu'
-    numbers.append(json.dumps(results[key]))
-  one, several = (np.array(re.findall(r'-?\d+\.\d+', text), float) for text in numbers)
-  np.testing.assert_allclose(several, one, rtol=1e-3, atol=0.03)
 
 
 def test_the_option_picture_draws_several_runs_together(

@@ -38,7 +38,7 @@ def test_a_sample_of_more_images_than_there_are_has_each_once() -> None:
 def test_images_that_whole_batches_leave_out_are_reported(
   caplog: pytest.LogCaptureFixture,
 ) -> None:
-  with caplog.at_level(logging.INFO):
+  with caplog.at_level(logging.WARNING):  # what a command shows
     assert draw(60).whole_batches().size == 48
   assert caplog.messages == ['48 of 60 images are used, in batches of 16']
   with pytest.raises(InputError, match='fewer than a batch of 16'):

@@ -86,5 +86,5 @@ def test_accuracy_counts_the_class_with_the_largest_weight() -> None:
   logits = jnp.array([[2.0, 0.0, -1.0], [0.5, 0.7, 0.5]])
   soft = jnp.array([[0.4, 0.6, 0.0], [0.1, 0.5, 0.4]])
   hard = metrics.of_batch(jnp.zeros(2), logits, jnp.array([1, 1]))
-  assert metrics.read(metrics.of_batch(jnp.zeros(2), logits, soft)) == metrics.read(hard)
-  assert metrics.read(hard)['accuracy'] == 0.5
+  assert metrics.read(metrics.of_batch(jnp.zeros(2), logits, soft), 10) == metrics.read(hard, 10)
+  assert metrics.read(hard, 10)['accuracy'] == 0.5

@@ -60,6 +60,14 @@ def test_error_consistency_of_models_without_errors_is_null_in_json(tmp_path: pa
   assert {path.name for path in tmp_path.iterdir()} == {'comparison.json', 'comparison.png'}
 
 
+def test_a_p_value_too_small_for_a_float_is_not_zero() -> None:
+  labels = np.zeros(4000, np.int32)
+  models = [Predictions('right', labels), Predictions('wrong', labels + 1)]
+  compared = compare.compare_models(models, GroundTruth(labels, ('cat', 'dog')))
+  assert compared['pairs'][0]['only_first_right'] == 4000
+  assert 'McNemar p < 5e-324' in '\n'.join(compare.lines(compared))
+
+
 def test_runs_and_prediction_files_are_compared(
   tiny_cifar: pathlib.Path,
   tmp_path: pathlib.Path,

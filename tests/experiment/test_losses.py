@@ -30,9 +30,11 @@ def test_means_ignore_examples_outside_the_mask() -> None:
   logits = jnp.eye(7)[jnp.array([0, 1, 2, 3])] * jnp.array([1.0, 1.0, 1.0, -1.0])[:, None]
   labels = jnp.array([0, 2, 2, 3])  # right, wrong, right, ranked last
   values = metrics.of_batch(jnp.array([1.0, 2.0, 4.0, 9.0]), logits, labels)
-  assert metrics.read(values) == {'loss': 4.0, 'accuracy': 0.5, 'top5_accuracy': 0.75}
+  assert metrics.read(values, 10) == {'loss': 4.0, 'accuracy': 0.5, 'top5_accuracy': 0.75}
   first = metrics.of_batch(
     jnp.array([1.0, 2.0, 4.0, 9.0]), logits, labels, jnp.array([True, True, False, False])
   )
-  assert metrics.read(first) == {'loss': 1.5, 'accuracy': 0.5, 'top5_accuracy': 1.0}
-  assert metrics.read(first.merge(values))['loss'] == pytest.approx(19 / 6)
+  assert metrics.read(first, 10) == {'loss': 1.5, 'accuracy': 0.5, 'top5_accuracy': 1.0}
+  assert metrics.read(first.merge(values), 10)['loss'] == pytest.approx(19 / 6)
+  # Of five classes, each label is among the five most probable.
+  assert metrics.read(first, 5) == {'loss': 1.5, 'accuracy': 0.5}

@@ -115,7 +115,7 @@ def test_read_returns_mean_deviation_and_the_values_of_all_seeds() -> None:
     accuracy=means.accuracy.replace(total=jnp.array([1.0, 1, 2, 4]), count=jnp.full(shape, 4.0)),
     top5_accuracy=means.top5_accuracy.replace(total=jnp.ones(shape), count=jnp.ones(shape)),
   )
-  values = metrics.read(means)
+  values = metrics.read(means, 10)
   assert values['loss'] == 2.5 and values['each']['loss'] == [1.0, 2.0, 3.0, 4.0]
   assert values['deviation']['loss'] == pytest.approx(np.sqrt(5 / 3))
   assert values['accuracy'] == 0.5 and values['each']['accuracy'] == [0.25, 0.25, 0.5, 1.0]

@@ -161,7 +161,7 @@ def test_the_training_step_adds_the_weighted_auxiliary_loss() -> None:
     before, dict(state.params), gradient,
   )  # fmt: skip
   # The logged loss is that of the main logits only, so that evaluation is comparable with it.
-  assert metrics.read(state.means)['loss'] == pytest.approx(float(main), rel=1e-5)
+  assert metrics.read(state.means, 10)['loss'] == pytest.approx(float(main), rel=1e-5)
 
 
 def test_the_recipe_makes_the_auxiliary_classifiers_on_request() -> None:

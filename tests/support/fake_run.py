@@ -24,8 +24,9 @@ def make(
   *overrides: str,
   steps: tuple[int, ...] = (3,),
   sharpness: float = 1.0,
+  recipe: str = f'{RESNET}:depth=8,schedule=cosine',
 ) -> pathlib.Path:
-  """Writes a run with a ResNet-8.
+  """Writes a run, by default with a ResNet-8.
 
   Args:
     run: the workdir, which is created.
@@ -33,11 +34,12 @@ def make(
     *overrides: `SECTION.KEY=VALUE`, changes of the configuration.
     steps: steps of the checkpoints; each has a lower validation accuracy than the one before.
     sharpness: factor of the last layer, for a net with other logits.
+    recipe: `FILE.py:ARGUMENTS`, the configuration that is changed.
 
   Returns:
     The workdir.
   """
-  config = loading.load(f'{RESNET}:depth=8,schedule=cosine')
+  config = loading.load(recipe)
   words = [f'data.data_dir={data_dir}', 'data.validation_size=40', 'train.batch_size=20']
   words += ['sharding.num_devices=1', 'checkpoint.keep_last=5', *overrides]
   override(config, [f'--config.{word}' for word in words])

@@ -87,10 +87,13 @@ class Trainer:
       count = self.state.num_steps
       epoch = epoch_of_step(count, self.experiment.batch_size, num_images)
       epoch_order = order_of_epoch(self.key, jnp.int32(epoch), num_images)
-      before = metrics.read(self.state.means)['loss'] if count else 0.0
+      before = self._mean_loss() * count if count else 0.0
       self.state = self.step(self.state, self.key, *self.data, epoch_order)
-      losses.append(metrics.read(self.state.means)['loss'] * (count + 1) - before * count)
+      losses.append(self._mean_loss() * (count + 1) - before)
     return np.array(losses)
+
+  def _mean_loss(self) -> float:
+    return metrics.read(self.state.means, self.experiment.dataset.num_classes)['loss']
 
 
 def digest(state: Any) -> str:

@@ -36,6 +36,9 @@ Multiply-adds of convolutions and dense layers, for one image: entries of the ou
 the kernel (on the padding too), times input channels of a group. MB are 10^6 bytes of activations,
 for one image: the most alive at once in a forward pass, and what training keeps for the backward
 pass before the compiler improves on it. Depth: convolutions and dense layers on the longest path.
+The number in a name is its paper's, which may count otherwise: WideResNets all convolutions, those
+of shortcuts too, but no dense layer (WRN-28-10 has depth 26); SENets no dense layers of gates; VGG
+for CIFAR the dense layers of its ImageNet form.
 Errors in percent, as published. ImageNet models have 1000 classes, others 10 and 32x32 pixels."""
 
 
