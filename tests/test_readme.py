@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from cifar_jax import models
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
 from tests.support.paths import ROOT
@@ -71,3 +72,18 @@ def test_each_page_links_to_and_names_files_that_exist(page: pathlib.Path) -> No
   paths = set(PATH.findall(text)) - set(written_by_the_page)
   missing += sorted(path for path in paths if not (ROOT / path).exists())
   assert not missing
+
+
+def test_the_page_on_scaling_has_the_numbers_of_its_results_and_of_the_models() -> None:
+  page = (ROOT / 'docs' / 'scaling.md').read_text()
+  for model in ('resnet20', 'wrn_28_10'):
+    file = ROOT / 'benchmarks' / 'results' / f'scaling_{model}.json'
+    groups = json.loads(file.read_text())['programs'][0]['groups']
+    cells = [
+      f'{group["count"]}, {group["bytes"]:,} B'
+      for name in ('gradient', 'batch norm, forward', 'batch norm, backward')
+      for group in [groups[f'all-reduce: {name}']]
+    ]
+    assert ' | '.join(cells) in page
+  num_params = models.num_params(models.create('resnet110'))
+  assert f'ResNet-110 | not compiled: counted by the same rule | {num_params:,} parameters' in page

@@ -5,6 +5,7 @@ In a net without shortcuts (VGG, plain nets) the layer or block is bypassed: its
 output, with every second pixel where the stride is 2, and with zero channels in place of new ones.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.analysis.gates import block_names, close_gates, gates_at_test_time
-from cifar_jax.analysis.module_names import by_numbers, norm_of, starts_later_stage
+from cifar_jax.analysis.module_names import by_numbers, norm_of
 from cifar_jax.models import layers
-from cifar_jax.models.classifier import Gated
+from cifar_jax.models.classifier import Gated, image_size
 
 Variables = Mapping[str, Any]  # the collections `params` and `batch_stats`
 
@@ -32,11 +33,6 @@ class Units(NamedTuple):
 
   names: list[str]
   logits: Callable[[Variables, jax.Array, jax.Array], jax.Array]
-
-  @property
-  def down_sampling(self) -> list[bool]:
-    """For each unit, whether it reduces the resolution, as the first of a later stage does."""
-    return [starts_later_stage(name) for name in self.names]
 
 
 def deletable_units(net: nn.Module, variables: Variables) -> Units:
@@ -56,6 +52,35 @@ def deletable_units(net: nn.Module, variables: Variables) -> Units:
     return net.apply(variables, images, train=False, gates=close_gates(gates, is_present))
 
   return Units(block_names(net, variables['params']), logits)
+
+
+def down_sampling(net: nn.Module, variables: Variables, names: list[str]) -> list[bool]:
+  """Whether each unit reduces the resolution.
+
+  Args:
+    net: a `models.classifier.Classifier`.
+    variables: parameters and statistics of the net; shapes are enough.
+    names: the units, from `deletable_units`. Blocks of a scanned run do not reduce the resolution.
+  """
+  reduces = dict.fromkeys(names, False)
+
+  def note_sizes(
+    call: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    context: nn.module.InterceptorContext,
+  ) -> Any:
+    output = call(*arguments, **keywords)
+    path = context.module.path
+    if context.method_name == '__call__' and len(path) == 1 and path[0] in reduces:
+      reduces[path[0]] = output.shape[1] < arguments[0].shape[1]
+    return output
+
+  size = image_size(net)
+  with nn.intercept_methods(note_sizes):
+    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    jax.eval_shape(functools.partial(net.apply, train=False), variables, images)
+  return list(reduces.values())
 
 
 def _bypassed_units(net: nn.Module, names: list[str]) -> Units:

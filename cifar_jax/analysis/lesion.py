@@ -21,7 +21,7 @@ import scipy.stats
 
 from cifar_jax import cli
 from cifar_jax.analysis import runner
-from cifar_jax.analysis.deletion import Units, Variables, deletable_units
+from cifar_jax.analysis.deletion import Units, Variables, deletable_units, down_sampling
 from cifar_jax.analysis.sample import Sample
 from cifar_jax.report.figures import lesion
 from cifar_jax.runtime.devices import jit_in_turn
@@ -166,7 +166,8 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   lesions = Lesions(units, run.variables, run.sample)
   random = np.random.default_rng(arguments.seed)
   num_units = len(units.names)
-  each = zip(units.names, units.down_sampling, lesions.each_deleted(), strict=True)
+  reduces = down_sampling(run.model, run.variables, units.names)
+  each = zip(units.names, reduces, lesions.each_deleted(), strict=True)
   counts = sorted({round(share * num_units) for share in np.linspace(0, 1, 11)[1:]} - {0})
   swaps = sorted({max(1, round(share * num_units)) for share in (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)})
   return {

@@ -13,14 +13,6 @@ def is_scanned(name: str) -> bool:
   return name.endswith('_rest')
 
 
-def starts_later_stage(name: str) -> bool:
-  """Whether a block or layer is the first of its stage, and the stage is not the first of the net.
-
-  Such a block or layer reduces the resolution.
-  """
-  return bool(re.fullmatch(r'stage([2-9]|\d\d)_[a-z]+1', name))
-
-
 def by_numbers(name: str) -> list[int]:
   """A sort key: the numbers in a name, so that `stage1_block10` comes after `stage1_block9`."""
   return [int(number) for number in re.findall(r'\d+', name)]

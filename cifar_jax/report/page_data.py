@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cifar_jax import json_text
 from cifar_jax.runs.results import (
   Record,
-  last_epoch_error,
+  last_epoch_mean,
   read_config_dict,
   read_records,
   read_result,
@@ -60,7 +60,8 @@ class Run:
   @property
   def train_error(self) -> float | None:
     """The training error in percent over the last epoch, on augmented images; None if unknown."""
-    return last_epoch_error(self.records)
+    accuracy = last_epoch_mean(self.records, 'accuracy')
+    return None if accuracy is None else 100 * (1 - accuracy)
 
   def error(self, split: str, measure: str) -> float | None:
     """Returns 100 % minus an accuracy of the result; None before the run ends.

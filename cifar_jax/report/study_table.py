@@ -168,12 +168,17 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   if any(row['epochs'] != row['full_epochs'] for row in table):
     remarks.append("Not the papers' lengths: schedules keep their shape over fewer or more epochs.")
   if study['changes']:
-    remarks.append(f'Changed for all: {" ".join(study["changes"])}')
+    remarks.append(_changes(study))
   commits = sorted({commit for row in table for commit in row['commits']})
   devices = sorted({device for row in table for device in row['devices']})
   if commits:
     remarks.append(f'Commit {", ".join(commits)}; on {", ".join(devices)}.')
   return remarks
+
+
+def _changes(study: dict[str, Any]) -> str:
+  """Returns the line on the overrides, which titles and labels do not know."""
+  return f'Changed for all: {" ".join(study["changes"])}'
 
 
 @output_files.own_settings()
@@ -209,7 +214,8 @@ def figure(study: dict[str, Any], table: list[Row]) -> 'Figure':
   axes.set_ylim(len(table) - 0.4, -0.6)
   panels.label(axes, 'Test error (%)', '')
   # The heading is as wide as the figure: beside the labels, the panel is too narrow for it.
-  heading = [textwrap.fill(study[key], _TITLE_WIDTH) for key in ('title', 'source')]
+  lines = [study['title'], study['source'], *([_changes(study)] if study['changes'] else [])]
+  heading = [textwrap.fill(line, _TITLE_WIDTH, break_on_hyphens=False) for line in lines]
   picture.suptitle('\n'.join(heading), fontsize=13)
   if max(all_errors) > _LOGARITHMIC * min(all_errors) > 0:
     panels.set_log_scale(axes, 'x')

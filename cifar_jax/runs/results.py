@@ -77,29 +77,57 @@ def series(records: list[Record], split: str, key: str) -> Curve:
   return [record['epoch'] for record in of_split], [record[key] for record in of_split]
 
 
-def last_epoch_error(records: list[Record]) -> float | None:
-  """Returns the training error in percent, a mean over the steps of the last epoch.
+def training_curve(records: list[Record], key: str) -> Curve:
+  """Returns the curve of a key in training, whose points are all means over many steps.
 
-  The error of each step is that of the net at that step, on augmented images.
+  A record ends with its epoch, even after a single step. A record of less than half as many steps
+  as the longest is therefore averaged with the one before it in the same epoch.
 
   Args:
     records: records of a run, as `read_records` returns them.
+    key: `loss` or `accuracy`.
+  """
+  points: list[tuple[int, int, float, float]] = []  # number of the epoch, steps, epoch, mean
+  windows = _windows(records)
+  longest = max((steps for _, steps, _ in windows), default=0)
+  for number, steps, record in windows:
+    value = record[key]
+    if points and points[-1][0] == number and 2 * steps < longest:
+      _, before, _, mean = points.pop()
+      value = (before * mean + steps * value) / (before + steps)
+      steps += before
+    points.append((number, steps, record['epoch'], value))
+  return [epoch for *_, epoch, _ in points], [value for *_, value in points]
+
+
+def last_epoch_mean(records: list[Record], key: str) -> float | None:
+  """Returns the mean of a key over the training steps of the last epoch.
+
+  The value of each step is that of the net at that step, on augmented images.
+
+  Args:
+    records: records of a run, as `read_records` returns them.
+    key: `loss` or `accuracy`.
 
   Returns:
-    The error, or None without training records.
+    The mean, or None without training records.
+  """
+  windows = _windows(records)
+  last = [(steps, record[key]) for number, steps, record in windows if number == windows[-1][0]]
+  return sum(n * value for n, value in last) / sum(n for n, _ in last) if last else None
+
+
+def _windows(records: list[Record]) -> list[tuple[int, int, Record]]:
+  """The training records, each with the number of its epoch, from 0, and of its steps.
+
+  A record is the mean over the steps since the record before it. No record spans two epochs.
   """
   train = [record for record in records if record['split'] == 'train']
-  if not train:
-    return None
-  # A record is the mean since the record before it. No record spans two epochs.
   previous = [{'step': 0, 'epoch': 0.0}, *train]
-  last_epoch = math.floor(previous[-2]['epoch'])
-  weighted = [
-    (record['step'] - before['step'], 100 * (1 - record['accuracy']))
+  return [
+    (math.floor(before['epoch']), record['step'] - before['step'], record)
     for before, record in zip(previous, train, strict=False)
-    if math.floor(before['epoch']) == last_epoch
   ]
-  return sum(steps * error for steps, error in weighted) / sum(steps for steps, _ in weighted)
 
 
 def _read_text(path: pathlib.Path, remedy: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from cifar_jax import models
 from cifar_jax.analysis import lesion
-from cifar_jax.analysis.deletion import Units, Variables, deletable_units
+from cifar_jax.analysis.deletion import Units, Variables, deletable_units, down_sampling
 from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables
@@ -83,11 +83,24 @@ def test_deleting_a_convolution_of_a_vgg_deletes_its_norm() -> None:
   assert np.any(logits(changed, images, all_present) != logits(variables, images, all_present))
 
 
-def test_the_first_block_of_a_later_stage_is_down_sampling() -> None:
-  net = models.create('resnet14')
-  units = deletable_units(net, filled_variables(net))
-  assert units.names == [f'stage{s}_block{b}' for s in (1, 2, 3) for b in (1, 2)]
-  assert units.down_sampling == [False, False, True, False, True, False]
+@pytest.mark.parametrize(
+  ('name', 'reducing'),
+  [
+    ('resnet14', ['stage2_block1', 'stage3_block1']),
+    ('plain14', ['stage2_block1', 'stage3_block1']),
+    ('resnet18_imagenet', ['stage2_block1', 'stage3_block1', 'stage4_block1']),
+    ('vgg11', []),  # its pools do it
+    ('resnet434', ['stage2_block1', 'stage3_block1']),  # scanned
+  ],
+)
+def test_units_are_down_sampling_where_they_reduce_the_resolution(
+  name: str, reducing: list[str]
+) -> None:
+  net = models.create(name)
+  variables = models.abstract_variables(net)
+  names = deletable_units(net, variables).names
+  marks = down_sampling(net, variables, names)
+  assert [unit for unit, mark in zip(names, marks, strict=True) if mark] == reducing
 
 
 def test_only_blocks_of_the_same_shape_are_exchanged() -> None:

@@ -95,11 +95,11 @@ def test_the_points_of_the_curves_are_the_values_of_the_records() -> None:
     for axes in figure.axes
   )
   assert loss == {
-    'train: 0.25': [[0.5, 2.0], [1.0, 1.0], [1.5, 0.5], [2.0, 0.25]],
+    'train, mean of the last epoch: 0.375': [[0.5, 2.0], [1.0, 1.0], [1.5, 0.5], [2.0, 0.25]],
     'validation: 0.75': [[1.0, 1.5], [2.0, 0.75]],
   }
   assert error == {
-    'train: 0.00 %': [[0.5, 75.0], [1.0, 50.0], [1.5, 25.0], [2.0, 0.0]],
+    'train, mean of the last epoch: 12.50 %': [[0.5, 75.0], [1.0, 50.0], [1.5, 25.0], [2.0, 0.0]],
     'validation: 37.50 %': [[1.0, 62.5], [2.0, 37.5]],
     'test: 50.00 %': [[2.0, 50.0]],
   }

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cifar_jax import cli
 from cifar_jax.errors import InputError
 from cifar_jax.report import __main__, markup, page
-from cifar_jax.runs.results import last_epoch_error
+from cifar_jax.runs.results import last_epoch_mean, training_curve
 
 CONFIG = {
   'seed': 3,
@@ -196,6 +196,13 @@ def test_markup_escapes_everything_except_html() -> None:
 
 
 def test_the_training_error_is_the_mean_over_the_last_epoch() -> None:
-  assert last_epoch_error([]) is None
-  assert last_epoch_error(RECORDS[:1]) == pytest.approx(80.0)
-  assert last_epoch_error(RECORDS) == pytest.approx((4 * 40 + 50) / 5)
+  assert last_epoch_mean([], 'accuracy') is None
+  assert last_epoch_mean(RECORDS[:1], 'accuracy') == pytest.approx(0.2)
+  assert last_epoch_mean(RECORDS, 'accuracy') == pytest.approx((4 * 0.6 + 0.5) / 5)
+
+
+def test_a_record_of_few_steps_is_no_point_of_the_training_curve() -> None:
+  epochs, accuracies = training_curve(RECORDS, 'accuracy')
+  assert epochs == [1.0, 2.0]  # each epoch has a record of 4 steps and one of a single step
+  assert accuracies == pytest.approx([(4 * 0.2 + 0.3) / 5, (4 * 0.6 + 0.5) / 5])
+  assert training_curve([], 'loss') == ([], [])

@@ -283,13 +283,15 @@ def test_the_status_of_a_killed_run_is_that_of_a_shell() -> None:
 def test_the_picture_shows_measured_and_published_errors() -> None:
   row: study_table.Row = {'epochs': 1, 'full_epochs': 1, 'published': None, 'errors': []}
   picture = study_table.figure(
-    {'title': 'Nets', 'source': 'Nobody'},
+    {'title': 'ResNet-56', 'source': 'Nobody', 'changes': ['--config.model.name=resnet8']},
     [
       row | {'label': 'a', 'errors': [9.0, 12.0], 'published': 8.0},
       row | {'label': 'b', 'published': 7.0},
       row | {'label': 'c', 'errors': [20.0]},
     ],
   )
+  # The title and the labels are of the study's file, and do not know what was overridden.
+  assert 'Changed for all: --config.model.name=resnet8' in picture.get_suptitle()
   (axes,) = picture.axes
   assert [text.get_text() for text in axes.get_yticklabels()] == ['a', 'b', 'c']
   points = [np.asarray(line.get_xydata()) for line in axes.lines]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_jax import output_files
 from cifar_jax.report.figures import panels
-from cifar_jax.runs.results import Curve, Record, read_records, series
+from cifar_jax.runs.results import (
+  Curve,
+  Record,
+  last_epoch_mean,
+  read_records,
+  series,
+  training_curve,
+)
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.axes import Axes
@@ -61,19 +68,22 @@ def learning_curves_figure(records: list[Record], title: str) -> 'Figure':
     title: heading of the picture.
 
   Returns:
-    The figure. The label of a line is the split and the last value.
+    The figure. The label of a line is the split and the last value; in training, where a value is
+    of few batches, the mean of the last epoch.
   """
   from matplotlib.figure import Figure  # without pyplot: no display needed, no global state
 
-  losses = {split: series(records, split, 'loss') for split in ('train', 'validation')}
+  losses = {split: _curve(records, split, 'loss') for split in ('train', 'validation')}
   errors = {split: _error_percent(records, split) for split in ('train', 'validation', 'test')}
   learning_rates = {'train': series(records, 'train', 'learning_rate')}
+  loss, accuracy = (last_epoch_mean(records, key) for key in ('loss', 'accuracy'))
+  error = None if accuracy is None else _percent_wrong(accuracy)
 
   figure = Figure(figsize=(7, 8), layout='constrained')
   figure.suptitle(title, fontsize=16)
   loss_axes, error_axes, rate_axes = figure.subplots(3, sharex=True, height_ratios=[3, 3, 1.6])
-  _draw_curves(loss_axes, losses, 'Loss (nats)', '{:.3g}')
-  _draw_curves(error_axes, errors, 'Error (%)', '{:.2f} %')
+  _draw_curves(loss_axes, losses, 'Loss (nats)', '{:.3g}', loss)
+  _draw_curves(error_axes, errors, 'Error (%)', '{:.2f} %', error)
   _draw_curves(rate_axes, learning_rates, 'Learning rate', '{:.3g}')
   for axes, curves in ((loss_axes, losses), (error_axes, errors)):
     _set_scale(axes, [value for _, values in curves.values() for value in values])
@@ -100,7 +110,7 @@ def compared_curves_figure(runs_records: dict[str, list[Record]]) -> 'Figure':
   losses, errors = [], []
   for i, (name, records) in enumerate(runs_records.items()):
     style = panels.style(i)
-    loss = series(records, 'train', 'loss')
+    loss = training_curve(records, 'loss')
     loss_axes.plot(*loss, color=style['color'], linewidth=1.2, label=name)
     train = _error_percent(records, 'train')
     error_axes.plot(*train, color=style['color'], linewidth=0.8, alpha=0.5)
@@ -122,11 +132,25 @@ def compared_curves_figure(runs_records: dict[str, list[Record]]) -> 'Figure':
 
 def _error_percent(records: list[Record], split: str) -> Curve:
   """Returns the epochs and the errors in % of a split."""
-  epochs, accuracies = series(records, split, 'accuracy')
-  return epochs, [100 * (1 - accuracy) for accuracy in accuracies]
+  epochs, accuracies = _curve(records, split, 'accuracy')
+  return epochs, [_percent_wrong(accuracy) for accuracy in accuracies]
 
 
-def _draw_curves(axes: 'Axes', curves: dict[str, Curve], label: str, value: str) -> None:
+def _percent_wrong(accuracy: float) -> float:
+  return 100 * (1 - accuracy)
+
+
+def _curve(records: list[Record], split: str, key: str) -> Curve:
+  return training_curve(records, key) if split == 'train' else series(records, split, key)
+
+
+def _draw_curves(
+  axes: 'Axes',
+  curves: dict[str, Curve],
+  label: str,
+  value: str,
+  last_epoch: float | None = None,
+) -> None:
   """Draws the curves that have points.
 
   Args:
@@ -134,11 +158,16 @@ def _draw_curves(axes: 'Axes', curves: dict[str, Curve], label: str, value: str)
     curves: name of each split to its curve.
     label: label of the vertical axis.
     value: format string for the last value of a curve in the legend.
+    last_epoch: mean of the last epoch, which is shown for the training split.
   """
   for split, (epochs, values) in curves.items():
     if epochs:
       style = _STYLES[split] | ({'marker': 'o'} if len(epochs) <= _FEW_POINTS else {})
-      axes.plot(epochs, values, label=f'{split}: {value.format(values[-1])}', **style)
+      if split == 'train' and last_epoch is not None:
+        text = f'train, mean of the last epoch: {value.format(last_epoch)}'
+      else:
+        text = f'{split}: {value.format(values[-1])}'
+      axes.plot(epochs, values, label=text, **style)
   axes.set_ylabel(label, fontsize=14)
   axes.tick_params(labelsize=12)
   axes.grid(color='#e5e5e5')

@@ -43,8 +43,9 @@ def _draw_each(axes: 'Axes', results: list[dict[str, Any]]) -> None:
     axes.plot(positions[down], errors[down], linestyle='none', markersize=11,
               markerfacecolor='none', markeredgewidth=1.8, **style)  # fmt: skip
     axes.axhline(100 * result['error'], color=style['color'], linewidth=1, linestyle=':')
-  axes.plot([], [], linestyle='none', marker='o', markersize=11, markerfacecolor='none',
-            color='#555555', label='down-sampling')  # fmt: skip
+  if any(row['down_sampling'] for result in results for row in result['each']):
+    axes.plot([], [], linestyle='none', marker='o', markersize=11, markerfacecolor='none',
+              color='#555555', label='down-sampling')  # fmt: skip
   axes.plot([], [], linestyle=':', color='#555555', label='whole net')
   panels.label(axes, 'Block deleted' if same_depth else 'Block deleted (share of the depth)',
                'Error (%)', 'One block deleted')  # fmt: skip
