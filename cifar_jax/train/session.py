@@ -53,7 +53,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   processes.check_same(lambda: _program(config))
   with processes.first_process_first():
     check_workdir(workdir, config)
-  if (workdir / RESULT).exists():
+  if _is_finished(workdir):
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
   with processes.first_process_first():  # which downloads and prepares the data for all
@@ -63,11 +63,12 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
     with claim_workdir(workdir, config), _log(workdir), StopRequest() as stop:
-      if (workdir / RESULT).exists():  # another process has finished the run since
+      if _is_finished(workdir):  # another command has finished the run since
         return _report_finished(workdir, config)
       logger.info(xla_flags.describe())
       result = run_session(experiment, workdir, stop, origin['commit'])
       if result is None:
+        processes.part()
         return stop.exit_status
       if processes.is_first():
         _write_result(workdir, config, result, origin)
@@ -94,9 +95,15 @@ def _data(dataset: Dataset) -> dict[str, Any]:
   return {f'{key} of the data': value for key, value in fingerprint(dataset).items()}
 
 
+def _is_finished(workdir: pathlib.Path) -> bool:
+  """Whether the first process sees a result, so that all processes do the same."""
+  return bool(processes.broadcast_from_first('yes' if (workdir / RESULT).exists() else ''))
+
+
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   """Reports a run that has a result; raises InputError if the result cannot be read."""
   summary.lines(workdir)
+  processes.part()
   logger.info('this run is finished; its result:')
   report_run(workdir, lambda: data.load(DataSettings(**config.data)))
   return 0

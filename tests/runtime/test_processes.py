@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,12 +30,35 @@ OVERRIDES = [
 ]
 
 
+# The command, in which a process waits two seconds for the others to leave, and the first process
+# needs five to draw the page.
+SLOW_TO_DRAW = """
+import time
+from cifar_jax import cli, main
+import jax
+from cifar_jax.report import page
+initialize, write = jax.distributed.initialize, page.write
+def initialize_impatient(*arguments, **options):
+  initialize(*arguments, **options | {'shutdown_timeout_seconds': 2})
+def write_slowly(*arguments):
+  time.sleep(5)
+  return write(*arguments)
+jax.distributed.initialize, page.write = initialize_impatient, write_slowly
+cli.run(main.main)
+"""
+
+
 class Job:
   """Starts the processes of a run, each with its share of virtual devices."""
 
-  def __init__(self, data_dir: pathlib.Path, scratch: pathlib.Path) -> None:
-    """Sets the data and a folder for the log of each process."""
-    self._data_dir, self._scratch = data_dir, scratch
+  def __init__(
+    self,
+    data_dir: pathlib.Path,
+    scratch: pathlib.Path,
+    program: tuple[str, str] = ('-m', 'cifar_jax.main'),
+  ) -> None:
+    """Sets the data, a folder for the log of each process, and how Python starts the command."""
+    self._data_dir, self._scratch, self._program = data_dir, scratch, program
 
   def start(
     self, run: pathlib.Path, count: int, devices: int, *overrides: str
@@ -46,7 +70,7 @@ class Job:
     xla_flags = os.environ['XLA_FLAGS'].replace('device_count=8', f'device_count={devices}')
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'XLA_FLAGS': xla_flags}
     command = [
-      *(sys.executable, '-m', 'cifar_jax.main', '--workdir', str(run)),
+      *(sys.executable, *self._program, '--workdir', str(run)),
       *('--config', f'{ROOT / "configs/resnet.py"}:{ARGUMENTS}', '--config.train.num_epochs=1'),
       *(f'--config.data.data_dir={self._data_dir}', *OVERRIDES, *overrides),
     ]
@@ -83,6 +107,12 @@ def alone(job: Job, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   return run
 
 
+@pytest.fixture
+def slow_to_draw(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> Job:
+  """A job in which the others do not wait for the pictures of the first process."""
+  return Job(tiny_cifar, tmp_path, ('-c', SLOW_TO_DRAW))
+
+
 def assert_same_metrics(run: pathlib.Path, expected_run: pathlib.Path) -> None:
   """Checks that records come in the same order with the same values, up to the rounding of sums."""
   expected_records = records_without_speed(expected_run)
@@ -96,9 +126,9 @@ def assert_same_metrics(run: pathlib.Path, expected_run: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(('count', 'devices'), [(2, 2), pytest.param(4, 1, marks=pytest.mark.slow)])
 def test_several_processes_give_the_metrics_of_one_and_write_once(
-  job: Job, alone: pathlib.Path, tmp_path: pathlib.Path, count: int, devices: int
+  slow_to_draw: Job, alone: pathlib.Path, tmp_path: pathlib.Path, count: int, devices: int
 ) -> None:
-  run = tmp_path / 'run'
+  job, run = slow_to_draw, tmp_path / 'run'
   assert job.finish(run, count, devices) == [0] * count, job.log(0)
   assert_same_metrics(run, alone)
   # Only the first process writes. Otherwise there would be two event files, for example.
@@ -110,6 +140,16 @@ def test_several_processes_give_the_metrics_of_one_and_write_once(
   assert result['device'] == f'{count * devices} x cpu'
   assert 'test accuracy' in job.log(0)
   assert 'accuracy' not in job.log(1)
+
+
+def test_a_finished_job_draws_what_is_missing_and_ends_well_in_all_processes(
+  slow_to_draw: Job, alone: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = tmp_path / 'run'
+  shutil.copytree(alone, run)
+  (run / 'report.html').unlink()
+  assert slow_to_draw.finish(run, 2, 1) == [0, 0], slow_to_draw.log(1)
+  assert (run / 'report.html').exists()
 
 
 def wait_until(condition: Callable[[], bool], started: Sequence[subprocess.Popen[bytes]]) -> None:
