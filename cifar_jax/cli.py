@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import sys
 import traceback
@@ -57,6 +58,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   Args:
     main: the command; returns its exit status, where None means 0.
   """
+  if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
+    # No result is lost because the terminal's encoding lacks a letter.
+    sys.stdout.reconfigure(errors='backslashreplace')
   try:
     with ending_at_interrupt() as interrupted:
       xla_flags.prepare()

@@ -50,14 +50,14 @@ def check_not_of_a_run(path: pathlib.Path) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a text file, or replaces one, in the way of `replacing`.
+  """Writes a text file in UTF-8, or replaces one, in the way of `replacing`.
 
   Raises:
     OSError: the file cannot be written. It stays an OSError so that `cli.run` can tell a full disk
       from a wrong path.
   """
   with _renaming(path) as temporary:
-    temporary.write_text(text)
+    temporary.write_text(text, encoding='utf-8')
 
 
 @contextlib.contextmanager

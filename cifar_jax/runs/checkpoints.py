@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import shutil
+import sys
 import threading
 from typing import Any
 
@@ -30,6 +31,20 @@ DAMAGED_SUFFIX = '.damaged'
 _DELETED = 'deleted'
 
 
+def check_name(directory: pathlib.Path) -> None:
+  """Raises InputError if TensorStore, which takes names for UTF-8, would not find a directory.
+
+  Python reads and writes names in another encoding where it is not in its UTF-8 mode.
+  """
+  path = directory.absolute()
+  if os.fsencode(path) != str(path).encode('utf-8', 'replace'):
+    utf8_mode = '' if sys.getfilesystemencoding() == 'utf-8' else 'set PYTHONUTF8=1, or '
+    raise InputError(
+      f'{directory}: its name is not UTF-8 to Python, and no checkpoint can be written there; '
+      f'{utf8_mode}give another --workdir'
+    )
+
+
 class Checkpoints:
   """The checkpoints in a directory: the newest few, and the best by validation accuracy.
 
@@ -48,8 +63,10 @@ class Checkpoints:
         Otherwise damaged checkpoints are renamed, and files left by a killed process are removed.
 
     Raises:
-      InputError: there are or were checkpoints, but none is intact. Nothing was changed.
+      InputError: there are or were checkpoints, but none is intact; or the name fails `check_name`.
+        Nothing was changed.
     """
+    check_name(directory)
     with processes.first_process_first():  # which renames what is damaged
       self._damaged = _find_damaged(directory)
       if not read_only:

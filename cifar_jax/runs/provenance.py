@@ -102,7 +102,7 @@ def commit(root: pathlib.Path) -> str | None:
 
 def _processor() -> str:
   cpuinfo = pathlib.Path('/proc/cpuinfo')
-  for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
+  for line in cpuinfo.read_text(errors='replace').splitlines() if cpuinfo.exists() else ():
     if line.startswith('model name'):
       return line.partition(':')[2].strip()
   return platform.processor() or platform.machine()

@@ -11,6 +11,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.input_files import refuse_pipe
 from cifar_jax.output_files import TEMPORARY_SUFFIX, lock, write_text
+from cifar_jax.runs.checkpoints import check_name
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -34,8 +35,10 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
     config: the configuration of the run.
 
   Raises:
-    InputError: the directory holds another run or other files, or cannot be read.
+    InputError: the directory holds another run or other files, or cannot be read, or checkpoints
+      cannot be written under its name.
   """
+  check_name(workdir)
   absolute = str(workdir.absolute())
   if wrong := [character for character in PATTERN_CHARACTERS if character in absolute]:
     raise InputError(
@@ -123,7 +126,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   if not path.is_file():
     raise InputError(f'{workdir} holds no run: there is no {path}')
   try:
-    config = loading.from_json(path.read_text())
+    config = loading.from_json(path.read_text(encoding='utf-8'))
   except (OSError, ValueError) as error:
     raise InputError(f'{path} cannot be read ({error}); restore it from a copy') from error
   loading.check(config, path)

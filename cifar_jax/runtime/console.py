@@ -38,7 +38,7 @@ class _LogFile(logging.FileHandler):
 @contextlib.contextmanager
 def log_to(workdir: pathlib.Path) -> Iterator[None]:
   """Within the block, also appends each log line to `log.txt` in `workdir`, with its time."""
-  handler = _LogFile(workdir / 'log.txt')
+  handler = _LogFile(workdir / 'log.txt', encoding='utf-8', errors='backslashreplace')
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
   logger.addHandler(handler)
   try:

@@ -38,6 +38,11 @@ def test_a_fault_of_the_program_has_a_status_of_its_own_and_its_traceback() -> N
   assert "KeyError: 'a fault'" in done.stderr
 
 
+def test_a_letter_that_the_terminal_lacks_costs_no_result() -> None:
+  done = run_command('print("84.12 \\u00b1 0.21 %")', PYTHONIOENCODING='ascii')
+  assert (done.returncode, done.stdout) == (0, '84.12 \\xb1 0.21 %\n')
+
+
 @pytest.mark.parametrize(
   ('variable', 'value', 'message'),
   [

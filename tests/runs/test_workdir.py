@@ -111,6 +111,22 @@ def test_no_output_replaces_a_file_of_a_run(tmp_path: pathlib.Path, name: str) -
     temporary.write_text('a page')
 
 
+def test_a_workdir_whose_name_checkpoints_cannot_have_is_refused(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  config, name = base('resnet20'), 'größe 1'
+  check_workdir(tmp_path / name, config)
+  latin = pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b'/' + name.encode('latin-1')))
+  with pytest.raises(InputError, match=r'not UTF-8 .*; give another'):
+    check_workdir(latin, config)
+  # A Python without its UTF-8 mode, in a locale of another encoding.
+  monkeypatch.setattr(sys, 'getfilesystemencoding', lambda: 'iso8859-1')
+  monkeypatch.setattr(os, 'fsencode', lambda path: str(path).encode('latin-1'))
+  with pytest.raises(InputError, match='set PYTHONUTF8=1, or give another'):
+    check_workdir(tmp_path / name, config)
+  check_workdir(tmp_path / 'size 1', config)
+
+
 def test_a_file_is_replaced_only_at_the_end_of_the_block(tmp_path: pathlib.Path) -> None:
   path = tmp_path / 'table.txt'
   output_files.write_text(path, 'old')
