@@ -7,6 +7,7 @@ from typing import ClassVar
 from cifar_jax.config.section import Section, setting
 from cifar_jax.errors import InputError
 
+MONITORS = ('validation_accuracy', 'training_loss')
 SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau', 'triangular')
 
 
@@ -31,16 +32,21 @@ class ScheduleSettings(Section):
   Attributes:
     name: `constant`; `cosine` (half a period, down to zero); `sgdr` (cosine cycles, each longer
       than the one before: Loshchilov and Hutter 2017, arXiv 1608.03983); `piecewise` (multiplied by
-      `factor` at each of `boundaries`); `plateau` (multiplied by `factor` each time the training
-      loss, averaged over an epoch, has not fallen for `patience` epochs); `triangular` (linearly
-      up, then down).
+      `factor` at each of `boundaries`); `plateau` (multiplied by `factor` each time that more than
+      `patience` epochs have passed without a better score: `optim/plateau.py`); `triangular`
+      (linearly up, then down).
     learning_rate: the highest rate.
     boundaries: for `piecewise`: increasing fractions of the run, between 0 and 1.
     factor: for `piecewise` and `plateau`.
     first_cycle_epochs: for `sgdr`: length of the first cycle, in epochs.
     cycle_multiplier: for `sgdr`: length of a cycle, as a multiple of the one before. The end of the
       run cuts off the last cycle where it does not fit.
-    patience: for `plateau`, in epochs.
+    monitor: for `plateau`: the score, `validation_accuracy`, or `training_loss` averaged over the
+      steps of an epoch, which needs no validation images.
+    patience: for `plateau`: number of epochs in a row that may be without a better score.
+    threshold: for `plateau`: relative gain from which a score counts as better, as in PyTorch.
+    smallest_drop: for `plateau`: a drop of the rate by no more than this is left out, as in
+      PyTorch, where it is called `eps`.
     warmup_epochs: epochs of a linear warm-up that replaces the beginning of the schedule; the
       schedule itself is not shifted.
     warmup_learning_rate: rate at which the warm-up begins; it rises to `learning_rate`.
@@ -57,7 +63,10 @@ class ScheduleSettings(Section):
   factor: float = setting(0.1, above=0)
   first_cycle_epochs: float = setting(10.0, above=0)
   cycle_multiplier: float = setting(2.0, at_least=1)
-  patience: int = setting(10, at_least=1, meaning='epochs')
+  monitor: str = setting('validation_accuracy', one_of=MONITORS)
+  patience: int = setting(10, at_least=0, meaning='epochs')
+  threshold: float = setting(1e-4, at_least=0, below=1, meaning='a share of the best')
+  smallest_drop: float = setting(1e-8, at_least=0)
   warmup_epochs: float = setting(0.0, at_least=0)
   warmup_learning_rate: float = setting(0.0, at_least=0)
   start_factor: float = setting(0.2, at_least=0, at_most=1, meaning='a share of the rate')
@@ -74,6 +83,11 @@ class ScheduleSettings(Section):
       )
     if self.name == 'plateau' and self.factor >= 1.0:
       raise InputError(f'schedule.factor is {self.factor}; for plateau it must be below 1')
+
+  @property
+  def needs_validation(self) -> bool:
+    """Whether the rate depends on the accuracy on the validation images."""
+    return self.name == 'plateau' and self.monitor == 'validation_accuracy'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,11 @@ class TrainSettings(Section):
     num_epochs: how often each training image is used; need not be whole.
     batch_size: images of a step over all devices, in training and evaluation; for each seed.
     log_every_steps: steps between two records of the training metrics.
+    best_threshold: relative gain from which a validation accuracy is the best so far, so that its
+      epoch's checkpoint replaces the best one. By default that is less than one image.
+    test_each_epoch: whether to look at the test images after each epoch, as some published texts
+      do: their figure is the best of all epochs. Then `result.json` has this figure too, as
+      `best_by_test`; it is lower than the error on new images. Training does not depend on it.
     nonfinite: what to do after a loss or gradient that is not finite: `stop`, or `skip` (go back to
       the last good checkpoint and continue without that batch).
     steps_per_dispatch: steps per call of the compiled program, where nothing has to happen between
@@ -39,6 +44,8 @@ class TrainSettings(Section):
   num_epochs: float = setting(200.0, at_least=1)
   batch_size: int = setting(128, at_least=1)
   log_every_steps: int = setting(50, at_least=1)
+  best_threshold: float = setting(1e-4, at_least=0, below=1, meaning='a share of the best')
+  test_each_epoch: bool = False
   nonfinite: str = setting('stop', one_of=('stop', 'skip'))
   steps_per_dispatch: int = setting(0, at_least=0)
   seeds: int = setting(1, at_least=1, at_most=1000, meaning='all are in memory')

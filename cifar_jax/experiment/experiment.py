@@ -102,14 +102,20 @@ def check_config(config: ConfigDict) -> None:
     raise InputError(f'seed is {config.seed}; it must be at least 0 and {last}below {2**32}')
   CheckpointSettings(**config.checkpoint)
   ShardingSettings(**config.sharding)
-  DataSettings(**config.data)
+  data_settings = DataSettings(**config.data)
   augmentation = AugmentSettings(**config.augment)
   views.make(augmentation.tta, augmentation)
   LossSettings(**config.loss)
   OptimizerSettings(**config.optimizer)
   models.create(**config.model)
+  schedule_settings = ScheduleSettings(**config.schedule)
+  if schedule_settings.needs_validation and not data_settings.validation_size:
+    raise InputError(
+      'schedule.monitor is validation_accuracy, but data.validation_size is 0: hold out images, or '
+      'set schedule.monitor to training_loss'
+    )
   # The number of steps depends on the data; whether the values make sense does not.
-  make_schedule(1000, train_settings.num_epochs, ScheduleSettings(**config.schedule))
+  make_schedule(1000, train_settings.num_epochs, schedule_settings)
 
 
 def build(config: ConfigDict) -> Experiment:

@@ -189,3 +189,19 @@ def make_skip_step(mesh: Mesh) -> Callable[[State], State]:
     step=state.step + 1, opt_state=optimizer.skip_step(state.opt_state)
   )
   return jax.jit(skip, donate_argnums=0, out_shardings=replicated_sharding(mesh))
+
+
+def make_end_epoch(experiment: Experiment) -> Callable[[State, Any], State] | None:
+  """The jitted function that ends an epoch for the schedule; None where it needs none.
+
+  Returns:
+    `(state, accuracy) -> state`, with the accuracy on the validation images, float32 scalar or
+    `[seeds]`. The state passed in is donated.
+  """
+  end_epoch = experiment.schedule.end_epoch
+  if end_epoch is None:
+    return None
+  end = lambda state, accuracy: state.replace(  # noqa: E731
+    opt_state=end_epoch(state.opt_state, accuracy)
+  )
+  return jax.jit(end, donate_argnums=0, out_shardings=replicated_sharding(experiment.mesh))

@@ -40,7 +40,7 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
   stages += [
     optax.add_decayed_weights(settings.weight_decay, mask),
     optax.sgd(schedule.learning_rate_fn, settings.momentum or None, nesterov),
-    schedule.plateau,
+    schedule.lowering,
   ]
   if settings.whitening_until < 1.0:
     last = round(settings.whitening_until * schedule.num_steps)

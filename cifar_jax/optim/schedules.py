@@ -2,14 +2,15 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 
 from cifar_jax.config.optimization import ScheduleSettings
 from cifar_jax.errors import InputError
+from cifar_jax.optim import plateau
 
 MAX_CYCLES = 1000  # each cycle is compiled into the step
 
@@ -21,26 +22,25 @@ class Schedule(NamedTuple):
 
   Attributes:
     learning_rate_fn: `step -> learning rate`, for integers and int32 scalars.
-    plateau: scales the updates down when the loss no longer falls; identity for other schedules.
+    lowering: scales the updates by what is left of the rate; identity for most schedules.
     num_steps: number of steps of the run.
+    end_epoch: `(opt_state, validation accuracy) -> opt_state`, to be called after each epoch; None
+      for schedules that depend on the step alone.
   """
 
   learning_rate_fn: RateFn
-  plateau: optax.GradientTransformationExtraArgs
+  lowering: optax.GradientTransformationExtraArgs
   num_steps: int
+  end_epoch: Callable[[Any, Any], Any] | None = None
 
   def learning_rate(self, step: Any, opt_state: Any) -> Any:
-    """The rate of one update; float32 scalar.
+    """The rate of one update; float32 scalar, or `[seeds]` where it differs between seeds.
 
     Args:
       step: the step that the update belongs to.
       opt_state: the optimizer's state after that update.
     """
-    rate = self.learning_rate_fn(step)
-    is_plateau = lambda node: isinstance(node, optax.contrib.ReduceLROnPlateauState)  # noqa: E731
-    for node in filter(is_plateau, jax.tree.leaves(opt_state, is_leaf=is_plateau)):
-      rate *= node.scale
-    return rate
+    return self.learning_rate_fn(step) * plateau.scale(opt_state)
 
 
 def make_schedule(num_steps: int, num_epochs: float, settings: ScheduleSettings) -> Schedule:
@@ -61,18 +61,14 @@ def make_schedule(num_steps: int, num_epochs: float, settings: ScheduleSettings)
     )
   steps_per_epoch = num_steps / num_epochs
   rate = _rate_fn(num_steps, steps_per_epoch, settings)
-  plateau = optax.with_extra_args_support(optax.identity())
-  if settings.name == 'plateau':
-    plateau = optax.contrib.reduce_on_plateau(
-      factor=settings.factor,
-      patience=settings.patience,
-      accumulation_size=max(1, round(steps_per_epoch)),
-    )
   if settings.warmup_epochs:
     steps = max(1, round(settings.warmup_epochs * steps_per_epoch))
     start, end = settings.warmup_learning_rate, settings.learning_rate
     rate = with_warmup(rate, optax.linear_schedule(start, end, steps), steps)
-  return Schedule(rate, plateau, num_steps)
+  if settings.name == 'plateau':
+    end_epoch = partial(plateau.end_epoch, settings=settings)
+    return Schedule(rate, plateau.scale_by_plateau(), num_steps, end_epoch)
+  return Schedule(rate, optax.with_extra_args_support(optax.identity()), num_steps)
 
 
 def _rate_fn(num_steps: int, steps_per_epoch: float, settings: ScheduleSettings) -> RateFn:

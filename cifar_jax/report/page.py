@@ -108,6 +108,7 @@ def _measures(run: Run) -> dict[str, Measure]:
   """
   result = run.result
   test, best, tta = result.get('test', {}), result.get('best'), result.get('tta')
+  best_by_test = result.get('best_by_test')
   return {
     'Test error': Measure(_percent(run.test_error), f'last epoch{of_seeds(test)}'),
     'Published': (
@@ -124,6 +125,14 @@ def _measures(run: Run) -> dict[str, Measure]:
         f'by validation, epoch {best["epoch"]}{of_seeds(best["test"])}',
       )
       if best
+      else Measure(MISSING)
+    ),
+    'Test error, lowest': (
+      Measure(
+        _percent(100 * (1 - best_by_test['test']['accuracy'])),
+        f'chosen on the test images, epoch {best_by_test["epoch"]}{of_seeds(best_by_test["test"])}',
+      )
+      if best_by_test
       else Measure(MISSING)
     ),
     'Parameters': Measure(format_number(result.get('num_params'), ',')),

@@ -39,6 +39,11 @@ def _outcome(result: dict[str, Any]) -> str:
   if 'best' in result:
     best = result['best']
     outcome += f', {accuracy(best["test"])} at the best by validation (epoch {best["epoch"]})'
+  if 'best_by_test' in result:
+    best = result['best_by_test']
+    outcome += (
+      f', {accuracy(best["test"])} at the best on these test images (epoch {best["epoch"]})'
+    )
   return outcome
 
 

@@ -77,9 +77,7 @@ class Checkpoints:
           first_save.note(directory)
     policies = [
       preservation_policy.LatestN(settings.keep_last),
-      preservation_policy.BestN(
-        get_metric_fn=_accuracy, n=1, keep_checkpoints_without_metrics=False
-      ),
+      preservation_policy.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False),
     ]
     options = ocp.CheckpointManagerOptions(
       read_only=read_only,
@@ -90,7 +88,7 @@ class Checkpoints:
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
       preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-      best_fn=_accuracy,
+      best_fn=_rank,
       best_mode='max',
       save_interval_steps=0 if read_only else 1,
     )
@@ -109,7 +107,13 @@ class Checkpoints:
       self._empty_deleted()
 
   def save(
-    self, step: int, state: Any, *, run_info: dict[str, Any], accuracy: float | None = None
+    self,
+    step: int,
+    state: Any,
+    *,
+    run_info: dict[str, Any],
+    accuracy: float | None = None,
+    is_best: bool = True,
   ) -> None:
     """Begins to write a checkpoint; the state may be donated as soon as this returns.
 
@@ -119,6 +123,7 @@ class Checkpoints:
       run_info: what a later session needs to resume the run, ready for JSON.
       accuracy: on the validation split, in [0, 1], if it was measured at this step. For several
         seeds it is their mean, by which one best step is chosen for all seeds.
+      is_best: False if an accuracy is higher than that of the best so far, but not by enough.
 
     Raises:
       ShortageError: the disk is too full. Nothing was written.
@@ -131,7 +136,7 @@ class Checkpoints:
       threading.Thread(target=self._empty_deleted).start()
     _check_disk_space(self._manager.directory, num_bytes)
     items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
-    metrics = None if accuracy is None else {'accuracy': accuracy}
+    metrics = None if accuracy is None else {'accuracy': accuracy, 'is_best': is_best}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
       raise RuntimeError(f'Orbax did not save step {step}; the latest is {self.latest}')
 
@@ -143,12 +148,9 @@ class Checkpoints:
   @property
   def best(self) -> int | None:
     """The step of the checkpoint with the best validation accuracy; None without validation."""
-    measured = [
-      (accuracy, step)
-      for step in self._steps()
-      if (accuracy := self.validation_accuracy(step)) is not None
-    ]
-    return int(max(measured)[1]) if measured else None
+    metrics = {step: self._manager.metrics(step) for step in self._steps()}
+    ranked = [(_rank(values), step) for step, values in metrics.items() if values]
+    return max(ranked)[1] if ranked else None
 
   def _steps(self) -> list[int]:
     return [int(step) for step in self._manager.all_steps() if step not in self._damaged]
@@ -256,7 +258,11 @@ def _rename_damaged(directory: pathlib.Path, damaged: dict[int, str]) -> None:
     logger.warning('the damaged checkpoint is now %s; you may delete it', target)
 
 
-def _accuracy(metrics: Any) -> float:
-  """The accuracy by which checkpoints are compared; -1 for a NaN, which would win otherwise."""
+def _rank(metrics: Any) -> float:
+  """The number by which checkpoints are compared: the accuracy, plus 1 where it was the best.
+
+  It is -1 for a NaN, which would win otherwise. Earlier versions do not say which was the best: it
+  is the one with the highest accuracy.
+  """
   accuracy = metrics['accuracy']
-  return accuracy if accuracy == accuracy else -1.0
+  return accuracy + metrics.get('is_best', True) if accuracy == accuracy else -1.0

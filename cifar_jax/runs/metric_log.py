@@ -22,18 +22,22 @@ class MetricLog:
     num_records: the number of records in `metrics.jsonl`; 0 if silent.
   """
 
-  def __init__(self, workdir: pathlib.Path, after_step: int, *, silent: bool = False) -> None:
+  def __init__(
+    self, workdir: pathlib.Path, after_step: int, num_steps: int, *, silent: bool = False
+  ) -> None:
     """Opens the files to append records of the steps after `after_step`.
 
     Two kinds of records are removed: those of later steps, which a killed session left behind, and
-    those of the test split, which belong to the end of a run.
+    that of the test split at the end of the run, which this session writes again.
 
     Args:
       workdir: must exist.
       after_step: the number of steps that the run has taken.
+      num_steps: the number of steps of the whole run.
       silent: whether to write nothing, because another process writes the same.
     """
-    self._workdir, self._silent, self.num_records = workdir, silent, 0
+    self._workdir, self._silent, self._num_steps = workdir, silent, num_steps
+    self.num_records = 0
     self._open(after_step)
 
   def _open(self, after_step: int) -> None:
@@ -43,7 +47,8 @@ class MetricLog:
     valid = [
       record
       for record in (read_records(self._workdir) if path.exists() else ())
-      if record['step'] <= after_step and record['split'] != 'test'
+      if record['step'] <= after_step
+      and (record['split'] != 'test' or record['step'] < self._num_steps)
     ]
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
     self.num_records = len(valid)

@@ -2,10 +2,10 @@
 
 metrics.jsonl  one JSON object per line: `step`, `epoch`, `split`, `loss` and `accuracy` (in
                [0, 1]); training records also have `learning_rate` and `images_per_second`.
-               Validation is recorded once per epoch, training every few steps as means since the
-               last record. For a run with several seeds these are means over the seeds;
-               `deviation` (the sample standard deviation) and `each` (the value of each seed) hold
-               the same names.
+               Training is recorded every few steps as means since the last record, validation
+               once per epoch, the test split at the end or, with `train.test_each_epoch`, once per
+               epoch. For a run with several seeds these are means over the seeds; `deviation` (the
+               sample standard deviation) and `each` (the value of each seed) hold the same names.
 result.json    the results of the run; written when it ends.
 config.json    the configuration of the run; written when it starts.
 """
@@ -128,6 +128,24 @@ def _windows(records: list[Record]) -> list[tuple[int, int, Record]]:
     (math.floor(before['epoch']), record['step'] - before['step'], record)
     for before, record in zip(previous, train, strict=False)
   ]
+
+
+def best_by_test(records: list[Record]) -> dict[str, Any]:
+  """Returns the epoch that is best on the test images, the first of equal ones.
+
+  The figure is chosen on the images that it is measured on. Some published texts state no other.
+
+  Args:
+    records: records of a run that looks at the test images after each epoch.
+
+  Returns:
+    The `step`, the `epoch` and, as `test`, the measures, as in the result of a run. For several
+    seeds one epoch is chosen for all, by their mean.
+  """
+  tests = [record for record in records if record['split'] == 'test']
+  best = max(tests, key=lambda record: record['accuracy'])
+  measures = {name: best[name] for name in best if name not in ('step', 'epoch', 'split')}
+  return {'step': best['step'], 'epoch': round(best['epoch']), 'test': measures}
 
 
 def _read_text(path: pathlib.Path, remedy: str) -> str:

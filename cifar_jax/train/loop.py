@@ -12,10 +12,15 @@ import numpy as np
 from cifar_jax.errors import DivergedError
 from cifar_jax.experiment import metrics
 from cifar_jax.experiment.epoch_order import end_of_epoch, epoch_of_step, order_of_epoch
-from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.experiment.eval_step import make_eval_step
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import NEVER, State, abstract_state, initial_state
-from cifar_jax.experiment.train_step import make_reset_means, make_skip_step, make_train_step
+from cifar_jax.experiment.train_step import (
+  make_end_epoch,
+  make_reset_means,
+  make_skip_step,
+  make_train_step,
+)
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runtime import processes
@@ -23,6 +28,7 @@ from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
 from cifar_jax.train import dispatch
+from cifar_jax.train.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
 from cifar_jax.train.profiler import Profiler
 from cifar_jax.train.progress import Progress
 
@@ -79,17 +85,13 @@ class Loop:
     self.eval_step = make_eval_step(experiment)
     self._skip_step = make_skip_step(experiment.mesh)
     self._reset_means = make_reset_means(experiment.mesh)
-    train, validation = experiment.dataset.train, experiment.dataset.validation
+    self._end_schedule_epoch = make_end_epoch(experiment)
+    train = experiment.dataset.train
     self._images, self._labels = replicate((train.images, train.labels), experiment.mesh)
     self._key = replicate_key(experiment.key, experiment.mesh)
-    self._validation = (
-      split_to_devices(validation, experiment.batch_size, experiment.mesh)
-      if len(validation)
-      else None
-    )
     best = checkpoints.best
     accuracy = None if best is None else checkpoints.validation_accuracy(best)
-    self._best_accuracy = -1.0 if accuracy is None else accuracy
+    self._evaluator = EpochEvaluator(experiment, self.eval_step, metric_log, accuracy)
 
   def train(self, state: State) -> State:
     """Trains to the last step or until a signal; the returned state is saved."""
@@ -121,7 +123,7 @@ class Loop:
       state = self._take_steps(state, epoch, step, end)
       step = state.num_steps
       if step == end:
-        self._end_epoch(state, step, epoch)
+        state = self._end_epoch(state, step, epoch)
     if step != self.checkpoints.latest:
       self._save(state, step)
     return state
@@ -179,28 +181,24 @@ class Loop:
     self._progress.log_record(self.epochs(step), values)
     return self._reset_means(state)
 
-  def _end_epoch(self, state: State, step: int, epoch: int) -> None:
-    """Evaluates on the validation split, and saves a checkpoint that is due or the best so far."""
-    accuracy = None
-    if self._validation is not None:
-      values, _ = evaluate_split(self.eval_step, state, self._validation)
-      accuracy = values['accuracy']
-      self.metric_log.write(step, self.epochs(step), 'validation', values)
-      logger.info(
-        'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
-        *(epoch + 1, self.experiment.train_settings.num_epochs, values['loss'], 100 * accuracy),
-      )
+  def _end_epoch(self, state: State, step: int, epoch: int) -> State:
+    """Evaluates, then saves a checkpoint that is due or the best so far; returns the state."""
+    score = self._evaluator.evaluate(state, step, epoch, self.epochs(step))
+    if self._end_schedule_epoch:  # before a checkpoint is saved, so that it has the next rate
+      accuracies = replicate(score.of_seeds, self.experiment.mesh)
+      state = self._end_schedule_epoch(state, accuracies)
     settings = self.experiment.checkpoint_settings
-    is_best = accuracy is not None and accuracy >= self._best_accuracy  # saved in any epoch
-    if is_best or settings.due_after_epoch(epoch) or settings.due_after_step(step):
-      self._save(state, step, accuracy)
-    self._best_accuracy = max(self._best_accuracy, accuracy or 0.0)
+    if score.is_best or settings.due_after_epoch(epoch) or settings.due_after_step(step):
+      self._save(state, step, score)
     self._progress.restart_clock()
+    return state
 
-  def _save(self, state: State, step: int, accuracy: float | None = None) -> None:
+  def _save(self, state: State, step: int, score: Score = NO_SCORE) -> None:
     self._check_finite(state)
     run_info = self.run_info | {'seconds': self.seconds(), 'records': self.metric_log.num_records}
-    self.checkpoints.save(step, state, run_info=run_info, accuracy=accuracy)
+    self.checkpoints.save(
+      step, state, run_info=run_info, accuracy=score.accuracy, is_best=score.is_best
+    )
     self._progress.restart_clock()
 
   def _check_finite(self, state: State) -> None:

@@ -19,7 +19,7 @@ from cifar_jax.report import summary
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
-from cifar_jax.runs.results import METRICS
+from cifar_jax.runs.results import METRICS, best_by_test, read_records
 from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
@@ -137,7 +137,7 @@ def run_session(
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
     with (
-      MetricLog(workdir, after_step=step, silent=not processes.is_first()) as metric_log,
+      MetricLog(workdir, step, experiment.num_steps, silent=not processes.is_first()) as metric_log,
       Progress(step, experiment.num_steps, images_per_step) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
@@ -151,6 +151,8 @@ def run_session(
       result, logits = evaluate_run(loop, state)
     if processes.is_first():
       save_scorecard(workdir, experiment, logits)
+      if experiment.train_settings.test_each_epoch:
+        result['best_by_test'] = best_by_test(read_records(workdir))
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 

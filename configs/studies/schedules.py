@@ -23,7 +23,7 @@ STUDY = {
       'overrides': {'schedule.first_cycle_epochs': 12.5, 'schedule.cycle_multiplier': 2.0},
     },
     {
-      'label': 'plateau, a tenth after 10 epochs without gain',
+      'label': 'plateau, a tenth after 11 epochs without gain',
       'config': '../resnet.py:depth=56,schedule=plateau',
     },
   ],

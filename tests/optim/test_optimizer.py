@@ -36,21 +36,6 @@ def test_thirty_steps_equal_those_of_torch() -> None:
     np.testing.assert_allclose(params, expected, rtol=2e-6, atol=2e-6)
 
 
-def test_plateau_lowers_the_rate_when_the_loss_no_longer_falls() -> None:
-  plateau = schedule(name='plateau', factor=0.5, patience=2, learning_rate=0.1)
-  tx = optimizer.make(plateau, OptimizerSettings(momentum=0.0, weight_decay=0.0))
-  params = jnp.zeros(2)
-  opt_state = tx.init(params)
-  update = jax.jit(lambda state, loss: tx.update(jnp.ones(2), state, params, value=loss))
-  rates = []
-  for epoch in range(8):  # the loss falls for three epochs of ten steps, then stays
-    for _ in range(10):
-      updates, opt_state = update(opt_state, jnp.float32(max(3 - epoch, 1)))
-    rates.append(float(plateau.learning_rate(0, opt_state)))
-  np.testing.assert_allclose(rates, [0.1] * 4 + [0.05] * 2 + [0.025] * 2, rtol=1e-6)
-  assert float(updates[0]) == pytest.approx(-rates[-1])
-
-
 def test_decay_applies_to_all_parameters_or_only_to_kernels() -> None:
   params = {'kernel': jnp.ones((2, 2)), 'scale': jnp.ones(2)}
   zeros = jax.tree.map(jnp.zeros_like, params)

@@ -141,6 +141,20 @@ def test_the_newest_intact_checkpoint_replaces_a_damaged_one(
   assert (directory / '30.damaged').is_dir() and checksums.damage(directory / '30') == ''
 
 
+def test_a_higher_accuracy_that_is_not_called_the_best_does_not_replace_it(
+  tmp_path: pathlib.Path,
+) -> None:
+  with open_checkpoints(tmp_path) as checkpoints:
+    for step, accuracy, is_best in ((10, 0.5, True), (20, 0.50001, False), (30, 0.4, False)):
+      checkpoints.save(step, make_state(step), run_info={}, accuracy=accuracy, is_best=is_best)
+    for step in (40, 50, 60):
+      checkpoints.save(step, make_state(step), run_info={})
+    checkpoints.wait()
+    assert checkpoints.best == 10 and checkpoints.validation_accuracy(10) == 0.5
+    assert '10' in {path.name for path in tmp_path.iterdir()} and checkpoints.latest == 60
+    assert not (tmp_path / '20').exists()
+
+
 def test_without_an_intact_checkpoint_opening_fails_and_changes_nothing(
   written: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

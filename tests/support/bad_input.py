@@ -26,6 +26,7 @@ IMPOSSIBLE = {
   'augment.pad': ['-1', '1000000', LARGE],
   'augment.padding': ['reflct', 'none', ''],
   'augment.cutout': ['-1', '1000000', LARGE],
+  'augment.crops': ['six', ''],
   'augment.blur': ['1e308'],
   'augment.randaugment': [LARGE],
   'augment.alternating_flip': ['true'],  # impossible together with `flip`, which is on
@@ -49,7 +50,10 @@ IMPOSSIBLE = {
   'schedule.factor': ['0', '-1', 'nan', 'inf'],
   'schedule.first_cycle_epochs': ['0', '-1', 'nan', 'inf'],
   'schedule.cycle_multiplier': ['0.5', '-1', 'nan', 'inf'],
-  'schedule.patience': ['0', '-1', '2147483648'],
+  'schedule.patience': ['-1', '2147483648'],
+  'schedule.monitor': ['accuracy', ''],
+  'schedule.threshold': ['-0.1', '1', 'nan'],
+  'schedule.smallest_drop': ['-1', 'nan', 'inf'],
   'schedule.warmup_epochs': ['-1', '182', '1000', 'nan', 'inf'],
   'schedule.warmup_learning_rate': ['-0.1', 'nan', 'inf'],
   'schedule.start_factor': ['-0.1', '1.1', 'nan'],
@@ -66,6 +70,7 @@ IMPOSSIBLE = {
   'train.num_epochs': ['0', '-1', '0.5', 'nan', 'inf', '999999999999', '1e308'],
   'train.batch_size': ['0', '-1', '241', '1000000000000', LARGE],
   'train.log_every_steps': ['0', '-1', LARGE],
+  'train.best_threshold': ['-0.1', '1', 'nan'],
   'train.nonfinite': ['ignore', ''],
   'train.steps_per_dispatch': ['-1'],
   'train.profile': ['-1'],
@@ -93,7 +98,8 @@ FAMILIES = {
   'plain_net': ['depth=21', 'depth=0', 'shortcut=pad'],
   'preact_resnet': ['depth=165', 'order=f', 'depth=1'],
   'pyramidnet': [
-    *('depth=111', 'alpha=-1', 'alpha=nan', 'growth=div', 'block=wide', 'recipe=own', 'remat=2')
+    *('depth=111', 'alpha=-1', 'alpha=nan', 'growth=div', 'block=wide', 'recipe=own', 'remat=2'),
+    'short=perhaps',
   ],
   'resnet': ['depth=19', 'form=imagnet', 'shortcut=zero', 'schedule=step', 'depth=1e9'],
   'resnext': ['depth=28', 'cardinality=0', 'base_width=0', 'depth=-29'],
@@ -205,6 +211,14 @@ COMBINATIONS: dict[str, Case] = {
   ),
   'a plateau schedule that does not lower the rate': (
     ['--config', f'{RESNET}:schedule=plateau', '--config.schedule.factor=1'], ['factor'],
+  ),
+  'a plateau schedule without validation images': (
+    ['--config', f'{RESNET}:schedule=plateau', '--config.data.validation_size=0'],
+    ['schedule.monitor', 'validation_size'],
+  ),
+  'five crops of images that are not cropped': (
+    ['--config', RESNET, '--config.augment.crops=five', '--config.augment.pad=0'],
+    ['augment.crops'],
   ),
   'a batch that does not divide over the devices': (
     ['--config', RESNET, '--config.train.batch_size=12', '--config.sharding.num_devices=8'],

@@ -184,10 +184,12 @@ def test_a_finished_run_has_all_files_and_a_full_result(
   assert splits.count('train') == len(set(range(4, 41, 4)) | {10, 20, 30, 40})
   lines = err.strip().splitlines()
   assert f'test accuracy {100 * result["test"]["accuracy"]:.2f} %' in lines[-3]
-  best = max(
-    (record['accuracy'], record['step']) for record in records if record['split'] == 'validation'
+  validation = [record for record in records if record['split'] == 'validation']
+  best = max(validation, key=lambda record: record['accuracy'])  # the first of equal ones
+  assert (result['best']['validation_accuracy'], result['best']['step']) == (
+    best['accuracy'],
+    best['step'],
   )
-  assert (result['best']['validation_accuracy'], result['best']['step']) == best
 
 
 def test_tensorboard_reads_the_records(undisturbed: pathlib.Path) -> None:

@@ -59,7 +59,8 @@ def learning_curves(workdir: str | os.PathLike[str], title: str) -> pathlib.Path
 def learning_curves_figure(records: list[Record], title: str) -> 'Figure':
   """Draws three panels over the epochs: the loss, the error in %, and the learning rate.
 
-  A split without records has no curve. The test split is measured when the run ends: one point.
+  A split without records has no curve. The test split is measured when the run ends, which is one
+  point, or after each epoch.
   The axes of loss and error are logarithmic if the values span enough; a 0 then lies below the
   panel.
 
@@ -116,7 +117,7 @@ def compared_curves_figure(runs_records: dict[str, list[Record]]) -> 'Figure':
     error_axes.plot(*train, color=style['color'], linewidth=0.8, alpha=0.5)
     validation = _error_percent(records, 'validation')
     error_axes.plot(*validation, color=style['color'], linewidth=2)
-    test = _error_percent(records, 'test')
+    test = tuple(values[-1:] for values in _error_percent(records, 'test'))
     label = f'{name}: {test[1][-1]:.2f} %' if test[1] else name
     error_axes.plot(*test, linestyle='none', markersize=9, label=label, **style)
     losses += loss[1]
@@ -163,6 +164,8 @@ def _draw_curves(
   for split, (epochs, values) in curves.items():
     if epochs:
       style = _STYLES[split] | ({'marker': 'o'} if len(epochs) <= _FEW_POINTS else {})
+      if split == 'test' and len(epochs) > 1:
+        style = _STYLES[split] | {'linestyle': '--', 'linewidth': 1.2}
       if split == 'train' and last_epoch is not None:
         text = f'train, mean of the last epoch: {value.format(last_epoch)}'
       else:

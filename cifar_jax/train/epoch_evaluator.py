@@ -1,0 +1,90 @@
+"""Evaluates after each epoch: on the validation images, and on the test images if asked to."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cifar_jax.experiment.eval_step import DeviceSplit, EvalStep, evaluate_split, split_to_devices
+from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.experiment.state import State
+from cifar_jax.optim.plateau import is_better
+from cifar_jax.runs.metric_log import MetricLog
+from cifar_jax.runtime.console import logger
+
+
+class Score(NamedTuple):
+  """What an epoch has reached on the validation images.
+
+  Attributes:
+    accuracy: in [0, 1]; for several seeds their mean. None without validation images.
+    of_seeds: the same as a float32 scalar, or `[seeds]`; 0 without validation images.
+    is_best: whether it is the best so far, by more than `train.best_threshold`.
+  """
+
+  accuracy: float | None
+  of_seeds: np.ndarray
+  is_best: bool
+
+
+NO_SCORE = Score(None, np.zeros((), np.float32), False)
+
+
+class EpochEvaluator:
+  """Evaluates a state after each epoch, and writes the records."""
+
+  def __init__(
+    self,
+    experiment: Experiment,
+    eval_step: EvalStep,
+    metric_log: MetricLog,
+    best_accuracy: float | None,
+  ) -> None:
+    """Copies the images to the devices.
+
+    Args:
+      experiment: what is trained.
+      eval_step: the jitted evaluation step.
+      metric_log: of the workdir.
+      best_accuracy: the validation accuracy of the best checkpoint so far; None without one.
+    """
+    self._settings, self._num_steps = experiment.train_settings, experiment.num_steps
+    self._eval_step, self._metric_log = eval_step, metric_log
+    self._best_accuracy = -1.0 if best_accuracy is None else best_accuracy
+
+    def copy(name: str) -> DeviceSplit | None:
+      split = getattr(experiment.dataset, name)
+      if not len(split):
+        return None
+      return split_to_devices(split, experiment.batch_size, experiment.mesh)
+
+    self._validation = copy('validation')
+    self._test = copy('test') if self._settings.test_each_epoch else None
+    if self._test:
+      logger.warning('train.test_each_epoch: this run looks at the test images after each epoch')
+
+  def evaluate(self, state: State, step: int, epoch: int, epochs: float) -> Score:
+    """Evaluates a state and writes one record per split.
+
+    Args:
+      state: the state after an epoch.
+      step: number of steps taken.
+      epoch: the epoch that has ended, counted from 0.
+      epochs: the number of steps in epochs: a step at the end of an epoch may belong to two.
+    """
+    if self._test and step < self._num_steps:  # the end of the run evaluates the last state
+      values, _ = evaluate_split(self._eval_step, state, self._test)
+      self._metric_log.write(step, epochs, 'test', values)
+    if self._validation is None:
+      return NO_SCORE
+    values, _ = evaluate_split(self._eval_step, state, self._validation)
+    self._metric_log.write(step, epochs, 'validation', values)
+    accuracy = values['accuracy']
+    logger.info(
+      'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
+      *(epoch + 1, self._settings.num_epochs, values['loss'], 100 * accuracy),
+    )
+    best = bool(is_better(accuracy, self._best_accuracy, self._settings.best_threshold))
+    if best:
+      self._best_accuracy = accuracy
+    of_seeds = values['each']['accuracy'] if 'each' in values else accuracy
+    return Score(accuracy, np.asarray(of_seeds, np.float32), best)
