@@ -44,6 +44,7 @@ _KEY_ORDER = (
   *('pad', 'flip', 'cutout', 'resize', 'quarter_turns', 'rotate', 'erase', 'mix'),
   *('brightness', 'contrast', 'saturation', 'hue', 'pca_noise'),
   *('blur', 'sharpen', 'gaussian_noise', 'salt_and_pepper', 'autoaugment', 'randaugment'),
+  'vertical_flip',
 )
 
 
@@ -134,9 +135,12 @@ def _on_normalized(settings: AugmentSettings, statistics: Statistics) -> dict[st
   """The operations on normalised images, by field, in their order; Cutout is last in its paper."""
   mean_and_std = tuple(zip(statistics.mean, statistics.std, strict=True))
   return {
-    'resize': partial(geometric.random_resized_crop, size=settings.resize),
-    'pad': partial(geometric.random_crop, pad=settings.pad, padding=settings.padding),
+    'resize': partial(geometric.random_resized_crop, size=settings.resize, crops=settings.crops),
+    'pad': partial(
+      geometric.random_crop, pad=settings.pad, padding=settings.padding, crops=settings.crops
+    ),
     'flip': geometric.random_flip,
+    'vertical_flip': geometric.random_vertical_flip,
     'quarter_turns': geometric.random_quarter_turn,
     'rotate': partial(geometric.random_rotation, degrees=settings.rotate),
     'cutout': partial(erase.random_cutout, size=settings.cutout),

@@ -16,9 +16,11 @@ NUM_DRAWS = 5
 # a / b of the images' side, in pixels.
 _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('Flip', {'flip': True}),
+  ('Vertical flip', {'vertical_flip': True}),
   ('Crop, padded by 1/8 with the mean', {'pad': (1, 8)}),
   ('Crop, padded by 1/8 with the reflection', {'pad': (1, 8), 'padding': 'reflect'}),
   ('Enlarged by a quarter, then cropped', {'resize': (5, 4)}),
+  ('Enlarged by a half, then one of five crops', {'resize': (3, 2), 'crops': 'five'}),
   ('Quarter turns', {'quarter_turns': True}),
   ('Rotation up to ±30°', {'rotate': 30.0}),
   ('Cutout of half the side', {'cutout': (1, 2)}),

@@ -19,6 +19,12 @@ def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
   return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
+def random_vertical_flip(key: jax.Array, images: jax.Array) -> jax.Array:
+  """Mirrors each image, `[batch, height, width, channels]`, upside down with probability 0.5."""
+  flip = jax.random.bernoulli(key, 0.5, images.shape[:1])
+  return jnp.where(flip[:, None, None, None], images[:, ::-1], images)
+
+
 def alternating_flip(
   key: jax.Array, images: jax.Array, indices: jax.Array, epochs: jax.Array
 ) -> jax.Array:
@@ -42,20 +48,23 @@ def alternating_flip(
   return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
-def random_crop(key: jax.Array, images: jax.Array, *, pad: int, padding: str) -> jax.Array:
-  """Shifts each image by up to `pad` pixels along each axis, all shifts equally likely.
+def random_crop(
+  key: jax.Array, images: jax.Array, *, pad: int, padding: str, crops: str = 'any'
+) -> jax.Array:
+  """Shifts each image by up to `pad` pixels along each axis.
 
   Args:
     key: scalar, for one pair of offsets per image.
     images: `[batch, height, width, channels]`.
     pad: pixels added on each side before the crop.
     padding: one of `config.augmentation.PADDINGS`.
+    crops: one of `config.augmentation.CROPS`.
 
   Returns:
     The crops, of the shape and dtype of `images`.
   """
   height, width = images.shape[1:3]
-  return _random_windows(key, pad_edges(images, pad, padding), height, width)
+  return _random_windows(key, pad_edges(images, pad, padding), height, width, crops)
 
 
 def pad_edges(images: jax.Array, pad: int, padding: str) -> jax.Array:
@@ -73,13 +82,16 @@ def pad_edges(images: jax.Array, pad: int, padding: str) -> jax.Array:
   return jnp.pad(images, edges, mode=_PAD_MODES[padding])
 
 
-def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.Array:
-  """Enlarges images, and crops each to its old size at a uniform place: AlexNet, section 4.1.
+def random_resized_crop(
+  key: jax.Array, images: jax.Array, *, size: int, crops: str = 'any'
+) -> jax.Array:
+  """Enlarges images, and crops each to its old size: Krizhevsky et al. 2012, section 4.1.
 
   Args:
     key: scalar, for one pair of offsets per image.
     images: float32 `[batch, height, width, channels]`.
     size: side in pixels after the enlargement, which is bilinear.
+    crops: one of `config.augmentation.CROPS`.
 
   Returns:
     The crops, of the shape of `images`.
@@ -88,7 +100,7 @@ def random_resized_crop(key: jax.Array, images: jax.Array, *, size: int) -> jax.
     InputError: `size` is below the height or the width.
   """
   height, width = images.shape[1:3]
-  return _random_windows(key, enlarge(images, size), height, width)
+  return _random_windows(key, enlarge(images, size), height, width, crops)
 
 
 def enlarge(images: jax.Array, size: int) -> jax.Array:
@@ -113,21 +125,41 @@ def enlarge(images: jax.Array, size: int) -> jax.Array:
   return jax.image.resize(images, (batch, size, size, channels), 'bilinear')
 
 
-def _random_windows(key: jax.Array, images: jax.Array, height: int, width: int) -> jax.Array:
-  """Cuts a window out of each image, at a uniform place.
+def five_offsets(rows: int, columns: int, height: int, width: int) -> tuple[tuple[int, int], ...]:
+  """The upper left pixels of the five crops: the centre, the upper corners, the lower ones.
+
+  Args:
+    rows: height of the image.
+    columns: width of the image.
+    height: height of a crop.
+    width: width of a crop.
+  """
+  bottom, right = rows - height, columns - width
+  return ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right))
+
+
+def _random_windows(
+  key: jax.Array, images: jax.Array, height: int, width: int, crops: str
+) -> jax.Array:
+  """Cuts a window out of each image, all places that `crops` allows being equally likely.
 
   Args:
     key: scalar.
     images: `[batch, rows, columns, channels]`.
     height: height of the windows.
     width: width of the windows.
+    crops: one of `config.augmentation.CROPS`.
 
   Returns:
     `[batch, height, width, channels]`.
   """
   batch, rows, columns, channels = images.shape
-  num_offsets = jnp.array([[rows - height + 1, columns - width + 1]])
-  offsets = jax.random.randint(key, (batch, 2), 0, num_offsets)
+  if crops == 'five':
+    places = jnp.array(five_offsets(rows, columns, height, width))
+    offsets = places[jax.random.randint(key, (batch,), 0, len(places))]
+  else:
+    num_offsets = jnp.array([[rows - height + 1, columns - width + 1]])
+    offsets = jax.random.randint(key, (batch, 2), 0, num_offsets)
 
   def crop(image: jax.Array, offset: jax.Array) -> jax.Array:
     return jax.lax.dynamic_slice(image, (*offset, 0), (height, width, channels))

@@ -118,8 +118,8 @@ def five_crop(images: jax.Array, *, settings: AugmentSettings) -> jax.Array:
     if settings.resize
     else geometric.pad_edges(images, settings.pad, settings.padding)
   )
-  bottom, right = larger.shape[1] - height, larger.shape[2] - width
-  offsets = ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right))
+  _, rows, columns, _ = larger.shape
+  offsets = geometric.five_offsets(rows, columns, height, width)
   return jnp.stack([larger[:, y : y + height, x : x + width] for y, x in offsets])
 
 

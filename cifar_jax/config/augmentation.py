@@ -7,6 +7,7 @@ from cifar_jax.config.section import Section, setting
 from cifar_jax.errors import InputError
 
 PADDINGS = ('zero', 'reflect')
+CROPS = ('any', 'five')
 VIEWS = ('none', 'flip', 'flip_shift', 'five_crop', 'ten_crop')
 
 _PIXELS = 'pixels, 0 for none'
@@ -37,7 +38,11 @@ class AugmentSettings(Section):
     resize: side in pixels of the enlarged image that a crop of the image's own size is taken from.
     pad: pixels added on each side before a crop back to the image's size.
     padding: what is added: `zero` (the mean colour) or `reflect`.
+    crops: where the crop of `resize` or `pad` is taken from: `any` place, or one of `five`, the
+      centre and the corners, with equal probability (Krizhevsky et al. 2012, section 4.1, at test
+      time).
     flip: mirror left to right with probability one half.
+    vertical_flip: mirror upside down with probability one half.
     alternating_flip: mirror each image in every other epoch, instead of `flip`. The training step
       does this, because it knows the epoch.
     quarter_turns: turn by 0, 90, 180 or 270 degrees with equal probability.
@@ -69,7 +74,9 @@ class AugmentSettings(Section):
   resize: int = setting(0, at_least=0, meaning=_PIXELS)
   pad: int = setting(4, at_least=0, meaning=_PIXELS)
   padding: str = setting('zero', one_of=PADDINGS)
+  crops: str = setting('any', one_of=CROPS)
   flip: bool = True
+  vertical_flip: bool = False
   alternating_flip: bool = False
   quarter_turns: bool = False
   rotate: float = setting(0.0, at_least=0, at_most=180, meaning='degrees')
@@ -87,6 +94,11 @@ class AugmentSettings(Section):
       raise InputError(
         f'augment.resize is {self.resize} and augment.pad {self.pad}, but an image is cropped '
         'once: set one of them to 0'
+      )
+    if self.crops != 'any' and not (self.resize or self.pad):
+      raise InputError(
+        f'augment.crops is {self.crops}, but augment.resize and augment.pad are 0, so that nothing '
+        'is cropped: set one of them'
       )
     if self.flip and self.alternating_flip:
       raise InputError('augment.flip and augment.alternating_flip are two ways to flip: choose one')

@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cifar_jax.augment import geometric
 
@@ -50,11 +51,13 @@ def test_alternating_flips_show_the_other_side_in_the_next_epoch() -> None:
   )
 
 
-def test_flip_mirrors_half_of_the_images_and_restores_them_when_repeated() -> None:
+@pytest.mark.parametrize('vertical', [False, True])
+def test_flip_mirrors_half_of_the_images_and_restores_them_when_repeated(vertical: bool) -> None:
   image = coordinates()
-  flip = jax.jit(geometric.random_flip)
+  flip = jax.jit(geometric.random_vertical_flip if vertical else geometric.random_flip)
   out = flip(jax.random.key(0), many(image))
-  flipped = np.all(np.asarray(out) == np.asarray(image[:, ::-1]), axis=(1, 2, 3))
+  mirrored = image[::-1] if vertical else image[:, ::-1]
+  flipped = np.all(np.asarray(out) == np.asarray(mirrored), axis=(1, 2, 3))
   unchanged = np.all(np.asarray(out) == np.asarray(image), axis=(1, 2, 3))
   assert np.all(flipped ^ unchanged)
   assert abs(flipped.mean() - 0.5) < 0.05
@@ -73,6 +76,15 @@ def test_crops_have_all_shifts_equally_often_and_zeros_outside() -> None:
     assert mask.sum() == (8 - abs(shift[0])) * (8 - abs(shift[1]))
   assert set(shifts) == {(r, c) for r in range(-2, 3) for c in range(-2, 3)}
   assert min(shifts.values()) > 0.5 * N / 25 and max(shifts.values()) < 1.5 * N / 25
+
+
+def test_five_crops_are_the_centre_and_the_corners_equally_often() -> None:
+  crop = functools.partial(geometric.random_crop, pad=2, padding='zero', crops='five')
+  out = np.asarray(jax.jit(crop)(jax.random.key(0), many(coordinates())))
+  middle = out[:, 4, 4, :2].astype(int)  # row and column, from 1, of the pixel in the middle
+  places = collections.Counter(map(tuple, middle.tolist()))
+  assert set(places) == {(5, 5), (3, 3), (3, 7), (7, 3), (7, 7)}
+  assert min(places.values()) > 0.8 * N / 5 and max(places.values()) < 1.2 * N / 5
 
 
 def test_crops_with_reflection_have_no_gap() -> None:

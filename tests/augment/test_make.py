@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import augment
-from cifar_jax.augment import erase, geometric
+from cifar_jax.augment import erase, geometric, views
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.data import pixels
@@ -32,6 +32,7 @@ STRENGTHS: dict[str, Any] = {
   'hue': 90.0, 'pca_noise': 0.5, 'blur': 2.0, 'sharpen': 3.0, 'gaussian_noise': 0.2,
   'salt_and_pepper': 0.3, 'resize': 12, 'pad': 2, 'flip': True, 'quarter_turns': True,
   'rotate': 45.0, 'cutout': 4, 'erase': 1.0, 'mixup': 1.0, 'cutmix': 1.0,
+  'vertical_flip': True,
 }  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def test_without_augmentations_images_are_only_normalised() -> None:
 
 def test_every_field_is_a_strength_or_a_detail_of_a_strength() -> None:
   fields = {field.name for field in dataclasses.fields(AugmentSettings)}
-  details = {'randaugment_magnitude', 'padding', 'mix_probability'}
+  details = {'randaugment_magnitude', 'padding', 'crops', 'mix_probability'}
   elsewhere = {'alternating_flip', 'tta'}  # for the training step and the evaluation
   assert fields - set(STRENGTHS) == details | elsewhere
   settings = AugmentSettings(**(NONE | STRENGTHS | {'pad': 0, 'randaugment': 0}))
@@ -99,7 +100,7 @@ def test_each_augmentation_alone_changes_images(name: str) -> None:
   plain = augment.normalize(batch()[0], STATISTICS.mean, STATISTICS.std)
   changed = np.any(np.abs(np.asarray(out) - np.asarray(plain)) > 1e-4, axis=(1, 2, 3))
   assert out.shape == plain.shape and np.all(np.isfinite(out))
-  assert changed.mean() > (0.3 if name == 'flip' else 0.6)
+  assert changed.mean() > (0.3 if 'flip' in name else 0.6)
   assert labels.shape == ((N, 10) if name in ('mixup', 'cutmix') else (N,))
   # Pixels stay within the scale, whatever colours and noise do to them.
   if name not in ('resize', 'pad', 'rotate', 'mixup'):
@@ -113,6 +114,19 @@ def test_random_numbers_do_not_depend_on_other_augmentations() -> None:
   holes = np.asarray(alone)[..., 0] == 0  # no byte is the mean of the first channel
   np.testing.assert_array_equal(holes, np.asarray(with_flip)[..., 0] == 0)
   assert holes.any(axis=(1, 2)).all()
+
+
+def test_five_crops_of_padded_and_of_enlarged_images_are_those_of_test_time() -> None:
+  images, _ = batch()
+  plain = augment.normalize(images, STATISTICS.mean, STATISTICS.std)
+  settings_of_crops: tuple[dict[str, Any], ...] = ({'pad': 2}, {'pad': 0, 'resize': 12})
+  for fields in settings_of_crops:
+    out, _ = apply(crops='five', **fields)
+    settings = AugmentSettings(**fields)
+    expected = jax.jit(lambda x, s=settings: views.five_crop(x, settings=s))(plain)
+    errors = np.abs(np.asarray(out) - np.asarray(expected)).max(axis=(2, 3, 4))  # [views, N]
+    assert errors.min(axis=0).max() < 1e-4
+    assert set(errors.argmin(axis=0)) == set(range(5))
 
 
 def test_two_devices_compute_the_same_as_one() -> None:
@@ -146,6 +160,7 @@ def test_the_covariance_is_computed_only_if_it_is_used() -> None:
     *({'brightness': 1.1}, {'hue': -1.0}, {'mixup': -0.1}, {'mix_probability': 2.0}),
     *({'blur': float('nan')}, {'sharpen': float('inf')}, {'randaugment_magnitude': 11.0}),
     *({'resize': 40, 'pad': 4}, {'autoaugment': True, 'randaugment': 2}),
+    *({'crops': 'six'}, {'crops': 'five', 'pad': 0}),
   ],
 )
 def test_impossible_augmentations_are_named(fields: dict[str, Any]) -> None:
