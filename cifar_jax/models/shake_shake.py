@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
 from cifar_jax.models.published import Published
-from cifar_jax.models.shake_shake_coefficients import check_coefficients, draw_shake_gates
+from cifar_jax.models.shake_shake_net import ShakeBlock, ShakeNet
 
 
 class ShakeBranch(nn.Module):
@@ -31,6 +31,7 @@ class ShakeBranch(nn.Module):
   stride: int
   norm: layers.Norm
   dtype: layers.Dtype
+  kernel_init: nn.initializers.Initializer
   convs: int = 2
 
   @nn.compact
@@ -38,7 +39,9 @@ class ShakeBranch(nn.Module):
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
     for i in range(1, self.convs + 1):
       stride = self.stride if i == 1 else 1
-      conv = layers.conv3x3(self.width, stride, dtype=self.dtype, name=f'conv{i}')
+      conv = layers.conv3x3(
+        self.width, stride, kernel_init=self.kernel_init, dtype=self.dtype, name=f'conv{i}'
+      )
       x = self.norm(name=f'norm{i}')(conv(layers.relu(x)))
     return x
 
@@ -46,92 +49,38 @@ class ShakeBranch(nn.Module):
 class ShakeShortcut(nn.Module):
   """The shortcut where the width changes: two strided paths, a pixel apart, joined, then BN.
 
-  The second path is shifted down and to the right, as in the author's code: at stride 2 it reads
-  the pixels (zero), 1, 3, ..., 29, where later re-implementations read 1, 3, ..., 31.
+  Attributes:
+    shift: where the second path is moved, one of `SHIFTS`.
   """
 
   width: int
   stride: int
   norm: layers.Norm
   dtype: layers.Dtype
+  kernel_init: nn.initializers.Initializer
+  shift: str = 'lower_right'
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
     x = layers.relu(x)
-    shifted = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)))[:, :-1, :-1]
     paths = [
-      layers.conv1x1(self.width // 2, dtype=self.dtype, name=f'conv{i}')(
-        layers.subsample(path, self.stride)
-      )
-      for i, path in enumerate((x, shifted), start=1)
+      layers.conv1x1(
+        self.width // 2, kernel_init=self.kernel_init, dtype=self.dtype, name=f'conv{i}'
+      )(layers.subsample(path, self.stride))
+      for i, path in enumerate((x, SHIFTS[self.shift](x)), start=1)
     ]
     return self.norm(name='norm')(jnp.concatenate(paths, axis=-1))
 
 
-class ShakeBlock(nn.Module):
-  """The sum of the shortcut and the branches, weighted by the block's gates.
-
-  Attributes:
-    branch: makes a branch.
-    shortcut: makes the shortcut where the branches change the shape.
-    branches: number of branches.
-    skip: whether there is a shortcut.
-  """
-
-  branch: Callable[..., nn.Module]
-  shortcut: Callable[..., nn.Module]
-  branches: int
-  skip: bool = True
-
-  @nn.compact
-  def __call__(self, x: jax.Array, gates: layers.Gates) -> jax.Array:
-    """Maps `[batch, height, width, channels]` to the shape of a branch's result."""
-    branches = tuple(self.branch(name=f'branch{i}')(x) for i in range(1, self.branches + 1))
-    if not self.skip:
-      shortcut = jnp.zeros_like(branches[0])
-    elif x.shape == branches[0].shape:
-      shortcut = x
-    else:
-      shortcut = self.shortcut(name='shortcut')(x)
-    return layers.residual_sum(shortcut, branches, gates)
-
-
-class ShakeNet(nn.Module, kw_only=True):
-  """The fields and gates of both Shake-Shake families.
-
-  A family adds `depth`, `branches`, `stage_size` and `__call__`.
-
-  Attributes:
-    num_classes: number of classes.
-    forward: one of `shake_shake_coefficients.FORWARD`.
-    backward: one of `shake_shake_coefficients.BACKWARD`.
-    level: one of `shake_shake_coefficients.LEVELS`.
-    dtype: dtype of the activations.
-  """
-
-  num_classes: int = 10
-  forward: str = 'shake'
-  backward: str = 'shake'
-  level: str = 'image'
-  dtype: layers.Dtype = jnp.float32
-  alpha_range = (0.0, 1.0)  # not a field: only `ShakeShake` narrows it
-
-  @property
-  def num_blocks(self) -> int:
-    """Number of residual blocks, the leading axis of `gates`."""
-    return 3 * self.stage_size
-
-  @property
-  def has_shortcuts(self) -> bool:
-    """Whether a block's input goes on where its branches are closed."""
-    return True
-
-  def draw_gates(self, batch_size: int, train: bool) -> layers.Gates:
-    """The gates of a batch where none are given: `[blocks, branches]` or `[..., batch]`."""
-    key = self.make_rng('shake') if train else None
-    coefficients = (self.forward, self.backward, self.level, self.branches, self.alpha_range)
-    return draw_shake_gates(key, self.num_blocks, batch_size, *coefficients)
+# Moves the second path by a pixel; zeros come in at the other side.
+SHIFTS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  # As in the author's code and the text of section 2.1: at stride 2 the path reads the pixels
+  # (zero), 1, 3, ..., 29.
+  'lower_right': lambda x: jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)))[:, :-1, :-1],
+  # As in re-implementations in TensorFlow (AutoAugment's, sualab/tf_shake_shake): 1, 3, ..., 31.
+  'upper_left': lambda x: jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:],
+}
 
 
 class ShakeShake(ShakeNet):
@@ -141,6 +90,7 @@ class ShakeShake(ShakeNet):
     depth: number of weighted layers, along one branch of each block.
     branches: branches per block.
     base_width: channels of the first stage; the others have twice and four times as many.
+    shift: where the shortcut's second path is moved, one of `SHIFTS`.
     alpha_range: ends of the forward pass's coefficient.
     skip: whether blocks have shortcuts.
     norm: whether there is batch normalisation. Convolutions have no bias either way: the author's
@@ -151,6 +101,7 @@ class ShakeShake(ShakeNet):
   depth: int
   branches: int
   base_width: int
+  shift: str = 'lower_right'
   alpha_range: tuple[float, float] = (0.0, 1.0)
   skip: bool = True
   norm: bool = True
@@ -175,29 +126,31 @@ class ShakeShake(ShakeNet):
       gates = self.draw_gates(len(images), train)
     norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else NoNorm
 
-    x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
+    conv_init = self.conv_init
+    x = layers.conv3x3(16, kernel_init=conv_init, dtype=self.dtype, name='stem_conv')(images)
     x = norm(name='stem_norm')(x)
     for index in range(self.num_blocks):
       stage, position = divmod(index, self.stage_size)
       stride = 2 if stage > 0 and position == 0 else 1
-      fields = (self.base_width * 2**stage, stride, norm, self.dtype)
+      fields = (self.base_width * 2**stage, stride, norm, self.dtype, conv_init)
       x = ShakeBlock(
         branch=functools.partial(ShakeBranch, *fields, self.branch_convs),
-        shortcut=functools.partial(ShakeShortcut, *fields),
+        shortcut=functools.partial(ShakeShortcut, *fields, self.shift),
         branches=self.branches,
         skip=self.skip,
         name=f'stage{stage + 1}_block{position + 1}',
       )(x, gates.of_block(index))
-    return layers.head(layers.relu(x), self.num_classes)
+    return self.head(layers.relu(x))
 
   def __post_init__(self) -> None:
-    """Raises InputError for an impossible depth or width, or impossible coefficients."""
+    """Raises InputError for an impossible depth, width or field."""
     if self.branch_convs not in (1, 2):
       raise InputError(f'model.branch_convs is {self.branch_convs}; it must be 1 or 2')
     _ = self.stage_size  # raises where the depth is impossible
     if self.base_width < 2 or self.base_width % 2:
       raise InputError(f'the width of a Shake-Shake branch is even, not {self.base_width}')
-    check_coefficients(self.forward, self.backward, self.level, self.branches, self.alpha_range)
+    layers.check_one_of('shift', self.shift, SHIFTS)
+    self.check_fields()
     super().__post_init__()
 
   @property

@@ -4,9 +4,10 @@ A block's branches are mixed by coefficients that are at least 0 and sum to 1: a
 pass, beta in the backward pass. New ones are drawn for each block and each pass.
 
 The paper has two branches and draws the first's coefficient uniformly in [0, 1]. It has no rule for
-n branches; here the coefficients are uniform on the simplex, the lengths into which n - 1 uniform
-points cut [0, 1]. With two branches that is the paper's rule. Dividing n uniforms by their sum is
-not: the ratio of two of them is denser near 0.5.
+n branches. By default the coefficients are uniform on the simplex, the lengths into which n - 1
+uniform points cut [0, 1]; with two branches that is the paper's rule. Published code in TensorFlow
+(Tensor2Tensor's, sualab/tf_shake_shake) divides n uniforms by their sum, also where n is 2. Such
+coefficients are denser near 1 / n.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from cifar_jax.models import layers
 
 FORWARD = ('even', 'shake')
 LEVELS = ('image', 'batch')
+DISTRIBUTIONS = ('simplex', 'normalized_uniforms')  # of the coefficients that are drawn
 Interval = tuple[jax.Array | float, jax.Array | float]
 
 # Section 4: the interval in which beta is uniform, given alpha below 0.5; above 0.5 it is mirrored.
@@ -43,16 +45,18 @@ def check_coefficients(
   level: str,
   branches: int = 2,
   alpha_range: tuple[float, float] = (0.0, 1.0),
+  coefficients: str = 'simplex',
 ) -> None:
   """Checks the arguments of `draw_shake_gates`.
 
   Raises:
     InputError: an unknown mode, a single branch, a rule without an alpha to follow, or an
-      `alpha_range` that is not centred at 0.5.
+      `alpha_range` that is not centred at 0.5 or does not fit the other arguments.
   """
   layers.check_one_of('forward', forward, FORWARD)
   layers.check_one_of('backward', backward, BACKWARD)
   layers.check_one_of('level', level, LEVELS)
+  layers.check_one_of('coefficients', coefficients, DISTRIBUTIONS)
   if branches < 2:
     raise InputError(f'a Shake-Shake block mixes at least 2 branches, not {branches}')
   if backward in RULES and (branches != 2 or forward != 'shake'):
@@ -63,8 +67,10 @@ def check_coefficients(
       f'model.alpha_range is {(low, high)}; it must be within [0, 1] and centred at 0.5, the '
       'coefficient at test time'
     )
-  if (low, high) != (0.0, 1.0) and branches != 2:
-    raise InputError('model.alpha_range can be narrowed with 2 branches only')
+  if (low, high) != (0.0, 1.0) and (branches != 2 or coefficients != 'simplex'):
+    raise InputError(
+      'model.alpha_range can be narrowed only with 2 branches and model.coefficients simplex'
+    )
 
 
 def draw_shake_gates(
@@ -76,6 +82,7 @@ def draw_shake_gates(
   level: str,
   branches: int = 2,
   alpha_range: tuple[float, float] = (0.0, 1.0),
+  coefficients: str = 'simplex',
 ) -> layers.Gates:
   """Draws the coefficients of one training pass.
 
@@ -88,6 +95,7 @@ def draw_shake_gates(
     level: `image` (coefficients per image) or `batch` (the same for all images).
     branches: number of branches per block.
     alpha_range: ends of the forward pass's `shake`, for two branches.
+    coefficients: how random ones are distributed, one of `DISTRIBUTIONS`.
 
   Returns:
     Gates whose `forward` and `backward` are float32 `[blocks, branches, batch]`, or
@@ -100,21 +108,31 @@ def draw_shake_gates(
   if key is None:
     return layers.Gates(even, even, jnp.ones(num_blocks))
   alpha_key, beta_key = jax.random.split(key)
-  alpha = _shake(alpha_key, shape, alpha_range) if forward == 'shake' else even
+  if coefficients == 'simplex':
+    drawn, redrawn = _cuts(alpha_key, shape, alpha_range), _cuts(beta_key, shape, (0.0, 1.0))
+  else:
+    drawn, redrawn = _normalized(alpha_key, shape), _normalized(beta_key, shape)
+  alpha = drawn if forward == 'shake' else even
   if backward in RULES:
     beta = _by_rule(beta_key, alpha, RULES[backward])
   else:
-    beta = {'even': even, 'keep': alpha, 'shake': _shake(beta_key, shape, (0.0, 1.0))}[backward]
+    beta = {'even': even, 'keep': alpha, 'shake': redrawn}[backward]
   return layers.Gates(alpha, beta, jnp.ones(num_blocks))
 
 
-def _shake(key: jax.Array, shape: tuple[int, ...], ends: tuple[float, float]) -> jax.Array:
+def _cuts(key: jax.Array, shape: tuple[int, ...], ends: tuple[float, float]) -> jax.Array:
   """The lengths, along axis 1, of `[0, 1]` cut at points uniform between `ends`."""
   num_blocks, branches, *images = shape
   points = jax.random.uniform(
     key, (num_blocks, branches - 1, *images), minval=ends[0], maxval=ends[1]
   )
   return jnp.diff(jnp.sort(points, axis=1), axis=1, prepend=0.0, append=1.0)
+
+
+def _normalized(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """Uniforms in [0, 1], divided by their sum along axis 1."""
+  uniforms = jax.random.uniform(key, shape)
+  return uniforms / jnp.sum(uniforms, axis=1, keepdims=True)
 
 
 def _by_rule(key: jax.Array, alpha: jax.Array, rule: Callable[[jax.Array], Interval]) -> jax.Array:

@@ -15,8 +15,7 @@ import jax
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
 from cifar_jax.models.published import Published
-from cifar_jax.models.shake_shake import ShakeBlock, ShakeNet
-from cifar_jax.models.shake_shake_coefficients import check_coefficients
+from cifar_jax.models.shake_shake_net import ShakeBlock, ShakeNet
 
 
 class ResNeXtBranch(nn.Module):
@@ -26,19 +25,21 @@ class ResNeXtBranch(nn.Module):
   stride: int
   norm: layers.Norm
   dtype: layers.Dtype
+  kernel_init: nn.initializers.Initializer
   inner: int  # channels of all groups together
   groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    x = layers.conv1x1(self.inner, dtype=self.dtype, name='conv1')(x)
+    fields: dict[str, Any] = {'kernel_init': self.kernel_init, 'dtype': self.dtype}
+    x = layers.conv1x1(self.inner, name='conv1', **fields)(x)
     x = layers.relu(self.norm(name='norm1')(x))
     x = layers.conv3x3(
-      self.inner, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
+      self.inner, self.stride, feature_group_count=self.groups, name='conv2', **fields
     )(x)
     x = layers.relu(self.norm(name='norm2')(x))
-    x = layers.conv1x1(self.width, dtype=self.dtype, name='conv3')(x)
+    x = layers.conv1x1(self.width, name='conv3', **fields)(x)
     return self.norm(name='norm3')(x)
 
 
@@ -49,11 +50,14 @@ class Projection(nn.Module):
   stride: int
   norm: layers.Norm
   dtype: layers.Dtype
+  kernel_init: nn.initializers.Initializer
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, height, width, channels]` to `[batch, height / stride, ..., self.width]`."""
-    x = layers.conv1x1(self.width, self.stride, dtype=self.dtype, name='conv')(x)
+    x = layers.conv1x1(
+      self.width, self.stride, kernel_init=self.kernel_init, dtype=self.dtype, name='conv'
+    )(x)
     return self.norm(name='norm')(x)
 
 
@@ -94,11 +98,13 @@ class ShakeResNeXt(ShakeNet):
       gates = self.draw_gates(len(images), train)
     norm = layers.batch_norm(train, self.dtype)
 
-    x = layers.conv3x3(64, dtype=self.dtype, name='stem_conv')(images)
+    conv_init = self.conv_init
+    x = layers.conv3x3(64, kernel_init=conv_init, dtype=self.dtype, name='stem_conv')(images)
     x = layers.relu(norm(name='stem_norm')(x))
     for index in range(self.num_blocks):
       stage, position = divmod(index, self.stage_size)
-      fields = (WIDTHS[stage], 2 if stage > 0 and position == 0 else 1, norm, self.dtype)
+      stride = 2 if stage > 0 and position == 0 else 1
+      fields = (WIDTHS[stage], stride, norm, self.dtype, conv_init)
       inner = self.cardinality * self.base_width * 2**stage
       x = ShakeBlock(
         branch=functools.partial(ResNeXtBranch, *fields, inner, self.cardinality),
@@ -107,17 +113,17 @@ class ShakeResNeXt(ShakeNet):
         name=f'stage{stage + 1}_block{position + 1}',
       )(x, gates.of_block(index))
       x = layers.relu(x)
-    return layers.head(x, self.num_classes)
+    return self.head(x)
 
   def __post_init__(self) -> None:
-    """Raises InputError for an impossible depth or width, or impossible coefficients."""
+    """Raises InputError for an impossible depth, width or field."""
     _ = self.stage_size  # raises where the depth is impossible
     if self.cardinality < 1 or self.base_width < 1:
       raise InputError(
         'the cardinality and the width of a ResNeXt branch are at least 1, not '
         f'{self.cardinality} and {self.base_width}'
       )
-    check_coefficients(self.forward, self.backward, self.level, self.branches)
+    self.check_fields()
     super().__post_init__()
 
   @property

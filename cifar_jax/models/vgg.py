@@ -8,9 +8,9 @@ layer as in kuangliu/pytorch-cifar, or in 4096-4096 as in weiaicunzai/pytorch-ci
 (`head='mlp'`).
 
 The paper trained the deep nets from the weights of A; its section 3.1 adds that they also train
-from Glorot's random start. This code starts from He's (fan-out, as torchvision's `vgg.py`), which
-is Glorot's for ReLUs. With `_bn`, batch normalisation stands between a convolution, which keeps its
-bias, and its ReLU, as in torchvision.
+from Glorot's random start (`initialization='xavier'`). By default this code starts from He's
+(fan-out, as torchvision's `vgg.py`), which is Glorot's for ReLUs. With `_bn`, batch normalisation
+stands between a convolution, which keeps its bias, and its ReLU, as in torchvision.
 """
 
 from typing import Any
@@ -34,6 +34,7 @@ class VGG(nn.Module):
     head: `linear`, or `mlp` for two hidden layers of 4096.
     dropout: fraction dropped of each hidden layer, in [0, 1); of the pooled features where there is
       no hidden layer.
+    initialization: `he`, or `xavier` for all layers.
     dtype: dtype of the activations.
   """
 
@@ -43,6 +44,7 @@ class VGG(nn.Module):
   num_classes: int = 10
   head: str = 'linear'
   dropout: float = 0.0
+  initialization: str = 'he'
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
@@ -60,12 +62,14 @@ class VGG(nn.Module):
       InputError: the images are too small.
     """
     norm = layers.batch_norm(train, self.dtype)
+    xavier = layers.xavier_uniform if self.initialization == 'xavier' else None
+    fields: dict[str, Any] = {'kernel_init': xavier or layers.he_fan_out, 'dtype': self.dtype}
     x = images
     stages = zip(WIDTHS, CONFIGURATIONS[self.configuration], strict=True)
     for stage, (width, sizes) in enumerate(stages, start=1):
       for i, size in enumerate(sizes, start=1):
         conv = layers.conv1x1 if size == 1 else layers.conv3x3
-        x = conv(width, use_bias=True, dtype=self.dtype, name=f'stage{stage}_conv{i}')(x)
+        x = conv(width, use_bias=True, name=f'stage{stage}_conv{i}', **fields)(x)
         if self.batch_norm:
           x = norm(name=f'stage{stage}_norm{i}')(x)
         x = layers.relu(x)
@@ -79,12 +83,14 @@ class VGG(nn.Module):
       dropout=self.dropout,
       train=train,
       dtype=self.dtype,
+      kernel_init=xavier,
     )
 
   def __post_init__(self) -> None:
-    """Raises InputError for an unknown configuration or head, or an impossible dropout."""
+    """Raises InputError for an unknown configuration, head or start, or an impossible dropout."""
     layers.check_one_of('configuration', self.configuration, CONFIGURATIONS)
     layers.check_classifier(self.head, self.dropout)
+    layers.check_one_of('initialization', self.initialization, ('he', 'xavier'))
     super().__post_init__()
 
   @property

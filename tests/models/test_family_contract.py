@@ -11,7 +11,7 @@ import pytest
 from cifar_jax import models
 from cifar_jax.models import layers
 from cifar_jax.models.classifier import Classifier, Gated, image_size
-from cifar_jax.models.shake_shake import ShakeNet
+from cifar_jax.models.shake_shake_net import ShakeNet
 from tests.models.family_table import FAMILIES
 from tests.support import fill
 from tests.support.family_row import Net, label

@@ -11,7 +11,7 @@ import pytest
 
 from cifar_jax import models
 from cifar_jax.config import loading
-from cifar_jax.models import layers, shake_shake
+from cifar_jax.models import layers, shake_shake, shake_shake_net
 from cifar_jax.models.shake_shake_coefficients import draw_shake_gates
 from tests.support import fill
 from tests.support.filled import filled_variables
@@ -75,6 +75,7 @@ def test_nets_have_the_papers_blocks_and_shortcuts(
   [
     ('shake_shake_8_2x2d', {'backward': 'm4', 'alpha_range': (0.4, 0.6)}),
     ('shake_shake_8_3x2d', {'forward': 'even', 'level': 'batch'}),
+    ('shake_shake_8_3x2d', {'coefficients': 'normalized_uniforms'}),
     ('shake_shake_resnext_11_2x1x1d', {'backward': 'keep', 'level': 'batch'}),
   ],
 )
@@ -87,7 +88,7 @@ def test_a_net_draws_gates_by_its_fields(
     arguments.update(inspect.signature(draw_shake_gates).bind(*args).arguments)
     return draw_shake_gates(*args)
 
-  monkeypatch.setattr(shake_shake, 'draw_shake_gates', record)
+  monkeypatch.setattr(shake_shake_net, 'draw_shake_gates', record)
   model: Any = models.create(name, **fields)
   for train in (False, True):
     jax.eval_shape(
@@ -111,9 +112,17 @@ def test_without_norms_there_are_neither_statistics_nor_biases() -> None:
   assert [path for path in paths if 'bias' in path] == ["['params']['head']['bias']"]
 
 
-def test_the_shortcut_reads_even_pixels_and_the_ones_up_and_left_of_them() -> None:
+@pytest.mark.parametrize(
+  ('shift', 'second'), [('lower_right', [0, 0, 0, 6]), ('upper_left', [6, 8, 14, 16])]
+)
+def test_the_shortcut_reads_even_pixels_and_ones_beside_them(shift: str, second: list[int]) -> None:
   module = shake_shake.ShakeShortcut(
-    width=2, stride=2, norm=layers.batch_norm(False, jnp.float32), dtype=jnp.float32
+    width=2,
+    stride=2,
+    norm=layers.batch_norm(False, jnp.float32),
+    dtype=jnp.float32,
+    kernel_init=layers.he_fan_out,
+    shift=shift,
   )
   x = 1.0 + jnp.arange(16.0).reshape(1, 4, 4, 1)
   variables: Any = module.init(jax.random.key(0), x)
@@ -122,7 +131,7 @@ def test_the_shortcut_reads_even_pixels_and_the_ones_up_and_left_of_them() -> No
   y: Any = module.apply(variables | {'params': params}, x)
   y = y * np.sqrt(1 + 1e-5)  # of the norm
   np.testing.assert_allclose(y[..., 0].ravel(), [1, 3, 9, 11], rtol=1e-5)
-  np.testing.assert_allclose(y[..., 1].ravel(), [0, 0, 0, 6], rtol=1e-5)
+  np.testing.assert_allclose(y[..., 1].ravel(), second, rtol=1e-5)
 
 
 def test_the_stem_is_not_rectified_and_the_shortcut_is() -> None:
@@ -177,6 +186,17 @@ def test_the_recipe_sets_the_model_and_the_schedule(
   assert (config.data.name, config.train.batch_size, *rates) == train
   assert config.train.num_epochs == 1800 and config.schedule.name == 'cosine'
   models.create(**fields)
+
+
+def test_the_recipe_of_the_tensorflow_code_has_its_choices_and_looks_at_the_test_images() -> None:
+  config = loading.load(f'{ROOT}/configs/shake_shake.py:net=tensorflow')
+  model: Any = models.create(**config.model)
+  assert (model.shift, model.coefficients) == ('upper_left', 'normalized_uniforms')
+  assert (model.initialization, model.head_bias) == ('xavier', 0.1)
+  assert config.train.test_each_epoch and config.data.validation_size == 0
+  default: Any = models.create('shake_shake_26_2x32d')
+  assert (default.shift, default.coefficients) == ('lower_right', 'simplex')
+  assert models.num_params(model) == models.num_params(default) == 2_923_162
 
 
 def test_the_recipe_without_norms_starts_at_a_low_rate() -> None:

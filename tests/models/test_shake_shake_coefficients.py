@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
+from cifar_jax.errors import InputError
 from cifar_jax.models import layers
 from cifar_jax.models.shake_shake_coefficients import draw_shake_gates
 from tests.support.filled import filled_variables
@@ -110,3 +111,31 @@ def test_training_draws_new_coefficients_for_each_image_and_pass() -> None:
     assert len(set(np.round(coefficients, 4))) == BATCH
     assert np.all((coefficients >= -1e-4) & (coefficients <= 1.0001))
   assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize('branches', [2, 3])
+def test_normalized_uniforms_are_uniforms_divided_by_their_sum(branches: int) -> None:
+  arguments = ('shake', 'shake', 'image', branches, (0.0, 1.0), 'normalized_uniforms')
+  gates = draw_shake_gates(jax.random.key(0), BLOCKS, BATCH, *arguments)
+  alpha, beta = np.asarray(gates.forward), np.asarray(gates.backward)
+  assert alpha.shape == beta.shape == (BLOCKS, branches, BATCH)
+  uniforms = np.random.RandomState(0).uniform(size=(200_000, branches))
+  expected = np.sort(uniforms[:, 0] / uniforms.sum(axis=1))
+  for coefficients in (alpha, beta):
+    np.testing.assert_allclose(coefficients.sum(axis=1), 1.0, rtol=1e-6)
+    first = np.sort(coefficients[:, 0].ravel())
+    quantiles = np.linspace(0.05, 0.95, 19)
+    np.testing.assert_allclose(
+      np.quantile(first, quantiles), np.quantile(expected, quantiles), atol=0.025
+    )
+    # Denser in the middle than the uniform coefficients of the simplex: of two, var 1 / 12.
+    simplex_variance = (branches - 1) / (branches**2 * (branches + 1))
+    assert first.var() < 0.75 * simplex_variance
+  assert abs(np.corrcoef(alpha[:, 0].ravel(), beta[:, 0].ravel())[0, 1]) < 0.1
+
+
+def test_normalized_uniforms_have_no_narrowed_range() -> None:
+  with pytest.raises(InputError, match=r'model\.alpha_range'):
+    models.create('shake_shake_8_2x4d', coefficients='normalized_uniforms', alpha_range=(0.4, 0.6))
+  with pytest.raises(InputError, match=r'model\.coefficients'):
+    models.create('shake_shake_8_2x4d', coefficients='uniform')

@@ -27,6 +27,7 @@ from cifar_jax.models.layers.initializers import (
   shapes_only,
   uniform_fan_in,
   variance_scaling,
+  xavier_uniform,
 )
 from cifar_jax.models.layers.layer import Layer
 from cifar_jax.models.layers.normalization import (
@@ -68,4 +69,5 @@ __all__ = [
   'local_response_norm', 'max_pool', 'normal_001', 'pad_channels', 'plain_forms', 'relu',
   'residual_add', 'residual_sum', 'run_stages', 'shake_drop_gates', 'shapes_only', 'subsample',
   'survival_gates', 'survival_probabilities', 'swish', 'uniform_fan_in', 'variance_scaling',
+  'xavier_uniform',
 ]  # fmt: skip

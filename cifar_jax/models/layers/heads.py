@@ -17,13 +17,22 @@ HEADS = ('linear', 'mlp')  # the ends of `classifier`: one layer, or 4096-4096-c
 HIDDEN_WIDTH = 4096  # Krizhevsky et al. 2012, section 3.5; Simonyan and Zisserman 2014, table 1
 
 
-def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
+def head(
+  x: jax.Array,
+  num_classes: int,
+  hidden_features: int = 0,
+  *,
+  kernel_init: nn.initializers.Initializer = uniform_fan_in,
+  bias: float = 0.0,
+) -> jax.Array:
   """Global average pooling and a linear classifier. To be called in a compact method.
 
   Args:
     x: `[batch, height, width, channels]` of any float dtype.
     num_classes: number of classes.
     hidden_features: width of a layer with ReLU in between; 0 for none.
+    kernel_init: initialiser of the classifier's kernel.
+    bias: initial value of its biases.
 
   Returns:
     Logits, float32 `[batch, num_classes]`.
@@ -31,7 +40,8 @@ def head(x: jax.Array, num_classes: int, hidden_features: int = 0) -> jax.Array:
   x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
   if hidden_features:
     x = relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
-  return nn.Dense(num_classes, kernel_init=uniform_fan_in, name='head')(x)
+  bias_init = nn.initializers.constant(bias)
+  return nn.Dense(num_classes, kernel_init=kernel_init, bias_init=bias_init, name='head')(x)
 
 
 def classifier(
@@ -43,6 +53,7 @@ def classifier(
   train: bool,
   dtype: Dtype,
   hidden_bias: float = 0.0,
+  kernel_init: nn.initializers.Initializer | None = None,
 ) -> jax.Array:
   """The end of AlexNet and of VGG. To be called in a compact method.
 
@@ -57,6 +68,8 @@ def classifier(
     train: whether dropout is drawn, from the stream `dropout`.
     dtype: dtype of the hidden layers.
     hidden_bias: initial value of the hidden layers' biases.
+    kernel_init: initialiser of all kernels; None for the Gaussian of AlexNet's paper with hidden
+      layers, and for that of `head` without.
 
   Returns:
     Logits, float32 `[batch, num_classes]`.
@@ -69,8 +82,8 @@ def classifier(
   if head == 'linear':
     # Whole channels are dropped, so that it is the pooled features that are dropped.
     x = nn.Dropout(dropout, broadcast_dims=(1, 2), deterministic=not train)(x)
-    return _linear_head(x, num_classes)
-  dense = functools.partial(nn.Dense, kernel_init=normal_001)
+    return _linear_head(x, num_classes, kernel_init=kernel_init or uniform_fan_in)
+  dense = functools.partial(nn.Dense, kernel_init=kernel_init or normal_001)
   bias_init = nn.initializers.constant(hidden_bias)
   x = jnp.reshape(x, (x.shape[0], -1))
   for i in (1, 2):

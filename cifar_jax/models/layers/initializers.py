@@ -38,16 +38,18 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializ
 
   Args:
     scale: the variance, multiplied by the fan.
-    mode: the fan, `fan_in` or `fan_out`: taps of the kernel times inputs, or times outputs.
+    mode: the fan, `fan_in` or `fan_out`: taps of the kernel times inputs, or times outputs; or
+      `fan_avg`, the mean of both.
     distribution: `normal`, or `uniform` around zero.
   """
-  axis = {'fan_in': -2, 'fan_out': -1}[mode]
+  axes = {'fan_in': (-2,), 'fan_out': (-1,), 'fan_avg': (-2, -1)}[mode]
   # The variance of the uniform distribution from -1 to 1 is a third.
   draw, factor = {'normal': (_normal, 1), 'uniform': (_uniform, 3)}[distribution]
 
   @functools.partial(jax.jit, static_argnums=(1, 2))
   def scaled(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    size, fan = math.prod(shape), math.prod(shape[:-2]) * shape[axis]
+    size, channels = math.prod(shape), sum(shape[axis] for axis in axes) / len(axes)
+    fan = math.prod(shape[:-2]) * channels
     deviation = jnp.sqrt(factor * jnp.array(scale / fan, dtype))
     # Multiplied before it is cut: XLA then rounds once, as it does without the cut.
     return (draw(key, (_rounded_up(size),), dtype) * deviation)[:size].reshape(shape)
@@ -80,5 +82,7 @@ he_fan_out = variance_scaling(2.0, 'fan_out', 'normal')
 he_fan_in = variance_scaling(2.0, 'fan_in', 'normal')
 # Torch's linear layer: uniform within 1 / sqrt(inputs).
 uniform_fan_in = variance_scaling(1.0 / 3.0, 'fan_in', 'uniform')
+# Glorot and Bengio 2010, eq. 16, called Xavier after the first author: TensorFlow's default.
+xavier_uniform = variance_scaling(1.0, 'fan_avg', 'uniform')
 # Krizhevsky et al. 2012, section 5: a Gaussian with a standard deviation of 0.01.
 normal_001 = nn.initializers.normal(0.01)

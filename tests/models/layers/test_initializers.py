@@ -13,7 +13,7 @@ import pytest
 from cifar_jax import models
 from cifar_jax.models import layers
 
-SETTINGS = [(2.0, 'fan_out', 'normal'), (1.0, 'fan_in', 'uniform')]
+SETTINGS = [(2.0, 'fan_out', 'normal'), (1.0, 'fan_in', 'uniform'), (1.0, 'fan_avg', 'uniform')]
 SHAPE = (3, 3, 8, 16)
 
 
