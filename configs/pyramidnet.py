@@ -6,6 +6,7 @@
   python -m cifar_jax.main --config configs/pyramidnet.py:alpha=270,shake_drop=true,dataset=cifar100
   python -m cifar_jax.main --config \
     configs/pyramidnet.py:depth=272,alpha=200,shake_drop=true,recipe=autoaugment
+  python -m cifar_jax.main --config configs/pyramidnet.py:short=true
 
 Published error (table 4 and the authors' README) on CIFAR-10 / CIFAR-100, percent:
 
@@ -17,6 +18,11 @@ Published error (table 4 and the authors' README) on CIFAR-10 / CIFAR-100, perce
 Nets of 164 and more layers have bottlenecks. All recipes use Nesterov momentum, crops padded by 4
 with zeros and flips, and train on all 50,000 images (`--config.data.validation_size=0`).
 `remat=true` fits the deep nets into less memory.
+
+`short=true` is the net that dnddnjs/pytorch-cifar10 trained in place of 110 layers, alpha 48: each
+stage has 17 of its 18 blocks, so that the last width is 61 instead of 64, and there are 1,558,881
+parameters. The text that goes with the code states 4.81 %, the lowest error of any epoch on the
+test images; this run looks at them after each epoch too. Its momentum is not Nesterov's.
 """
 
 from ml_collections import ConfigDict
@@ -41,6 +47,13 @@ RECIPES = {
     'optimizer': {'weight_decay': 1e-4},
     'train': {'num_epochs': 300, 'batch_size': 128},
   },
+  # dnddnjs/pytorch-cifar10, `pyramidnet/train.py`, with the epochs of the text that goes with it.
+  'short': {
+    'data': {'validation_size': 0},
+    'schedule': STEPS | {'learning_rate': 0.1},
+    'optimizer': {'weight_decay': 1e-4, 'nesterov': False},
+    'train': {'num_epochs': 300, 'batch_size': 128, 'test_each_epoch': True},
+  },
   # Cubuk et al. 2019, arXiv 1805.09501, and its `train_cifar.py`, which clips the decay with the
   # gradient. Published error with 272 layers, alpha 200 and ShakeDrop, without learnt policies (as
   # here): 2.7 and 14.0 %.
@@ -61,8 +74,9 @@ def get_config(text: str = '') -> ConfigDict:
 
   Args:
     text: depth, alpha, growth (add, mul), block (basic, bottleneck; by default the one of the
-      published net), shake_drop, remat, recipe (one of `RECIPES`; by default `shake_drop` with
-      ShakeDrop and `paper` without), dataset, epochs (0 for the recipe's).
+      published net), short, shake_drop, remat, recipe (one of `RECIPES`; by default `shake_drop`
+      with ShakeDrop, `short` with short stages and otherwise `paper`), dataset, epochs (0 for the
+      recipe's).
   """
   args = arguments(
     text,
@@ -70,6 +84,7 @@ def get_config(text: str = '') -> ConfigDict:
     alpha=48.0,
     growth='add',
     block='',
+    short=False,
     shake_drop=False,
     remat=False,
     recipe='',
@@ -80,10 +95,10 @@ def get_config(text: str = '') -> ConfigDict:
   has_bottlenecks = args.growth == 'add' and (args.depth, args.alpha) in BOTTLENECK_NETS
   default_block = 'bottleneck' if has_bottlenecks else 'basic'
   block = one_of('block', args.block or default_block, ('basic', 'bottleneck'))
-  default_recipe = 'shake_drop' if args.shake_drop else 'paper'
+  default_recipe = 'shake_drop' if args.shake_drop else 'short' if args.short else 'paper'
   recipe = one_of('recipe', args.recipe or default_recipe, tuple(RECIPES))
 
-  suffix = '_bottleneck' if block == 'bottleneck' else ''
+  suffix = ('_bottleneck' if block == 'bottleneck' else '') + ('_short' if args.short else '')
   config = base(f'pyramidnet{args.depth}_{growth}{args.alpha:.15g}{suffix}', args.dataset)
   config.model.update(survival_probability=1.0, shake_drop='', remat=args.remat)
   config.model.update(first_relu=False, last_norm=True, shortcut='pad')  # figures 6d and 5

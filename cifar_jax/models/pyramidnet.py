@@ -86,6 +86,8 @@ class PyramidNet(layers.ResidualNet):
     first_relu: whether a block's first BN is followed by a ReLU: figure 6 (a) and (c).
     last_norm: whether a block ends in BN: figure 6 (c) and (d).
     shortcut: one of `SHORTCUTS`.
+    short_stages: whether each stage lacks its last block, though alpha is shared over the blocks of
+      `depth`: the net that dnddnjs/pytorch-cifar10 trained. Its last width is below 16 + alpha.
     shake_drop: a level of `shake_drop.LEVELS`, or empty for none. `survival_probability` is then
       that of ShakeDrop, whose decay is linear.
     remat: whether the backward pass is given the input of each block and computes the rest again:
@@ -100,6 +102,7 @@ class PyramidNet(layers.ResidualNet):
   first_relu: bool = False
   last_norm: bool = True
   shortcut: str = 'pad'
+  short_stages: bool = False
   shake_drop: str = ''
   remat: bool = False
 
@@ -124,7 +127,7 @@ class PyramidNet(layers.ResidualNet):
 
     x = layers.conv3x3(16, dtype=self.dtype, name='stem_conv')(images)
     x = norm(name='stem_norm')(x)
-    for index, width in enumerate(widths(self.num_blocks, self.alpha, self.growth)):
+    for index, width in enumerate(self.block_widths):
       stage, position = divmod(index, self.stage_sizes[0])
       x = block(
         width=width,
@@ -159,7 +162,16 @@ class PyramidNet(layers.ResidualNet):
     kind = 'bottleneck' if self.bottleneck else 'basic'
     layers_per_block = 3 if self.bottleneck else 2
     net = f'{kind} PyramidNet'
-    return (layers.blocks_per_stage(net, self.depth, layers_per_block, other_layers=2),) * 3
+    full = layers.blocks_per_stage(net, self.depth, layers_per_block, other_layers=2)
+    if self.short_stages and full == 1:
+      raise InputError(f'a PyramidNet of {self.depth} layers has no block to spare in each stage')
+    return (full - self.short_stages,) * 3
+
+  @property
+  def block_widths(self) -> list[int]:
+    """The width of each block."""
+    missing = len(self.stage_sizes) * self.short_stages
+    return widths(self.num_blocks + missing, self.alpha, self.growth)[: self.num_blocks]
 
   def draw_gates(self, batch_size: int, train: bool) -> layers.Gates | None:
     """The gates of a batch where none are given; None where all are 1."""
@@ -193,10 +205,13 @@ SHORTCUTS = (
   'mixed',  # a projection where the resolution changes, zeros elsewhere
 )
 
-GRAMMAR = 'pyramidnet{depth}_{a or mul_}{alpha}, depth = 6n + 2; with _bottleneck, 9n + 2'
+GRAMMAR = (
+  'pyramidnet{depth}_{a or mul_}{alpha}[_bottleneck][_short], depth = 6n + 2 or, with bottlenecks, '
+  '9n + 2'
+)
 PATTERN = (
   r'pyramidnet(?P<depth>\d+)_(?:a|(?P<growth>mul)_)(?P<alpha>\d+(?:\.\d+)?)'
-  r'(?P<bottleneck>_bottleneck)?'
+  r'(?P<bottleneck>_bottleneck)?(?P<short>_short)?'
 )
 PUBLISHED = {
   name: Published("Han et al. 2017, table 4 and the authors' README", *errors)
@@ -215,11 +230,21 @@ PUBLISHED = {
     ('pyramidnet272_a200_bottleneck', 3.31, 16.35),
   )
 }
+# The lowest error of any epoch on the test images, as the text that goes with the code states it.
+PUBLISHED['pyramidnet110_a48_short'] = Published('dnddnjs/pytorch-cifar10, best epoch', 4.81)
 NAMES = tuple(PUBLISHED)
 
 
 def from_name(
-  depth: str, growth: str | None, alpha: str, bottleneck: str | None, **fields: Any
+  depth: str,
+  growth: str | None,
+  alpha: str,
+  bottleneck: str | None,
+  short: str | None,
+  **fields: Any,
 ) -> PyramidNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  return PyramidNet(int(depth), float(alpha), bottleneck is not None, growth or 'add', **fields)
+  fixed = {'short_stages': True} if short else {}
+  return PyramidNet(
+    int(depth), float(alpha), bottleneck is not None, growth or 'add', **(fixed | fields)
+  )

@@ -168,6 +168,7 @@ FRACTALNET: dict[str, Count] = {
 PYRAMIDNET: dict[str, Count] = {
   'pyramidnet110_mul_4.75': (1_762_206, 1_769_136),
   'pyramidnet110_a48': (1_772_706, 1_778_556),
+  'pyramidnet110_a48_short': (1_558_881, 1_564_461),
   'pyramidnet110_mul_8': (3_876_547, 3_888_157),
   'pyramidnet110_a84': (3_904_446, 3_913_536),
   'pyramidnet110_mul_27': (28_361_693, 28_400_663),

@@ -30,6 +30,7 @@ ERRORS: dict[str, dict[str, tuple[float | None, float | None]]] = {
     'pyramidnet110_mul_8': (4.50, 20.94),
     'pyramidnet110_mul_27': (4.06, 18.79),
     'pyramidnet110_a48': (4.62, 23.31),
+    'pyramidnet110_a48_short': (4.81, None),
     'pyramidnet110_a84': (4.27, 20.21),
     'pyramidnet110_a270': (3.73, 18.25),
     'pyramidnet164_a48_bottleneck': (4.21, 19.52),

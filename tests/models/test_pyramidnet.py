@@ -11,6 +11,7 @@ import pytest
 
 from cifar_jax import models
 from cifar_jax.config import loading
+from cifar_jax.errors import InputError
 from cifar_jax.models import pyramidnet
 from cifar_jax.models.cost import counting
 from tests.models import exact_counts
@@ -23,9 +24,10 @@ from tests.support.with_and_without_remat import training_passes
 def layer_by_layer(model: Any, num_classes: int = 10) -> int:
   """The parameters of a net: kernels, and two numbers per channel of a batch normalisation."""
   blocks, width, x = model.num_blocks, 16.0, 16
+  planned = blocks + 3 * model.short_stages  # over which alpha is shared
   total = 9 * 3 * 16 + 2 * 16
   for k in range(blocks):
-    added, factor = model.alpha / blocks, model.alpha ** (1 / blocks)
+    added, factor = model.alpha / planned, model.alpha ** (1 / planned)
     width = width + added if model.growth == 'add' else width * factor
     w = math.floor(width + 0.5)
     out = 4 * w if model.bottleneck else w
@@ -73,6 +75,16 @@ def test_additive_widths_grow_at_every_block_to_16_plus_alpha() -> None:
   assert pyramidnet.widths(30, 200)[-1] == 216
 
 
+def test_short_stages_lack_a_block_each_and_share_alpha_over_all() -> None:
+  model: Any = models.create('pyramidnet110_a48_short')
+  assert model.stage_sizes == (17, 17, 17) and model.num_blocks == len(model.block_widths) == 51
+  assert model.block_widths == pyramidnet.widths(54, 48)[:51] and model.block_widths[-1] == 61
+  full: Any = models.create('pyramidnet110_a48')
+  assert full.stage_sizes == (18, 18, 18) and full.block_widths[-1] == 64
+  with pytest.raises(InputError, match='no block to spare'):
+    models.create('pyramidnet8_a12_short')
+
+
 def test_multiplicative_widths_grow_by_an_equal_factor_to_16_alpha() -> None:
   widths = pyramidnet.widths(54, 4.75, 'mul')
   assert widths[:4] == [16, 17, 17, 18]  # 16.47, 16.95, 17.45, 17.96, each rounded when used
@@ -118,7 +130,18 @@ def test_the_recipe_sets_the_model_and_the_schedule(
   assert config.schedule.name == ('cosine' if epochs == 1800 else 'piecewise')
 
 
-@pytest.mark.parametrize('name', pyramidnet.PUBLISHED)
+def test_the_recipe_of_short_stages_is_that_of_its_text_and_looks_at_the_test_images() -> None:
+  path = ROOT / 'configs' / 'pyramidnet.py'
+  config = loading.load(f'{path}:short=true')
+  assert config.model.name == 'pyramidnet110_a48_short'
+  assert (config.schedule.name, config.schedule.learning_rate) == ('piecewise', 0.1)
+  assert not config.optimizer.nesterov and config.optimizer.momentum == 0.9
+  assert config.train.test_each_epoch and config.data.validation_size == 0
+  published = pyramidnet.PUBLISHED['pyramidnet110_a48_short']
+  assert f'{published.cifar10:.2f} %, the lowest error of any epoch' in path.read_text()
+
+
+@pytest.mark.parametrize('name', sorted(set(pyramidnet.PUBLISHED) - {'pyramidnet110_a48_short'}))
 def test_the_recipe_chooses_the_published_block_and_states_the_published_errors(name: str) -> None:
   match = re.fullmatch(pyramidnet.PATTERN, name)
   assert match is not None
