@@ -48,7 +48,8 @@ def name_of(value: Any) -> str:
 
 def make(section: type[Section], name: str, value: Any) -> Section:
   """A section with one value that may differ from the default."""
-  return section(**(COMPATIBLE.get(section, {}) | {name: value}))
+  others = {} if name == 'crops' else COMPATIBLE.get(section, {})  # crops need a pad
+  return section(**(others | {name: value}))
 
 
 def assert_refused(section: type[Section], name: str, value: Any) -> None:
@@ -154,6 +155,7 @@ def assert_contradiction(beginning: str, section: type[Section], **fields: Any) 
 
 def test_values_that_contradict_each_other_are_refused() -> None:
   assert_contradiction('augment.resize is 40 and augment.pad 4', AugmentSettings, resize=40)
+  assert_contradiction('augment.crops is five', AugmentSettings, crops='five', pad=0)
   assert_contradiction('augment.flip', AugmentSettings, alternating_flip=True)
   assert_contradiction('augment.autoaugment', AugmentSettings, autoaugment=True, randaugment=2)
   assert_contradiction('schedule.factor', ScheduleSettings, name='plateau', factor=1.0)
