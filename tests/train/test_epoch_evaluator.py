@@ -22,10 +22,10 @@ NUM_EPOCHS, STEPS = 5, [13, 25, 38, 50, 63]  # the last step of each epoch: 200 
 
 
 def build(data_dir: pathlib.Path, *overrides: str) -> Experiment:
-  """An experiment of a linear net that saves a checkpoint at the best epochs and at the end."""
+  """An experiment of a linear net that saves a checkpoint at the end of each epoch."""
   keys = (f'train.num_epochs={NUM_EPOCHS}', 'train.log_every_steps=1000', *overrides)
   experiment = build_small(data_dir, *(f'--config.{key}' for key in keys))
-  settings = CheckpointSettings(every_epochs=100)
+  settings = CheckpointSettings(every_epochs=1)
   return dataclasses.replace(experiment, model=Linear(), checkpoint_settings=settings)
 
 
