@@ -4,7 +4,6 @@ A checkpoint is complete or absent. A damaged checkpoint is never restored: the 
 used instead, and without an intact one the run stops.
 """
 
-import logging
 import os
 import pathlib
 import shutil
@@ -18,14 +17,10 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.errors import InputError, ShortageError, shortage
-from cifar_jax.runs import checksums, first_save
+from cifar_jax.runs import checksums, damaged, first_save
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
 
-logger = logging.getLogger(__name__)
-
-# The suffix of a damaged checkpoint's directory, which frees the name for a new checkpoint.
-DAMAGED_SUFFIX = '.damaged'
 # The folder to which Orbax moves a checkpoint that is no longer kept. A kill while its files are
 # removed there leaves nothing that looks like a damaged checkpoint.
 _DELETED = 'deleted'
@@ -68,12 +63,12 @@ class Checkpoints:
     """
     check_name(directory)
     with processes.first_process_first():  # which renames what is damaged
-      self._damaged = _find_damaged(directory)
+      self._damaged = damaged.find(directory)
       if not read_only:
-        _rename_damaged(directory, self._damaged)
+        damaged.rename(directory, self._damaged)
         self._damaged = {}  # their steps may be saved again
         _empty(directory / _DELETED)
-        if _steps_in(directory):
+        if damaged.steps_in(directory):
           first_save.note(directory)
     policies = [
       preservation_policy.LatestN(settings.keep_last),
@@ -213,49 +208,6 @@ def _check_disk_space(directory: os.PathLike[str], num_bytes: int) -> None:
       f'a checkpoint takes {num_bytes / 2**20:.1f} MiB and the disk of {directory} has '
       f'{free / 2**20:.1f} left: make room, then run the same command again'
     )
-
-
-def _steps_in(directory: pathlib.Path) -> list[int]:
-  """The steps of all checkpoints in a directory, damaged or not, sorted."""
-  return sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
-
-
-def _find_damaged(directory: pathlib.Path) -> dict[int, str]:
-  """Logs and returns what is damaged, by step; raises InputError if no checkpoint is intact."""
-  steps = _steps_in(directory)
-  damaged = {step: damage for step in steps if (damage := checksums.damage(directory / str(step)))}
-  # A run that goes on meanwhile may have deleted its oldest checkpoint during the check.
-  damaged = {step: damage for step, damage in damaged.items() if (directory / str(step)).is_dir()}
-  for step, damage in damaged.items():
-    logger.warning('checkpoint %d is damaged: %s', step, damage)
-  intact = [step for step in steps if step not in damaged]
-  renamed_earlier = list(directory.glob(f'*{DAMAGED_SUFFIX}*'))
-  if not intact and (damaged or renamed_earlier):
-    raise InputError(
-      f'no checkpoint in {directory} is intact; restore one from a copy, or start the run in '
-      'another --workdir'
-    )
-  if not intact and first_save.was_noted(directory):
-    raise InputError(
-      f'the checkpoints that the run saved in {directory} are gone: mount their disk, or restore '
-      'one from a copy, or start the run in another --workdir'
-    )
-  if damaged:
-    logger.warning('checkpoint %d is the newest intact one', intact[-1])
-  for step in intact:
-    if checksums.lacks_checksums(directory / str(step)):
-      logger.warning('checkpoint %d is from an earlier version, without checksums', step)
-  return damaged
-
-
-def _rename_damaged(directory: pathlib.Path, damaged: dict[int, str]) -> None:
-  """Renames damaged checkpoints, so that their steps can be saved again."""
-  for step in damaged:
-    num_earlier = len(list(directory.glob(f'{step}{DAMAGED_SUFFIX}*')))
-    number = f'-{num_earlier + 1}' if num_earlier else ''
-    target = directory / f'{step}{DAMAGED_SUFFIX}{number}'
-    (directory / str(step)).rename(target)
-    logger.warning('the damaged checkpoint is now %s; you may delete it', target)
 
 
 def _rank(metrics: Any) -> float:

@@ -1,4 +1,4 @@
-"""Several processes of one run, as on a cluster: start-up, which one writes, and agreement.
+"""Several processes of one run, as on a cluster: start-up, which one writes, and their parting.
 
 Each process runs the same command and computes its share of every batch. The workdir and the
 prepared data are on a file system that all processes see. In a run of one process every function
@@ -16,17 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 # This module is private. The barriers and messages of its client need no device, unlike those of
 # `jax.experimental.multihost_utils`, and they can wait as long as a download takes.
 from jax._src import distributed
-from jax.sharding import Mesh
 
 from cifar_jax.errors import InputError
 from cifar_jax.runtime.console import logger
-from cifar_jax.runtime.devices import batch_sharding, jit_in_turn, replicated_sharding
 
 AUTO = 'auto'  # as the coordinator: JAX finds its cluster itself
 # Environment variables that give the number of processes, each with the function that reads it.
@@ -44,7 +40,6 @@ LOST = (
   'another process of this run died or never joined; everything saved is intact, and the same '
   'command in all processes, or in fewer, resumes the run'
 )
-AGREE_EVERY = 8  # dispatches between two exchanges of `Agreement`
 
 _counter = itertools.count()  # gives each barrier and message a name, the same in every process
 
@@ -76,8 +71,8 @@ def start(coordinator: str, count: int, index: int) -> None:
   if explicit:
     logger.info('joining %s as process %d of %d', coordinator, index, count)
   _report_abort()
-  # `Agreement` stops all processes after the same step, for every signal. JAX's own preemption
-  # service would take SIGTERM for itself.
+  # `agreement.Agreement` stops all processes after the same step, for every signal. JAX's own
+  # preemption service would take SIGTERM for itself.
   jax.config.update('jax_enable_preemption_service', False)
   try:
     jax.distributed.initialize(
@@ -221,47 +216,3 @@ def _difference(first: dict[str, str], other: dict[str, str], index: int) -> str
   return (
     f'process {index} does not run what process 0 runs: {"; ".join(changes[:5])}; start all alike'
   )
-
-
-class Agreement:
-  """Computes the largest of one number per process, known to all processes after the same step.
-
-  The exchange is an all-reduce of four bytes. It begins after every `AGREE_EVERY` dispatches, and
-  its result is read when the next one begins. By then it has long arrived, so no step waits for it,
-  except on CPUs, where programs take turns.
-  All processes agree at most 2 * `AGREE_EVERY` dispatches after one of them had the number.
-  """
-
-  def __init__(self, mesh: Mesh) -> None:
-    """Prepares the exchange over a mesh; the first exchange compiles."""
-    self._mesh = mesh
-    self._num_calls = 0
-    self._pending: jax.Array | None = None
-    self._max = jit_in_turn(jnp.max, out_shardings=replicated_sharding(mesh))
-
-  def largest(self, number: int) -> int:
-    """Returns the largest number of a finished exchange, or 0 between two exchanges.
-
-    Call it after each dispatch, in all processes.
-
-    Args:
-      number: of this process, at least 0. In a run of one process it is returned at once.
-    """
-    if not are_several():
-      return number
-    self._num_calls += 1
-    if self._num_calls % AGREE_EVERY:
-      return 0
-    agreed = 0 if self._pending is None else int(self._pending)
-    self._pending = self._exchange(number)
-    return agreed
-
-  def largest_now(self, number: int) -> int:
-    """Returns the largest number, for which all processes wait. Arguments as of `largest`."""
-    return int(self._exchange(number)) if are_several() else number
-
-  def _exchange(self, number: int) -> jax.Array:
-    local = np.full(1, number, np.int32)
-    return self._max(
-      jax.make_array_from_callback((self._mesh.size,), batch_sharding(self._mesh), lambda _: local)
-    )

@@ -23,7 +23,7 @@ from cifar_jax.experiment.train_step import (
 )
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
-from cifar_jax.runtime import processes
+from cifar_jax.runtime.agreement import Agreement
 from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
@@ -73,7 +73,7 @@ class Loop:
     # Step by step (JAX_DISABLE_JIT), each constant of the code is a transfer of its own.
     step_by_step: bool = jax.config.jax_disable_jit  # type: ignore[attr-defined]
     self._transfers = 'allow' if step_by_step else 'disallow'
-    self._agreement = processes.Agreement(experiment.mesh)
+    self._agreement = Agreement(experiment.mesh)
     self.run_info = {'skipped': []} | run_info  # checkpoints of an early version lack the key
     self._start_time = time.perf_counter() - run_info['seconds']
     self._num_images = len(experiment.dataset.train)

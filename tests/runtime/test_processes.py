@@ -17,6 +17,7 @@ import pytest
 
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import processes
+from cifar_jax.runtime.agreement import AGREE_EVERY
 from tests.support.launcher import ARGUMENTS, num_records, records_without_speed
 from tests.support.paths import ROOT
 
@@ -202,7 +203,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
   finally:
     kill_all(started)
   (step,) = re.findall(r'SIGTERM: saved at step (\d+)\n', job.log(0))
-  assert int(step) % processes.AGREE_EVERY == 0
+  assert int(step) % AGREE_EVERY == 0
   assert (run / 'checkpoints' / step).is_dir()
 
 
