@@ -22,7 +22,7 @@ lint: $(ready)
 	$(python) -m ruff check .
 	$(python) -m mypy
 
-$(ready): pyproject.toml $(wildcard constraints/*.txt)
+$(ready): pyproject.toml setup.py $(wildcard constraints/*.txt)
 	@test -f $(constraints) || \
 	  { echo "$(PYTHON) has no file in constraints/: give make PYTHON=python3.11, 3.12 or 3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -2,13 +2,19 @@
 
 import argparse
 import errno
+import importlib
+import inspect
 import io
 import os
+import pathlib
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
+from cifar_jax import paths
+from cifar_jax.config import flag_forms
+from cifar_jax.config.command_line import nearest
 from cifar_jax.config.section import shortened
 from cifar_jax.errors import (
   DivergedError,
@@ -18,7 +24,7 @@ from cifar_jax.errors import (
   is_out_of_memory,
   shortage,
 )
-from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime import jax_options, xla_flags
 from cifar_jax.runtime.signals import ending_at_interrupt
 
 # Exit statuses.
@@ -31,12 +37,65 @@ INTERRUPTED = 130
 OUTPUT_CLOSED = 141  # a shell's status for SIGPIPE
 
 
+PROGRAM = 'cifar-jax'
+_HELP = ('-h', '--help', '--helpfull', '--helpshort')  # the last two are absl's
+
+
 class Parser(argparse.ArgumentParser):
   """An argument parser that reports a wrong command line in one line."""
+
+  def __init__(
+    self, prog: str, description: str | None = None, more_help: Callable[[], str] = str
+  ) -> None:
+    """Makes a parser whose only option is `--help`.
+
+    Args:
+      prog: the command, as `python -m cifar_jax.NAME`. `--help` names the command by which it was
+        started, `cifar-jax NAME` or this.
+      description: the beginning of the help, in lines; for example a docstring.
+      more_help: returns the end of the help.
+    """
+    started_as = sys.argv[0] if sys.argv[0].startswith(f'{PROGRAM} ') else prog
+    super().__init__(
+      prog=started_as,
+      description=inspect.cleandoc(description or ''),
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+      add_help=False,
+    )
+    self._more_help = more_help
+    self.add_argument(*_HELP, action='help', help='show this text and exit')
 
   def error(self, message: str) -> NoReturn:
     """Raises InputError instead of printing the usage and exiting."""
     raise InputError(f'{message} (see {self.prog} --help)')
+
+  def format_help(self) -> str:
+    """The text of `--help`."""
+    return f'{super().format_help()}\n{self._more_help()}'.rstrip() + '\n'
+
+  def parse_with_overrides(self) -> tuple[argparse.Namespace, list[str]]:
+    """Parses the command line, in which keys of the configuration may be set.
+
+    Returns:
+      The arguments, and the keys that are set, as `--config.KEY=VALUE`.
+
+    Raises:
+      InputError: an argument is wrong or unknown.
+    """
+    words, overrides = flag_forms.split(sys.argv[1:])
+    return self.parse_args(words), overrides
+
+
+def path(text: str) -> pathlib.Path:
+  """Makes a path of an argument, as its `type`: `~` is expanded.
+
+  Raises:
+    ArgumentTypeError: the text is a URL; the parser reports the message.
+  """
+  try:
+    return paths.local(text)
+  except InputError as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> int:
@@ -52,6 +111,38 @@ def positive(text: str) -> int:
   return number
 
 
+def dispatch(prog: str, description: str, commands: Mapping[str, tuple[str, str]]) -> int | None:
+  """Runs the command that the first word of the command line names; without one, lists them all.
+
+  Args:
+    prog: what stands before the command's name, such as `cifar-jax`.
+    description: what the commands do.
+    commands: for each name the module, which has the function `main`, and a line on what it does.
+
+  Returns:
+    The exit status of the command.
+
+  Raises:
+    InputError: there is no such command.
+  """
+  name, *words = sys.argv[1:] or ['--help']
+  if name in _HELP:
+    width = max(map(len, commands))
+    lines = [f'  {name:{width}}  {line}' for name, (_, line) in commands.items()]
+    print('\n'.join((
+      f'usage: {prog} COMMAND ...', '', inspect.cleandoc(description), '', *lines, '',
+      f'{prog} COMMAND --help shows the options of a command.',
+    )))  # fmt: skip
+    return 0
+  if name not in commands:
+    raise InputError(
+      f'no command {name!r}{nearest(name, commands)}; there are {", ".join(commands)}'
+    )
+  module: Any = importlib.import_module(commands[name][0])
+  sys.argv = [f'{prog} {name}', *words]
+  return module.main()
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
   """Runs a command and exits with the status it returns, or after one line on what went wrong.
 
@@ -63,6 +154,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     sys.stdout.reconfigure(errors='backslashreplace')
   try:
     with ending_at_interrupt() as interrupted:
+      sys.argv[1:] = jax_options.take(sys.argv[1:])
       xla_flags.prepare()
       status = main()
       sys.stdout.flush()  # here, because only here a closed pipe is caught

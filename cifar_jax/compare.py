@@ -2,167 +2,39 @@
 
 A directory is a run, which predicts a split. A file `FILE.npz` or `FILE.npz:NAME` holds predictions
 (see `evaluation/predictions.py`). All must be of the same images. The comparison has the error of
-each model; for each pair of models their agreement, the consistency of their errors (Cohen's kappa,
-Geirhos et al. 2020, arXiv 2006.16736) and McNemar's test; and the images on which all models fail.
+each model; for each pair of models their agreement, the consistency of their errors and McNemar's
+test; and the images on which all models fail.
 """
 
-import itertools
-import json
 import pathlib
-from typing import Any
 
-import numpy as np
-
-from cifar_jax import cli, output_files
-from cifar_jax.data.dataset import SPLITS
+from cifar_jax import cli
+from cifar_jax.config import help_text
+from cifar_jax.config.dataset import SPLITS
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.options import add_prediction_options
-from cifar_jax.evaluation.predictions import GroundTruth, Predictions
-from cifar_jax.evaluation.sources import collect_predictions
-from cifar_jax.report.figures import comparison, images
-
-Comparison = dict[str, Any]
-
-_PAIRS_PRINTED = 10
-_IMAGES_SHOWN = 40
-
-
-def compare_models(models: list[Predictions], truth: GroundTruth) -> Comparison:
-  """Compares the predictions of two models or more.
-
-  Args:
-    models: the predictions.
-    truth: labels of the same images.
-
-  Returns:
-    A dictionary, ready for JSON: `num_images`; `models` (`name`, `error_percent` and its 95 %
-    `error_interval`, the lowest error first); `pairs` (`first`, `second`, `agreement`,
-    `error_consistency`, `only_first_right`, `only_second_right`, `mcnemar_p`); and `all_fail`, the
-    indices of the images on which every model is wrong.
-  """
-  models = sorted(models, key=lambda model: np.sum(model.predicted != truth.labels))
-  correct = [model.predicted == truth.labels for model in models]
-  rows = []
-  for model, right in zip(models, correct, strict=True):
-    low, high = scores.accuracy_interval(int(right.sum()), len(right))
-    error = 100 * int(np.sum(~right)) / len(right)
-    bounds = [100 * (1 - high), 100 * (1 - low)]
-    rows.append({'name': model.name, 'error_percent': error, 'error_interval': bounds})
-  pairs = [
-    _compare_pair(models[i], models[j], correct[i], correct[j])
-    for i, j in itertools.combinations(range(len(models)), 2)
-  ]
-  all_fail = np.flatnonzero(~np.any(correct, axis=0)).tolist()
-  return {'num_images': len(truth.labels), 'models': rows, 'pairs': pairs, 'all_fail': all_fail}
-
-
-def _compare_pair(
-  first: Predictions, second: Predictions, first_correct: np.ndarray, second_correct: np.ndarray
-) -> dict[str, Any]:
-  test = scores.mcnemar(first_correct, second_correct)
-  kappa = scores.error_consistency(first_correct, second_correct)
-  return {
-    'first': first.name,
-    'second': second.name,
-    'agreement': scores.agreement(first.predicted, second.predicted),
-    'error_consistency': None if np.isnan(kappa) else kappa,
-    'only_first_right': test.only_first,
-    'only_second_right': test.only_second,
-    'mcnemar_p': test.p_value,
-  }
-
-
-def lines(compared: Comparison) -> list[str]:
-  """The lines of a comparison's table."""
-  rows, pairs = compared['models'], compared['pairs']
-  width = max(len(row['name']) for row in rows)
-  table = [
-    f'{row["name"]:{width}}  error {row["error_percent"]:6.2f} %  (95 % interval '
-    f'{row["error_interval"][0]:.2f} to {row["error_interval"][1]:.2f})'
-    for row in rows
-  ]
-  if len(pairs) <= _PAIRS_PRINTED:
-    for pair in pairs:
-      kappa = pair['error_consistency']
-      table += [
-        f'{pair["first"]} and {pair["second"]}: agreement {100 * pair["agreement"]:.2f} %, '
-        f'error consistency {"undefined" if kappa is None else f"{kappa:.3f}"}',
-        f'  right alone {pair["only_first_right"]} and {pair["only_second_right"]}, '
-        f'McNemar p {_format_p(pair["mcnemar_p"])}',
-      ]
-  else:
-    kappas = [p['error_consistency'] for p in pairs if p['error_consistency'] is not None]
-    by_chance = sum(pair['mcnemar_p'] >= comparison.LEVEL for pair in pairs)
-    table += [
-      f'{len(pairs)} pairs: error consistency {min(kappas):.3f} to {max(kappas):.3f}; '
-      f'{by_chance} differ by no more than chance (McNemar p ≥ {comparison.LEVEL})'
-    ]
-  return [*table, f'all fail on {len(compared["all_fail"])} of {compared["num_images"]} images']
-
-
-def _format_p(value: float) -> str:
-  """A p-value after its name. One that is too small for a float64 was rounded to 0."""
-  return f'= {value:.2g}' if value else f'< {np.finfo(np.float64).smallest_subnormal:.0g}'
-
-
-def write(
-  out: pathlib.Path, compared: Comparison, models: list[Predictions], truth: GroundTruth
-) -> None:
-  """Writes `comparison.json`, `comparison.png` and, if there are images, `all_fail.png`.
-
-  Args:
-    out: the directory, created if needed.
-    compared: from `compare_models`.
-    models: the predictions that were compared.
-    truth: labels and perhaps images.
-
-  Raises:
-    InputError: the files cannot be written.
-  """
-  output_files.make_folder(out)
-  picture = comparison.matrix(compared['models'], compared['pairs'])
-  output_files.save_figure(picture, out / 'comparison.png')
-  all_fail = compared['all_fail']
-  shown = all_fail[:_IMAGES_SHOWN]
-  if shown and truth.images is not None:
-    captions = [_caption(index, models, truth) for index in shown]
-    count = f'the first {len(shown)} of ' if len(shown) < len(all_fail) else ''
-    title = (
-      f'Images on which all {len(models)} fail: {count}{len(all_fail)}\n'
-      '(true class → commonest prediction)'
-    )
-    picture = images.grid(truth.images[shown], captions, title, columns=8)
-    output_files.save_figure(picture, out / 'all_fail.png')
-  output_files.write_text(out / 'comparison.json', json.dumps(compared, indent=2) + '\n')
-
-
-def _caption(index: int, models: list[Predictions], truth: GroundTruth) -> str:
-  """The true class of an image, the commonest prediction, and how many models made it."""
-  votes = np.bincount([model.predicted[index] for model in models])
-  label = int(votes.argmax())
-  return (
-    f'{truth.class_names[truth.labels[index]]} → {truth.class_names[label]}\n'
-    f'{votes[label]} of {len(models)}'
-  )
 
 
 def main() -> None:
-  """Errors, agreement, error consistency and McNemar's test of runs and prediction files."""
-  parser = cli.Parser(prog='python -m cifar_jax.compare', description=main.__doc__)
+  """Reads the command line, then compares. JAX is imported once the command line is valid."""
+  parser = cli.Parser('python -m cifar_jax.compare', __doc__, help_text.of_finished_run)
   parser.add_argument('sources', nargs='+', metavar='DIR_OR_FILE')
   parser.add_argument('--split', choices=SPLITS, default='test')
-  parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('comparison'))
+  parser.add_argument('--out', type=cli.path, default=pathlib.Path('comparison'))
   add_prediction_options(parser)
-  arguments, overrides = parser.parse_known_args()
+  arguments, overrides = parser.parse_with_overrides()
+
+  from cifar_jax.evaluation import compare
+  from cifar_jax.evaluation.sources import collect_predictions
+
   models, truth = collect_predictions(
     arguments.sources, arguments.split, arguments.checkpoint, arguments.tta, overrides
   )
   if len(models) < 2:
     raise InputError('a comparison needs two or more models; give another run or file')
-  compared = compare_models(models, truth)
-  write(arguments.out, compared, models, truth)
-  print('\n'.join([*lines(compared), f'written: {arguments.out}']))
+  compared = compare.compare_models(models, truth)
+  compare.write(arguments.out, compared, models, truth)
+  print('\n'.join([*compare.lines(compared), f'written: {arguments.out}']))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image, and starts a run in a container on this machine's GPUs, with Docker.
 #
-#   launch/container.sh [--dry-run] --image NAME [--extra cuda] [--runs DIR] [--gpus all]
+#   launch/container.sh [--dry-run] --image NAME [--extra cuda13] [--runs DIR] [--gpus all]
 #     (--build-only | -- ARGUMENTS)
 #
 # ARGUMENTS are those of `python -m cifar_jax.main`. DIR (by default runs/) is mounted as /runs in
@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/checks.bash
 
-dry_run='' image='' extra=cuda runs=runs gpus=all build_only=''
+dry_run='' image='' extra=cuda13 runs=runs gpus=all build_only=''
 while (($#)); do
   case $1 in
     --dry-run) dry_run=yes; shift ;;

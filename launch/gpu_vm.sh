@@ -24,7 +24,7 @@ check_python "$python"
 check_arguments "$@"
 
 copy='mkdir -p cifar_jax && tar -x -C cifar_jax'
-start="cifar_jax/launch/service.sh --extra cuda --python $python -- $(printf '%q ' "$@")"
+start="cifar_jax/launch/service.sh --extra cuda13 --python $python -- $(printf '%q ' "$@")"
 printf 'git archive HEAD | ssh %q %q\n' "$host" "$copy"
 printf 'ssh %q %q\n' "$host" "$start"
 [[ $dry_run ]] && exit

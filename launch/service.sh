@@ -2,7 +2,7 @@
 # Runs a training as a service of this host under systemd, which restarts it when it fails and when
 # the host reboots. Call it on the host, in any directory; gpu_vm.sh and tpu_vm.sh do so.
 #
-#   launch/service.sh [--dry-run] [--extra cuda] [--python python3.11] -- ARGUMENTS
+#   launch/service.sh [--dry-run] [--extra cuda13] [--python python3.11] -- ARGUMENTS
 #
 # ARGUMENTS are those of `python -m cifar_jax.main`. Without --extra, JAX runs on the CPU.
 set -euo pipefail

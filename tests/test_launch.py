@@ -42,7 +42,7 @@ def test_a_service_restarts_except_after_statuses_that_a_person_must_act_on() ->
   lines = dry_run('service.sh').splitlines()
   assert lines[0] == f'python3.11 -m venv {ROOT}/.venv '
   assert shlex.split(lines[1])[3:] == [
-    *('install', '--quiet', '--editable', f'{ROOT}[cuda]'),
+    *('install', '--quiet', '--editable', f'{ROOT}[cuda13]'),
     *('--constraint', f'{ROOT}/constraints/py3.11.txt'),
   ]
   command = ' '.join(
@@ -68,7 +68,7 @@ def test_a_gpu_machine_receives_the_commit_and_starts_the_service() -> None:
   [ssh, host, command] = shlex.split(start)
   assert (ssh, host) == ('ssh', 'me@host')
   assert shlex.split(command) == [
-    *('cifar_jax/launch/service.sh', '--extra', 'cuda', '--python', 'python3.11', '--', *RUN)
+    *('cifar_jax/launch/service.sh', '--extra', 'cuda13', '--python', 'python3.11', '--', *RUN)
   ]
 
 
@@ -153,7 +153,7 @@ def test_kubernetes_receives_a_complete_jobset() -> None:
 def test_a_container_is_built_and_restarts() -> None:
   build, folder, start, _ = dry_run('container.sh').splitlines()
   assert shlex.split(build) == [
-    *('docker', 'build', '--file', 'launch/Containerfile', '--build-arg', 'EXTRA=cuda'),
+    *('docker', 'build', '--file', 'launch/Containerfile', '--build-arg', 'EXTRA=cuda13'),
     *('--tag', 'i', '.'),
   ]
   assert shlex.split(folder)[:2] == ['mkdir', '-p']

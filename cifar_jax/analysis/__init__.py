@@ -10,8 +10,8 @@ Each of these modules is one analysis and one command:
   complexity          the error against operations, parameters, memory and time
 
 `python -m cifar_jax.analysis.NAME --workdir DIR ...` writes `analysis/NAME.json` and
-`analysis/NAME.png` into the directory of each run, and prints a table. `runner.py` holds what the
-commands share.
+`analysis/NAME.png` into the directory of each run, and prints a table. `measures/NAME.py` measures,
+`report/figures/NAME.py` draws; `command.py` and `runner.py` hold what the commands share.
 
 The analyses rely only on the contract of `models/classifier.py`: gates of residual branches, and
 names of submodules.

@@ -1,164 +1,21 @@
 """The loss along a line in the space of the parameters: around a trained net, or between two.
 
-Along a random direction (Li et al. 2018, arXiv 1712.09913, section 4): every filter of the
-direction is scaled to the norm of the net's filter, so that nets of different scales can be
-compared. Biases, the parameters of norms and the running statistics do not change.
-
-With `--to` another run of the same model, along the straight line between both nets (Goodfellow et
-al. 2015, arXiv 1412.6544). Between the nets the activations shrink, so that running statistics of
-either net do not fit. The statistics are therefore measured at each point (Jordan et al. 2023,
-arXiv 2211.08403).
+`measures/landscape.py` says what is measured.
 """
 
-import argparse
-import functools
-import pathlib
-from typing import Any
-
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from cifar_jax import cli
-from cifar_jax.analysis import runner
-from cifar_jax.analysis.sample import PADDING, Sample
-from cifar_jax.analysis.training_mode import apply_in_training_mode
-from cifar_jax.errors import InputError
-from cifar_jax.report.figures import landscape
-from cifar_jax.runtime.devices import jit_in_turn
-
-
-def random_direction(key: jax.Array, params: Any) -> Any:
-  """A random direction whose filters have the norms of a net's filters.
-
-  Args:
-    key: scalar key of the normal distribution.
-    params: parameters of the net. A filter is the part of a kernel that makes one output channel,
-      `[..., channel]`.
-
-  Returns:
-    A tree like the parameters; zero for arrays of shape `[channels]`.
-  """
-  leaves, structure = jax.tree.flatten(params)
-  keys = jax.random.split(key, len(leaves))
-
-  def random_like(key: jax.Array, leaf: jax.Array) -> jax.Array:
-    if leaf.ndim < 2:
-      return jnp.zeros_like(leaf)
-    axes = tuple(range(leaf.ndim - 1))
-    normal = jax.random.normal(key, leaf.shape)
-    norm = lambda x: jnp.sqrt(jnp.sum(x * x, axes, keepdims=True))  # noqa: E731
-    return normal * norm(leaf) / norm(normal)
-
-  return jax.tree.unflatten(structure, map(random_like, keys, leaves))
-
-
-class Surface:
-  """The loss and the error of a net on a sample, as functions of its parameters."""
-
-  def __init__(self, net: nn.Module, sample: Sample) -> None:
-    """Defines the functions, which are compiled at the first call.
-
-    Args:
-      net: a `models.classifier.Classifier`.
-      sample: the images. Batch statistics are measured on its whole batches.
-    """
-    self._sample = sample
-
-    def loss_and_wrong(
-      variables: Any, images: jax.Array, labels: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-      logits: Any = net.apply(variables, images, train=False)
-      counts = labels != PADDING
-      of_label = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
-      wrong = (jnp.argmax(logits, axis=-1) != labels) & counts
-      return -jnp.sum(of_label * counts), jnp.sum(wrong)
-
-    def updated_statistics(params: Any, batch_stats: Any, images: jax.Array) -> Any:
-      variables = {'params': params, 'batch_stats': batch_stats}
-      return apply_in_training_mode(net, variables, images)[1]
-
-    self._loss_and_wrong = jit_in_turn(loss_and_wrong)
-    self._updated_statistics = jit_in_turn(updated_statistics)
-
-  @functools.cached_property
-  def _whole_batches(self) -> Sample:
-    return self._sample.whole_batches()
-
-  def at(self, params: Any, batch_stats: Any) -> dict[str, float]:
-    """The mean cross-entropy `loss`, in nats, and the `error`, in [0, 1], of the sample."""
-    variables = {'params': params, 'batch_stats': batch_stats}
-    batches = [self._loss_and_wrong(variables, *batch) for batch in self._sample]
-    loss, wrong = (float(sum(values)) for values in zip(*batches, strict=True))
-    return {'loss': loss / self._sample.size, 'error': wrong / self._sample.size}
-
-  def statistics(self, params: Any, batch_stats: Any) -> Any:
-    """The mean of the batch statistics of the sample's whole batches.
-
-    Args:
-      params: parameters of the net.
-      batch_stats: any statistics of the net, for their shapes.
-    """
-    # A running average maps the old value s to m * s + (1 - m) * b. Updates from 0 and from 1 give
-    # both the momentum m and the batch's statistic b.
-    zeros = jax.tree.map(jnp.zeros_like, batch_stats)
-    ones = jax.tree.map(jnp.ones_like, batch_stats)
-    images = self._whole_batches.images
-    from_zero = [self._updated_statistics(params, zeros, batch) for batch in images]
-    from_one = self._updated_statistics(params, ones, images[0])
-    mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *from_zero)
-    return jax.tree.map(
-      lambda mean, zero, one: mean / (1.0 - (one - zero)), mean, from_zero[0], from_one
-    )
-
-
-def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:
-  """Measures the loss and the error along a line; ready for JSON."""
-  surface = Surface(run.model, run.sample)
-  params, batch_stats = run.variables['params'], run.variables['batch_stats']
-  is_between_nets = arguments.to is not None
-  if is_between_nets:
-    direction = _difference(run, runner.open_run(arguments.to, arguments, arguments.overrides))
-  else:
-    direction = random_direction(jax.random.key(arguments.seed), params)
-  rows = []
-  for position in np.linspace(0.0 if is_between_nets else -1.0, 1.0, arguments.points):
-    factor = np.float32(position)
-    moved = jax.tree.map(lambda leaf, change: leaf + factor * change, params, direction)  # noqa: B023
-    statistics = surface.statistics(moved, batch_stats) if is_between_nets else batch_stats
-    rows.append({'position': float(position), **surface.at(moved, statistics)})
-  return {'to': arguments.to and arguments.to.name, 'points': rows}
-
-
-def _difference(run: runner.AnalysedRun, other: runner.AnalysedRun) -> Any:
-  """The parameters of another run minus those of a run; InputError if the models differ."""
-  if other.model != run.model:
-    raise InputError(
-      f'{other.workdir} holds a {other.name} with other fields than {run.workdir}: there is no '
-      'line between nets of different kinds'
-    )
-  return jax.tree.map(jnp.subtract, other.variables['params'], run.variables['params'])
-
-
-def format_table(results: dict[str, Any]) -> str:
-  """Formats the results, one line per point."""
-  lines = ['position      loss     error']
-  lines += [
-    f'{row["position"]:8.2f}{row["loss"]:10.4f}{row["error"]:10.2%}' for row in results['points']
-  ]
-  return '\n'.join(lines)
+from cifar_jax.analysis import command
 
 
 def main() -> None:
   """Measures the loss along a random direction, or between two runs."""
-  parser = cli.Parser(prog='python -m cifar_jax.analysis.landscape', description=main.__doc__)
-  parser.add_argument('--to', type=pathlib.Path, help='another run of the same model')
+  parser = command.make_parser('landscape', main.__doc__)
+  parser.add_argument('--to', type=cli.path, help='another run of the same model')
   parser.add_argument(
     '--points', type=cli.positive, default=21, help='number of points on the line'
   )
   parser.add_argument('--seed', type=int, default=0, help='seed of the random direction')
-  runner.analyse('landscape', parser, measure, format_table, landscape.figure)
+  command.run('landscape', parser)
 
 
 if __name__ == '__main__':

@@ -1,189 +1,15 @@
 """The paths that carry the gradient: Veit et al. 2016, arXiv 1605.06431, section 5.
 
-Multiplied out, a residual net of n blocks is a sum over 2^n paths. Each path goes through the
-branches of some blocks and the shortcuts of the rest; its length is its number of branches. Three
-curves over the length (figure 6): the number of paths, a binomial distribution; the norm of the
-gradient at the input along one path; and their product, the gradient along all paths of a length.
-
-Paths are sampled as in the paper. The forward pass is that of the whole net. In the backward pass
-the gradient goes through the branches of k random blocks and through the shortcuts of the rest,
-which is a choice of gates. The gradients along all paths add up to the whole gradient.
+`measures/path_length.py` says what is measured.
 """
 
-import argparse
-import functools
-from typing import Any
-
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-import numpy as np
-import scipy.stats
-
 from cifar_jax import cli
-from cifar_jax.analysis import runner
-from cifar_jax.analysis.gates import block_names, gates_at_test_time
-from cifar_jax.models import layers
-from cifar_jax.report.figures import path_length
-from cifar_jax.runtime.devices import jit_in_turn
-
-EFFECTIVE_SHARE = 0.95  # of the gradient, along the paper's "effective paths": figure 6 (c)
-
-
-def along_path(gates: layers.Gates, through_branch: jax.Array) -> layers.Gates:
-  """Gates that let the gradient pass along one path only.
-
-  Args:
-    gates: gates of the net, float32 `[blocks, branches]`.
-    through_branch: float32 `[blocks]`, 1 where the path goes through the branch, 0 where it goes
-      through the shortcut.
-  """
-  return layers.Gates(
-    gates.forward,
-    gates.backward * through_branch[:, None],
-    gates.shortcut * (1.0 - through_branch),
-  )
-
-
-@functools.partial(jit_in_turn, static_argnums=0)
-def input_gradient(
-  net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array, gates: layers.Gates
-) -> jax.Array:
-  """The gradient of each image's cross-entropy (in nats) with respect to its pixels.
-
-  Args:
-    net: a `models.classifier.Gated` model, in evaluation with its running statistics.
-    variables: parameters and statistics of the net.
-    images: float32 `[batch, height, width, channels]`, normalised.
-    labels: int32 `[batch]`; the gradient of an image with a negative label is zero.
-    gates: float32 `[blocks, branches]`.
-
-  Returns:
-    float32 `[batch, height, width, channels]`.
-  """
-
-  def loss(images: jax.Array) -> jax.Array:
-    logits: Any = net.apply(variables, images, train=False, gates=gates)
-    log_probabilities = jax.nn.log_softmax(logits)
-    # The one-hot vector of a negative label is zero.
-    return -jnp.sum(log_probabilities * jax.nn.one_hot(labels, log_probabilities.shape[-1]))
-
-  return jax.grad(loss)(images)
-
-
-def norms(gradient: jax.Array) -> jax.Array:
-  """The Euclidean norm of each image's gradient, float32 `[batch]`."""
-  return jnp.sqrt(jnp.sum(jnp.square(gradient), axis=(1, 2, 3)))
-
-
-def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:
-  """Measures the three curves of a run's net and its effective lengths; ready for JSON."""
-  gates = gates_at_test_time(run.model)
-  num_blocks = len(block_names(run.model, run.variables['params']))
-  random = np.random.default_rng(arguments.seed)
-  lengths = _select_lengths(num_blocks, arguments.lengths)
-  rows: list[dict[str, Any]] = []
-  for length in lengths:
-    path_norms = _path_norms(run, gates, length, arguments.draws, random)
-    rows.append({
-      'length': length,
-      'norm': float(path_norms.mean()),
-      'quartiles': np.percentile(path_norms, (25, 50, 75)).tolist(),
-    })  # fmt: skip
-  whole_norms = [
-    np.asarray(norms(input_gradient(run.model, run.variables, *batch, gates)))
-    for batch in run.sample
-  ]
-  share = gradient_share(num_blocks, lengths, [row['norm'] for row in rows])
-  return {
-    'num_blocks': num_blocks,
-    'whole_norm': float(np.concatenate(whole_norms)[: run.sample.size].mean()),
-    'lengths': rows,
-    'share': [float(value) for value in share],  # of lengths 0 to num_blocks
-    'bulk': list(effective_lengths(share)),
-  }
-
-
-def _path_norms(
-  run: runner.AnalysedRun,
-  gates: layers.Gates,
-  length: int,
-  draws: int,
-  random: np.random.Generator,
-) -> np.ndarray:
-  """Norms of the gradient along random paths of one length, float64 `[images of all draws]`."""
-  num_blocks = len(gates.shortcut)
-  batches = list(run.sample)
-  samples = []
-  for draw in range(draws):
-    through_branch = np.zeros(num_blocks, np.float32)
-    through_branch[random.choice(num_blocks, length, replace=False)] = 1.0
-    images, labels = batches[draw % len(batches)]
-    path = along_path(gates, jnp.asarray(through_branch))
-    gradient = input_gradient(run.model, run.variables, images, labels, path)
-    samples.append(np.asarray(norms(gradient))[np.asarray(labels) >= 0])
-  return np.concatenate(samples).astype(np.float64)
-
-
-def _select_lengths(num_blocks: int, limit: int) -> list[int]:
-  """At most `limit` lengths from 0 to `num_blocks`: all short lengths, then evenly spaced ones."""
-  if num_blocks + 1 <= limit:
-    return list(range(num_blocks + 1))
-  dense = limit // 2
-  spaced = np.linspace(dense, num_blocks, limit - dense)
-  return [*range(dense), *sorted({round(length) for length in spaced})]
-
-
-def gradient_share(num_blocks: int, lengths: list[int], path_norms: list[float]) -> np.ndarray:
-  """The share of the gradient along all paths of each length.
-
-  Args:
-    num_blocks: number of residual blocks.
-    lengths: the lengths that were measured, in ascending order.
-    path_norms: for each of these lengths, the mean norm of the gradient along a path. Between them
-      the logarithm of the norm is interpolated.
-
-  Returns:
-    float64 `[num_blocks + 1]`, which sums to 1.
-  """
-  all_lengths = np.arange(num_blocks + 1)
-  log_norm = np.interp(all_lengths, lengths, np.log(np.maximum(path_norms, 1e-300)))
-  log_share = scipy.stats.binom.logpmf(all_lengths, num_blocks, 0.5) + log_norm
-  share = np.exp(log_share - log_share.max())
-  return share / share.sum()
-
-
-def effective_lengths(share: np.ndarray) -> tuple[int, int]:
-  """The shortest and the longest length that remain when both tails of the share are cut off.
-
-  Each tail has half of what `EFFECTIVE_SHARE` lacks to 1.
-
-  Args:
-    share: float `[lengths]`, the share of the gradient of each length from 0; sums to 1.
-  """
-  cumulative = np.cumsum(share)
-  tail = (1.0 - EFFECTIVE_SHARE) / 2
-  return int(np.searchsorted(cumulative, tail)), int(np.searchsorted(cumulative, 1.0 - tail))
-
-
-def format_table(results: dict[str, Any]) -> str:
-  """Formats the results: a line per measured length, and the effective lengths."""
-  lines = ['length   norm of the gradient along a path   share carried by all of that length']
-  lines += [
-    f'{row["length"]:6}{row["norm"]:31.3e}{results["share"][row["length"]]:41.2%}'
-    for row in results['lengths']
-  ]
-  shortest, longest = results['bulk']
-  lines.append(
-    f'{EFFECTIVE_SHARE:.0%} of the gradient comes along paths of {shortest} to {longest} of the '
-    f'{results["num_blocks"]} blocks'
-  )
-  return '\n'.join(lines)
+from cifar_jax.analysis import command
 
 
 def main() -> None:
   """Measures how much gradient the paths of each length carry, in trained residual nets."""
-  parser = cli.Parser(prog='python -m cifar_jax.analysis.path_length', description=main.__doc__)
+  parser = command.make_parser('path_length', main.__doc__)
   parser.add_argument(
     '--draws', type=cli.positive, default=10, help='number of random paths of each length'
   )
@@ -191,7 +17,7 @@ def main() -> None:
     '--lengths', type=cli.positive, default=40, help='largest number of lengths to measure'
   )
   parser.add_argument('--seed', type=int, default=0, help='seed of the random paths')
-  runner.analyse('path_length', parser, measure, format_table, path_length.figure)
+  command.run('path_length', parser)
 
 
 if __name__ == '__main__':

@@ -1,26 +1,22 @@
-"""Runs an analysis as a command: restores the runs, writes the results and prints the tables."""
+"""Runs an analysis: restores the runs, writes the results and prints the tables."""
 
 import argparse
 import dataclasses
+import importlib
 import json
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax
 
-from cifar_jax import cli, output_files
+from cifar_jax import output_files
 from cifar_jax.analysis.sample import Sample, take_sample
-from cifar_jax.data.dataset import SPLITS, select_split
-from cifar_jax.errors import InputError
-from cifar_jax.evaluation.options import add_checkpoint, add_seed_index
+from cifar_jax.data.dataset import select_split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.runs import provenance
-
-if TYPE_CHECKING:
-  from matplotlib.figure import Figure
 
 FOLDER = 'analysis'  # folder in a run's directory
 
@@ -46,64 +42,40 @@ class AnalysedRun:
   workdir: pathlib.Path
 
 
-def analyse(
-  name: str,
-  parser: cli.Parser,
-  measure: Callable[[AnalysedRun, argparse.Namespace], dict[str, Any]],
-  format_table: Callable[[dict[str, Any]], str],
-  figure: Callable[[list[dict[str, Any]]], 'Figure'],
-) -> None:
-  """Applies an analysis to the runs on the command line.
+def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> None:
+  """Applies an analysis to runs.
 
-  Each run gets `analysis/NAME.json` and `analysis/NAME.png`. `--picture` names one more picture,
-  of all runs together, with its numbers in a JSON file of the same name.
+  The functions `measure` and `format_table` are those of `measures/NAME.py`, and `figure` that of
+  `report/figures/NAME.py`. Each run gets `analysis/NAME.json` and `analysis/NAME.png`; the picture
+  that the arguments name shows all runs together, with its numbers in a JSON file of the same name.
 
   Args:
     name: name of the analysis.
-    parser: parser with the options of this analysis; the common options are added here.
-    measure: measures a run; its results are ready for JSON.
-    format_table: formats the results of a run as a table.
-    figure: draws the results of one run or several.
+    arguments: the options of the command.
+    overrides: `--config.SECTION.KEY=VALUE`.
 
   Raises:
-    InputError: a run cannot be restored or has no such images, or the picture is not a PNG file.
+    InputError: a run cannot be restored or has no such images.
   """
-  _add_options(parser)
-  arguments, overrides = parser.parse_known_args()
+  analysis: Any = importlib.import_module(f'cifar_jax.analysis.measures.{name}')
+  figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure
   arguments.overrides = overrides
-  picture = arguments.picture
-  if picture and picture.suffix != '.png':
-    raise InputError(f'--picture {picture} is drawn as PNG: let its name end with .png')
   all_results = []
   for workdir in arguments.workdir:
     run = open_run(workdir, arguments, overrides)
     output_files.make_folder(run.workdir / FOLDER)
-    results = _results(name, run, arguments, measure)
+    results = _results(name, run, arguments, analysis.measure)
     file = run.workdir / FOLDER / name
     _write_json(file.with_suffix('.json'), results)
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
     print(f'{run.workdir} ({run.name}), {run.sample.size} {arguments.split} images')
-    print(format_table(results))
+    print(analysis.format_table(results))
     print(f'-> {file}.json, .png\n')
     all_results.append(results)
-  if picture:
+  if picture := arguments.picture:
     output_files.save_figure(figure(all_results), picture)
     _write_json(picture.with_suffix('.json'), all_results)
     print(f'-> {picture}, {picture.with_suffix(".json")}')
-
-
-def _add_options(parser: cli.Parser) -> None:
-  """Adds the options that all analyses have."""
-  parser.add_argument(
-    '--workdir', type=pathlib.Path, nargs='+', required=True, help='directories of the runs'
-  )
-  add_checkpoint(parser)
-  add_seed_index(parser)
-  parser.add_argument('--split', choices=SPLITS, default='test')
-  parser.add_argument(
-    '--num-images', type=cli.positive, default=2000, help='number of images, drawn from the split'
-  )
-  parser.add_argument('--picture', type=pathlib.Path, help='PNG file for all runs together')
 
 
 def _results(

@@ -11,6 +11,7 @@ from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
 
 NUM_DRAWS = 5
+NUM_IMAGES, CANDIDATES = 20, 300
 
 # The title of each row, and the fields that differ from no augmentation. A pair (a, b) stands for
 # a / b of the images' side, in pixels.
@@ -40,6 +41,25 @@ _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('RandAugment, N = 2, M = 9', {'randaugment': 2}),
 )
 _CROPS = ('centre', 'upper left', 'upper right', 'lower left', 'lower right')
+
+
+def choose(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Chooses images: those of the highest contrast in each class, then the second of each class.
+
+  Args:
+    images: uint8 `[n, height, width, 3]`; the first `CANDIDATES` are chosen from.
+    labels: int32 `[n]`.
+
+  Returns:
+    Indices, int `[m]` with m up to `NUM_IMAGES`.
+  """
+  images, labels = images[:CANDIDATES], labels[:CANDIDATES]
+  contrast = images.std(axis=(1, 2, 3))
+  rank = np.zeros(len(images), int)
+  for label in np.unique(labels):
+    members = np.flatnonzero(labels == label)
+    rank[members[np.argsort(-contrast[members])]] = np.arange(len(members))
+  return np.lexsort((labels, rank))[:NUM_IMAGES]
 
 
 def rows(

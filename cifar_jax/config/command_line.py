@@ -11,12 +11,30 @@ from ml_collections import ConfigDict
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.errors import InputError
 
+# Names that people type for a key, and its own name.
+_OTHER_NAMES = {'lr': 'learning_rate', 'epochs': 'num_epochs', 'wd': 'weight_decay'}
+
+
+class ArgumentsAskedError(InputError):
+  """The text `help` in place of a recipe's arguments; the message lists them.
+
+  Attributes:
+    defaults: the default of every argument.
+  """
+
+  def __init__(self, defaults: dict[str, Any]) -> None:
+    """Composes the message."""
+    self.defaults = defaults
+    listed = ', '.join(f'{name}={value}' for name, value in defaults.items())
+    super().__init__(f'the arguments and their defaults are {listed}')
+
 
 def arguments(text: str, **defaults: Any) -> ConfigDict:
   """Parses the arguments of a config file, such as `depth=110,alpha=84`.
 
   Args:
-    text: the text after the colon of `--config FILE:TEXT`; may be empty.
+    text: the text after the colon of `--config FILE:TEXT`; may be empty. `help` lists the
+      arguments.
     **defaults: the default of every argument. An argument has the type of its default.
 
   Returns:
@@ -25,6 +43,8 @@ def arguments(text: str, **defaults: Any) -> ConfigDict:
   Raises:
     InputError: an unknown argument, or a value of the wrong type.
   """
+  if text == 'help':
+    raise ArgumentsAskedError(defaults)
   result = ConfigDict(defaults)
   for argument in filter(None, (argument.strip() for argument in text.split(','))):
     name, equals, value = argument.partition('=')
@@ -68,9 +88,8 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
       known = list(value) if isinstance(value, ConfigDict) else []
       if name not in known:
         available = ', '.join(known) or 'nothing below it'
-        raise InputError(
-          f'{path}: there is no {name!r}{nearest(name, known)}; there is {available}'
-        )
+        hint = _in_another_section(name, config) or nearest(name, known)
+        raise InputError(f'{path}: there is no {name!r}{hint}; there is {available}')
       section, value = value, value[name]
     if isinstance(value, ConfigDict):
       raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
@@ -91,6 +110,14 @@ def override_data(settings: DataSettings, assignments: Iterable[str]) -> DataSet
   config = ConfigDict({DataSettings.NAME: dataclasses.asdict(settings)})
   override(config, assignments)
   return DataSettings(**config[DataSettings.NAME])
+
+
+def _in_another_section(name: str, config: ConfigDict) -> str:
+  """Returns ' (did you mean SECTION.NAME?)' where a key of another section has this name."""
+  name = _OTHER_NAMES.get(name, name)
+  sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
+  found = [f'{section}.{name}' for section in sections if name in config[section]]
+  return f' (did you mean {found[0]}?)' if found else ''
 
 
 def _literal(text: str) -> Any:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from cifar_jax.config.section import Section, setting
 
 SOURCES = ('archive', 'tfds')
+SPLITS = ('train', 'validation', 'test')
 # The names of data sets in tables and pictures; others are shown by their own name.
 TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
 

@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cifar_jax import json_text
-from cifar_jax.config import python_file
+from cifar_jax.config import locations, python_file
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
@@ -39,18 +39,16 @@ def load(path_and_arguments: str) -> ConfigDict:
   key is a float.
 
   Args:
-    path_and_arguments: `configs/NAME.py` or `configs/NAME.py:ARGUMENTS`. The file is Python and is
-      executed. Its `get_config` takes the arguments as a text, or nothing.
+    path_and_arguments: `FILE.py` or `FILE.py:ARGUMENTS`; a recipe of the package also by its name
+      or its path in a clone (`locations.find`). The file is Python and is executed. Its
+      `get_config` takes the arguments as a text, or nothing.
 
   Raises:
     InputError: the file does not exist or does not run, its arguments are wrong, or it makes
       something other than a configuration.
   """
-  path, text = _split(path_and_arguments)
-  if not path.is_file():
-    known = ', '.join(sorted(map(str, path.parent.glob('*.py'))))
-    raise InputError(f'no config file {path}' + (f'; there are {known}' if known else ''))
-  with python_file.run(path) as names:
+  path, text = split(path_and_arguments)
+  with python_file.run(locations.find(path)) as names:
     get_config = names.get('get_config')
     config = _call(get_config, text) if get_config else None
   if not isinstance(config, ConfigDict):
@@ -61,7 +59,7 @@ def load(path_and_arguments: str) -> ConfigDict:
   return config.lock()
 
 
-def _split(path_and_arguments: str) -> tuple[pathlib.Path, str]:
+def split(path_and_arguments: str) -> tuple[str, str]:
   """Divides `FILE:ARGUMENTS` at the first colon that follows the name of a file.
 
   Colons in the names of folders do not count. If there is no such file, the path ends at `.py`.
@@ -69,10 +67,14 @@ def _split(path_and_arguments: str) -> tuple[pathlib.Path, str]:
   ends = [match.start() for match in re.finditer(':|$', path_and_arguments)]
   likely = re.match(r'.*?\.py(?=:|$)|[^:]*', path_and_arguments)
   path = next(
-    (path_and_arguments[:end] for end in ends if pathlib.Path(path_and_arguments[:end]).is_file()),
+    (path_and_arguments[:end] for end in ends if _is_file(path_and_arguments[:end])),
     likely[0] if likely else '',
   )
-  return pathlib.Path(path), path_and_arguments[len(path) + 1 :]
+  return path, path_and_arguments[len(path) + 1 :]
+
+
+def _is_file(path: str) -> bool:
+  return pathlib.Path(path).expanduser().is_file()
 
 
 def _call(get_config: Callable[..., Any], text: str) -> Any:

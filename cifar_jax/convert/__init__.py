@@ -8,9 +8,15 @@ they are those of a public implementation, so that its weights give our nets its
   logits = model.apply(variables, images, train=False)
 """
 
-from cifar_jax.convert.engine import compare, rule_names, to_state_dict, to_variables
-from cifar_jax.convert.report import Misshapen, Report
-from cifar_jax.convert.stages import stack, unstack
+from typing import TYPE_CHECKING
+
+from cifar_jax.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+  from cifar_jax.convert.engine import compare, to_state_dict, to_variables
+  from cifar_jax.convert.implementations import rule_names
+  from cifar_jax.convert.report import Misshapen, Report
+  from cifar_jax.convert.stages import stack, unstack
 
 __all__ = [
   'Misshapen',
@@ -22,3 +28,12 @@ __all__ = [
   'to_variables',
   'unstack',
 ]
+__getattr__ = lazy_exports(
+  __name__,
+  {
+    'engine': ('compare', 'to_state_dict', 'to_variables'),
+    'implementations': ('rule_names',),
+    'report': ('Misshapen', 'Report'),
+    'stages': ('stack', 'unstack'),
+  },
+)

@@ -7,16 +7,16 @@ The result holds float32 arrays in Torch's layouts, named as our layers
 `--to-torch` the command reads such a file and writes the implementation's state_dict.
 """
 
-import argparse
 import dataclasses
-import pathlib
-
-import flax.linen as nn
+from typing import TYPE_CHECKING
 
 from cifar_jax import cli, models
 from cifar_jax.config import command_line
-from cifar_jax.convert import engine, files
+from cifar_jax.convert.implementations import rule_names
 from cifar_jax.errors import InputError
+
+if TYPE_CHECKING:  # JAX is imported once the command line is valid
+  import flax.linen as nn
 
 SUFFIX = '.safetensors'
 
@@ -24,6 +24,8 @@ SUFFIX = '.safetensors'
 def main() -> None:
   """Reads the command line, converts, and prints what was written."""
   arguments = _parser().parse_args()
+  from cifar_jax.convert import engine, files
+
   model = make_model(arguments.model, arguments.fields)
   before, after = ('own', arguments.rules) if arguments.to_torch else (arguments.rules, 'own')
   variables = engine.to_variables(arguments.file, model, before)
@@ -38,22 +40,18 @@ def main() -> None:
   print(f'wrote {out}: {len(arrays)} arrays, named by the rules {after}')
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = cli.Parser(
-    prog='python -m cifar_jax.convert',
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
-  parser.add_argument('file', type=pathlib.Path, help='a safetensors file')
+def _parser() -> cli.Parser:
+  parser = cli.Parser('python -m cifar_jax.convert', __doc__)
+  parser.add_argument('file', type=cli.path, help='a safetensors file')
   parser.add_argument('--model', required=True, help='a name of python -m cifar_jax.models')
   parser.add_argument('--fields', default='', help='num_classes=100,shortcut=project,...')
-  parser.add_argument('--rules', choices=engine.rule_names(), default='own')
-  parser.add_argument('--out', type=pathlib.Path, required=True, help='a directory or .safetensors')
+  parser.add_argument('--rules', choices=rule_names(), default='own')
+  parser.add_argument('--out', type=cli.path, required=True, help='a directory or .safetensors')
   parser.add_argument('--to-torch', action='store_true', help='from our names to those of --rules')
   return parser
 
 
-def make_model(name: str, text: str) -> nn.Module:
+def make_model(name: str, text: str) -> 'nn.Module':
   """Returns the module of a name.
 
   Args:

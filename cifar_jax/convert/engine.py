@@ -10,7 +10,8 @@ import flax.traverse_util
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax.convert import files, layouts, pytorchcv, report, stages, torchvision
+from cifar_jax.convert import files, layouts, report, stages
+from cifar_jax.convert.implementations import IMPLEMENTATIONS, rule_names
 from cifar_jax.convert.names import COUNTER, LEAVES, Rules
 from cifar_jax.errors import InputError
 
@@ -18,11 +19,6 @@ StateDict = Mapping[str, np.ndarray]
 Path = tuple[str, ...]  # collection, layers, leaf
 
 OUR_NAMES = Rules(lambda names: {name: name for name in names})
-IMPLEMENTATIONS: dict[str, Mapping[str, Rules]] = {
-  'pytorchcv': pytorchcv.FAMILIES,
-  'torchvision': torchvision.FAMILIES,
-  'kuangliu': torchvision.KUANGLIU,
-}
 
 
 class Target(NamedTuple):
@@ -35,11 +31,6 @@ class Target(NamedTuple):
 
   path: Path
   layout: layouts.Layout
-
-
-def rule_names() -> tuple[str, ...]:
-  """Returns the names of all rules."""
-  return ('own', *IMPLEMENTATIONS)
 
 
 def to_variables(

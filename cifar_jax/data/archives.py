@@ -8,7 +8,6 @@ memory, by exact name.
 
 import dataclasses
 import logging
-import os
 import pathlib
 import tarfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cifar_jax import paths
 from cifar_jax.data import cache, download, pixels
 from cifar_jax.data.dataset import Published, Split, check_labels
 from cifar_jax.data.official import OFFICIAL, Form, Official
@@ -66,7 +66,7 @@ def load(name: str, data_dir: str) -> Published:
       cannot be downloaded.
   """
   official = OFFICIAL[name]
-  path = pathlib.Path(os.path.expanduser(data_dir or _DEFAULT_DIR))
+  path = paths.local(data_dir or _DEFAULT_DIR)
   directory = path.parent if path.is_file() else path
   cache_directory = directory / _CACHE_DIR / name
 

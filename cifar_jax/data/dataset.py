@@ -123,11 +123,8 @@ def check_labels(where: str, labels: np.ndarray, num_classes: int) -> None:
     raise InputError(f'{where}: label {wrong[0]} is outside 0..{num_classes - 1}')
 
 
-SPLITS = ('train', 'validation', 'test')
-
-
 def select_split(dataset: Dataset, name: str) -> Split:
-  """Returns the split of a name in `SPLITS`; raises InputError if it has no images."""
+  """Returns a split by its name in `config.dataset.SPLITS`; raises InputError if it is empty."""
   split: Split = getattr(dataset, name)
   if not len(split):
     raise InputError(f'there are no {name} images')

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from cifar_jax import paths
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
@@ -36,7 +37,7 @@ def load(data_dir: str, image_size: int) -> Published:
       'data.name=folder needs data.image_size, in pixels, for the files may have any size: give '
       '--config.data.image_size=SIDE'
     )
-  root = pathlib.Path(os.path.expanduser(data_dir))
+  root = paths.local(data_dir)
   class_names = _class_names(root / 'train')
   if difference := set(class_names) ^ set(_class_names(root / 'test')):
     raise InputError(f'{root}: only one of train/ and test/ has {", ".join(sorted(difference))}')

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cifar_jax.config.command_line import nearest
 from cifar_jax.data import download, pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
@@ -23,7 +24,7 @@ from cifar_jax.runtime import memory
 logger = logging.getLogger(__name__)
 
 _OURS = ('cifar10', 'cifar100', 'shapes', 'folder')
-_INSTALL = "pip install 'cifar_jax[prepare]'"
+_INSTALL = 'install the package tensorflow'
 _FORMAT = 'array_record'
 _CATALOG = 'https://www.tensorflow.org/datasets/catalog'
 _FALLBACK_URL = 'https://storage.googleapis.com'  # for sets that do not list their downloads
@@ -65,8 +66,14 @@ def load(name: str, data_dir: str, image_size: int) -> Published:
 
 def _builder(name: str, data_dir: str) -> Any:
   """Returns the builder of a set."""
-  import tensorflow_datasets as tfds
-
+  try:
+    import tensorflow_datasets as tfds
+  except ImportError as error:
+    raise InputError(
+      f'{name} is none of {", ".join(_OURS)}{nearest(name, _OURS)}, and a set of '
+      'tensorflow-datasets needs that package: '
+      'install the packages tensorflow-datasets and importlib_resources'
+    ) from error
   try:
     with _shipped_features_only():
       return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
@@ -74,8 +81,10 @@ def _builder(name: str, data_dir: str) -> Any:
     raise
   except (ValueError, AssertionError) as error:  # AssertionError: a version that does not exist
     raise InputError(_why_no_builder(name, error)) from error
-  except ModuleNotFoundError as error:
-    raise InputError(f'{name} of tensorflow-datasets needs {error.name}: {_INSTALL}') from error
+  except ImportError as error:
+    # A URL as data_dir needs a package for its scheme, which the library names.
+    reason = f'needs {error.name}: install it' if error.name else _first_line(error)
+    raise InputError(f'{name} of tensorflow-datasets: {reason}') from error
   except Exception as error:  # the files of a damaged set can raise anything
     raise InputError(
       f'{name} of tensorflow-datasets cannot be read: {_first_line(error)}'

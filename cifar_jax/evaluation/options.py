@@ -1,7 +1,5 @@
 """Command-line options that select a checkpoint, a seed, test-time views and ensemble members."""
 
-import pathlib
-
 from cifar_jax import cli
 from cifar_jax.config.augmentation import VIEWS
 
@@ -32,6 +30,6 @@ def add_prediction_options(parser: cli.Parser) -> None:
 def add_ensemble(parser: cli.Parser) -> None:
   """Adds `--ensemble`: further runs that predict together with `--workdir`."""
   parser.add_argument(
-    '--ensemble', type=pathlib.Path, nargs='+', default=[], metavar='DIR',
+    '--ensemble', type=cli.path, nargs='+', default=[], metavar='DIR',
     help='runs whose probabilities are averaged with those of --workdir',
   )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import output_files
+from cifar_jax import output_files, paths
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 
@@ -88,7 +88,7 @@ def read_predictions(file: str) -> tuple[list[Predictions], GroundTruth | None]:
     InputError: there is no such file or model, or the file is not in the form of this module.
   """
   path, _, name = file.partition('.npz:')
-  path = f'{path}.npz' if name else path
+  path = str(paths.local(f'{path}.npz' if name else path))
   arrays = _load(path)
   truth = _ground_truth(path, arrays)
   names = [key for key in arrays if key not in _TRUTH_KEYS]

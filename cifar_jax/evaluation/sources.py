@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from cifar_jax import data
+from cifar_jax import data, paths
 from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import select_split
@@ -27,7 +27,7 @@ def collect_predictions(
 
   Args:
     sources: workdirs of runs, and prediction files `FILE.npz` or `FILE.npz:NAME`.
-    split: one of `data.dataset.SPLITS`, which the runs predict.
+    split: one of `config.dataset.SPLITS`, which the runs predict.
     checkpoint: checkpoint of the runs, one of `options.CHECKPOINT_CHOICES`.
     tta: views of the runs, one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`, for each run and for the data of the files.
@@ -42,10 +42,10 @@ def collect_predictions(
   models: list[Predictions] = []
   truths: list[tuple[str, GroundTruth]] = []
   for source in sources:
-    if '.npz' in source and not pathlib.Path(source).is_dir():
+    if '.npz' in source and not paths.local(source).is_dir():
       from_source, truth = read_predictions(source)
     else:
-      from_source, truth = _predict_run(pathlib.Path(source), split, checkpoint, tta, overrides)
+      from_source, truth = _predict_run(paths.local(source), split, checkpoint, tta, overrides)
     models += from_source
     truths += [] if truth is None else [(source, truth)]
   if not truths:
@@ -84,7 +84,7 @@ def load_ground_truth(split: str, overrides: list[str]) -> GroundTruth:
   """Loads the labels and images of a split.
 
   Args:
-    split: one of `data.dataset.SPLITS`.
+    split: one of `config.dataset.SPLITS`.
     overrides: `--config.data.KEY=VALUE`; without any, the data set is CIFAR-10.
 
   Raises:

@@ -8,17 +8,18 @@ import pathlib
 
 from cifar_jax import cli, models, output_files
 from cifar_jax.errors import InputError
-from cifar_jax.models.cost import table
-from cifar_jax.models.published import DATASETS
-from cifar_jax.report.figures import model_table
+from cifar_jax.models.cost.columns import SORTS
+from cifar_jax.models.published_errors import DATASETS
+
+STANDARD_OUTPUT = pathlib.Path('-')  # as a value of --json
 
 
 def main() -> None:
   """Prints the table of models; `--json` also writes it, and `--plot` draws it."""
-  parser = cli.Parser(prog='python -m cifar_jax.models', description=__doc__)
-  parser.add_argument('--family', choices=models.FAMILIES, help='list only this family')
+  parser = cli.Parser('python -m cifar_jax.models', __doc__)
+  parser.add_argument('--family', choices=models.FAMILY_NAMES, help='list only this family')
   parser.add_argument(
-    '--sort', choices=table.SORTS, help='column to sort by, rising; historical order by default'
+    '--sort', choices=SORTS, help='column to sort by, rising; historical order by default'
   )
   parser.add_argument(
     '--dataset',
@@ -26,14 +27,21 @@ def main() -> None:
     default='cifar10',
     help='data set whose errors are sorted by and drawn',
   )
-  parser.add_argument('--json', metavar='FILE', help='write the rows to FILE; - prints only them')
-  parser.add_argument('--plot', metavar='FILE.png', help='draw cost against published error')
+  parser.add_argument(
+    '--json', type=cli.path, metavar='FILE', help='write the rows to FILE; - prints only them'
+  )
+  parser.add_argument(
+    '--plot', type=cli.path, metavar='FILE.png', help='draw cost against published error'
+  )
   arguments = parser.parse_args()
   for path in filter(None, (arguments.json, arguments.plot)):
-    if pathlib.Path(path).is_dir() or not pathlib.Path(path).parent.is_dir():
+    if path.is_dir() or not path.parent.is_dir():
       raise InputError(f'{path} is a directory, or its directory does not exist: name a file')
-  if arguments.plot and not arguments.plot.endswith('.png'):
+  if arguments.plot and arguments.plot.suffix != '.png':
     raise InputError(f'--plot {arguments.plot} is drawn as PNG: the name must end with .png')
+
+  from cifar_jax.models.cost import table
+  from cifar_jax.report.figures import model_table
 
   names = models.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
   published = [known.error(arguments.dataset) for known in map(models.published, names) if known]
@@ -47,9 +55,9 @@ def main() -> None:
   if arguments.sort:
     rows = table.sort(rows, arguments.sort, arguments.dataset)
   as_json = json.dumps(rows, indent=2)
-  print(as_json if arguments.json == '-' else table.text(rows))
-  if arguments.json not in (None, '-'):
-    with output_files.replacing(pathlib.Path(arguments.json)) as temporary:
+  print(as_json if arguments.json == STANDARD_OUTPUT else table.text(rows))
+  if arguments.json not in (None, STANDARD_OUTPUT):
+    with output_files.replacing(arguments.json) as temporary:
       temporary.write_text(f'{as_json}\n', encoding='utf-8')
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 
 class AlexNet(nn.Module):

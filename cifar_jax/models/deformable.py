@@ -19,7 +19,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers, resnet
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 Pair = tuple[int, int]
 ONE_EACH_SIDE = ((1, 1), (1, 1))

@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 
 class DenseLayer(nn.Module):

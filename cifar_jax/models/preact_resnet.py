@@ -15,7 +15,7 @@ import jax
 
 from cifar_jax.models import layers
 from cifar_jax.models.preact_orders import ORDERS, OtherOrderBlock, apply_order
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 
 class PreActBlock(layers.ResidualBlock, kw_only=True):

@@ -15,7 +15,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 from cifar_jax.models.resnet_blocks import SHORTCUTS, ResNetBlock
 
 

@@ -12,7 +12,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 from cifar_jax.models.resnet import BottleneckBlock
 
 

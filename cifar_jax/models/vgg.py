@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 
 class VGG(nn.Module):

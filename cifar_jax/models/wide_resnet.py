@@ -15,7 +15,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
-from cifar_jax.models.published import Published
+from cifar_jax.models.published_errors import Published
 
 conv = functools.partial(layers.conv, kernel_init=layers.he_fan_in)
 

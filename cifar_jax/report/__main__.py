@@ -8,10 +8,10 @@ from cifar_jax.report import page
 
 def main() -> None:
   """Writes the page on a run, finished or not, into its directory; or one page on several runs."""
-  parser = cli.Parser(prog='python -m cifar_jax.report', description=main.__doc__)
-  parser.add_argument('workdir', type=pathlib.Path, nargs='+', help='directory of a run')
+  parser = cli.Parser('python -m cifar_jax.report', main.__doc__)
+  parser.add_argument('workdir', type=cli.path, nargs='+', help='directory of a run')
   parser.add_argument(
-    '--out', type=pathlib.Path, metavar='FILE.html', help='default for several runs: report.html'
+    '--out', type=cli.path, metavar='FILE.html', help='default for several runs: report.html'
   )
   arguments = parser.parse_args()
   workdirs = arguments.workdir

@@ -1,14 +1,14 @@
 """Loads a study from its file: the entries of a table, and the errors that the paper prints."""
 
 import dataclasses
+import os
 import pathlib
 import re
 from typing import Any
 
-from cifar_jax.config import python_file
+from cifar_jax.config import locations, python_file
 from cifar_jax.errors import InputError
 
-FOLDER = pathlib.Path('configs', 'studies')
 _LONGEST_SLUG = 200  # letters; most file systems take names of 255 bytes
 
 
@@ -18,7 +18,8 @@ class Entry:
 
   Attributes:
     label: name of the row. Labels of a study must differ in letters or digits.
-    config: `FILE.py:ARGUMENTS`, relative to the directory of the study's file.
+    config: `FILE.py:ARGUMENTS`, relative to the directory of the study's file, or the name of a
+      recipe of the package, `NAME:ARGUMENTS`.
     overrides: dotted keys of the configuration to values, in addition to those of the study.
     published: test error in percent that the source prints, or None.
     published_train: training error in percent that the source prints, or None.
@@ -96,16 +97,17 @@ def _check_overrides(where: str, overrides: object) -> None:
       )
 
 
-def load(path: pathlib.Path) -> Study:
+def load(path: str | os.PathLike[str]) -> Study:
   """Loads the study that a Python file defines as the dictionary `STUDY`; executes the file.
+
+  Args:
+    path: of the file, or a study of the package, in one of the forms of `locations.find`.
 
   Raises:
     InputError: the file is missing or raises an error, `STUDY` is missing or has wrong keys or
       values, or labels are not different.
   """
-  if not path.is_file():
-    known = ', '.join(map(str, available(path.parent))) or ', '.join(map(str, available()))
-    raise InputError(f'no study {path}' + (f'; there are {known}' if known else ''))
+  path = locations.find(os.fspath(path), locations.STUDIES)
   with python_file.run(path) as names:
     table = names.get('STUDY')
     if not isinstance(table, dict) or 'entries' not in table:
@@ -119,8 +121,3 @@ def load(path: pathlib.Path) -> Study:
   if unclear:
     raise InputError(f'{path}: labels must differ in letters or digits: {unclear}')
   return study
-
-
-def available(folder: pathlib.Path = FOLDER) -> list[pathlib.Path]:
-  """Returns the files in a folder of studies, sorted."""
-  return sorted(folder.glob('*.py'))

@@ -64,10 +64,12 @@ def _run(
   index: int,
   overrides: list[str],
 ) -> Run:
-  file = str(study.path.parent / entry.config)
+  file, colon, recipe_arguments = entry.config.partition(':')
+  beside = study.path.parent / file
+  recipe = f'{beside if beside.is_file() else file}{colon}{recipe_arguments}'
   options = _as_options(study.overrides | entry.overrides) + overrides
   try:
-    config = loading.load(file)
+    config = loading.load(recipe)
     override(config, options)
     full_epochs = config.train.num_epochs
     changes: dict[str, Any] = {} if epochs is None else shortened(config, epochs)
@@ -80,7 +82,7 @@ def _run(
     check_workdir(run_workdir, config)
   except InputError as error:
     raise InputError(f'{study.name}, entry {entry.label!r}: {error}') from error
-  command = [sys.executable, '-m', 'cifar_jax.main', '--config', file]
+  command = [sys.executable, '-m', 'cifar_jax.main', '--config', recipe]
   command += ['--workdir', str(run_workdir), *options]
   return Run(entry, config, full_epochs, run_workdir, command)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
-from cifar_jax.analysis import activations
+from cifar_jax.analysis.measures import activations
 from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
-from cifar_jax.analysis import branch_correlation
+from cifar_jax.analysis.measures import branch_correlation
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables
 

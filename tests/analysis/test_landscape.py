@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax import models
-from cifar_jax.analysis import landscape
+from cifar_jax.analysis.measures import landscape
 from cifar_jax.analysis.sample import PADDING
 from tests.support.filled import filled_variables
 from tests.support.samples import two_batches

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
-from cifar_jax.analysis import lesion
 from cifar_jax.analysis.deletion import Units, Variables, deletable_units, down_sampling
+from cifar_jax.analysis.measures import lesion
 from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables

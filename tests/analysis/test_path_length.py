@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
-from cifar_jax.analysis import path_length
 from cifar_jax.analysis.gates import block_names, gates_at_test_time
+from cifar_jax.analysis.measures import path_length
 from cifar_jax.errors import InputError
 from tests.support.filled import filled_variables
 

@@ -7,10 +7,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cifar_jax.augment import __main__, gallery
+from cifar_jax.augment import gallery
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
-from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.report.figures import augment_gallery
 
@@ -66,4 +65,4 @@ def test_images_of_all_classes_are_chosen_by_their_contrast() -> None:
   images = np.zeros((6, 2, 2, 3), np.uint8)
   images[:, 0] = np.array([10, 20, 60, 50, 30, 40])[:, None, None]
   labels = np.array([0, 1, 0, 1, 0, 1], np.int32)
-  assert list(__main__._choose(Split(images, labels))) == [2, 3, 4, 5, 0, 1]
+  assert list(gallery.choose(images, labels)) == [2, 3, 4, 5, 0, 1]

@@ -145,7 +145,24 @@ def test_a_damaged_set_is_one_line(tmp_path: pathlib.Path, name: str, text: str)
 def test_a_set_prepared_as_tfrecord_is_refused(tmp_path: pathlib.Path) -> None:
   write_set(tmp_path, {'test': [8]}, fileFormat='tfrecord')
   text = message(lambda: load(tmp_path))
-  assert 'is prepared as tfrecord' in text and "pip install 'cifar_jax[prepare]'" in text
+  assert 'is prepared as tfrecord' in text and 'install the package tensorflow' in text
+
+
+def test_without_tensorflow_datasets_a_set_is_refused_and_the_packages_named(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)  # importing it fails
+  text = message(lambda: data.load(DataSettings('cifar11')))
+  assert 'cifar11 is none of cifar10, cifar100, shapes, folder (did you mean cifar10?)' in text
+  assert 'install the packages tensorflow-datasets and importlib_resources' in text
+
+
+def test_a_url_whose_package_is_missing_is_refused_in_one_line() -> None:
+  if tfds.importlib.util.find_spec('s3fs'):
+    pytest.skip('s3fs is installed')
+  settings = DataSettings('svhn_cropped', data_dir='s3://bucket')
+  text = message(lambda: data.load(settings))
+  assert 'Install s3fs' in text and '\n' not in text
 
 
 def test_a_name_is_suggested_once(tmp_path: pathlib.Path) -> None:
@@ -158,7 +175,7 @@ def test_an_unprepared_set_is_refused_without_tensorflow(tmp_path: pathlib.Path)
   if tfds.importlib.util.find_spec('tensorflow'):
     pytest.skip('TensorFlow is installed')
   text = message(lambda: data.load(DataSettings('cifar10', source='tfds', data_dir=str(tmp_path))))
-  assert 'cifar10 is not prepared' in text and "pip install 'cifar_jax[prepare]'" in text
+  assert 'cifar10 is not prepared' in text and 'install the package tensorflow' in text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from cifar_jax import compare
+from cifar_jax import compare as command
+from cifar_jax.evaluation import compare
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, write_predictions
 from cifar_jax.evaluation.sources import collect_predictions, load_ground_truth
 from tests.support import fake_run
@@ -83,7 +84,7 @@ def test_runs_and_prediction_files_are_compared(
   write_predictions(labelled, truth, Predictions('a', truth.labels))
   sources = [str(run), str(published), str(labelled)]
   monkeypatch.setattr('sys.argv', ['compare', *sources, '--out', str(tmp_path / 'out')])
-  compare.main()
+  command.main()
   compared = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
   names = [row['name'] for row in compared['models']]
   assert names == ['a', 'a 2', 'run', 'b'] and compared['num_images'] == 48
@@ -104,4 +105,4 @@ def test_sources_of_other_images_are_refused(tmp_path: pathlib.Path) -> None:
 def test_a_single_model_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
   write_predictions(tmp_path / 'x.npz', TRUTH, Predictions('s', LABELS))
   monkeypatch.setattr('sys.argv', ['compare', str(tmp_path / 'x.npz')])
-  assert 'two or more' in message(compare.main)
+  assert 'two or more' in message(command.main)

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cifar_jax import evaluate
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset, Split, select_split
-from cifar_jax.evaluation import scorecard, scores
+from cifar_jax.evaluation import evaluate, scorecard, scores
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
 from cifar_jax.evaluation.restore import Restored, restore_run
 from cifar_jax.evaluation.sources import load_ground_truth

@@ -8,6 +8,7 @@ import pytest
 
 from cifar_jax import cli, predict
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.predict import classify
 from tests.support import fake_run
 
 
@@ -53,7 +54,7 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
 
 def test_probabilities_sum_to_one(run: pathlib.Path) -> None:
   members = restore_ensemble([run], 'last', [])
-  probabilities = predict.classify(members, np.zeros((3, 32, 32, 3), np.uint8), 'none')
+  probabilities = classify(members, np.zeros((3, 32, 32, 3), np.uint8), 'none')
   assert probabilities.shape == (3, 10)
   np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 

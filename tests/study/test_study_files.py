@@ -4,11 +4,10 @@ import pathlib
 
 import pytest
 
-from cifar_jax.config import loading
+from cifar_jax.config import loading, locations
 from cifar_jax.study import definition, plan
-from tests.support.paths import ROOT
 
-FILES = definition.available(ROOT / definition.FOLDER)
+FILES = locations.available(locations.STUDIES)
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
@@ -42,7 +41,7 @@ def test_there_is_a_study_for_every_table() -> None:
 def test_published_errors_are_those_of_the_papers_tables() -> None:
   published: dict[str, dict[str, float | None]] = {}
   for name in ('activation_orders', 'shake_shake_modes', 'homework'):
-    study = definition.load(ROOT / definition.FOLDER / f'{name}.py')
+    study = definition.load(name)
     published[name] = {entry.label: entry.published for entry in study.entries}
   assert published['activation_orders']['ResNet-110 (b) BN after addition'] == 8.17
   assert published['activation_orders']['ResNet-164 (e) full pre-activation'] == 5.46

@@ -71,5 +71,20 @@ HINTS: dict[str, Case] = {
   'hint: image size that cannot be halved twice': (
     ['--config', RESNET, '--config.data.image_size=30'], ['30x30', 'image_size'],
   ),
+  'hint: the learning rate in another section': (
+    ['--config', RESNET, '--config.optimizer.learning_rate=1'], ['schedule.learning_rate'],
+  ),
+  'hint: the learning rate by its short name': (
+    ['--config', RESNET, '--config.optimizer.lr=1'], ['schedule.learning_rate'],
+  ),
+  'hint: a number is no flag': (['--config', RESNET, '--noconfig.augment.pad'], ['augment.pad']),
+  'hint: a recipe misspelt': (['--config', 'resnt:depth=20'], ['did you mean resnet?', 'vgg']),
+  'hint: the arguments asked for': (['--config', f'{RESNET}:help'], ['depth=20', 'epochs=182']),
+  'hint: a workdir in a bucket': (
+    ['--config', RESNET, '--workdir', 'gs://bucket/run'], ['gs://bucket/run', 'this machine'],
+  ),
+  'hint: data in a bucket': (
+    ['--config', RESNET, '--config.data.data_dir=s3://bucket'], ['s3://bucket', 'this machine'],
+  ),
   'hint: workdir with a list': (['--config', RESNET, '--workdir', 'LIST'], ['LIST']),
 }  # fmt: skip

@@ -9,6 +9,8 @@ EVALUATE: dict[str, Case] = {
   'no checkpoint': (['--workdir', 'RUN'], ['RUN', 'no checkpoint']),
   'only empty checkpoints': (['--workdir', 'CVOID'], ['intact']),
   'checkpoints are a file': (['--workdir', 'CFILE'], ['checkpoint']),
+  'a workdir in a bucket': (['--workdir', 'gs://bucket/run'], ['gs://bucket/run', 'this machine']),
+  'predictions in a bucket': (['--predictions', 'gs://b/x.npz'], ['gs://b/x.npz', 'this machine']),
   'unknown split': (['--workdir', 'RUN', '--split', 'val'], ['val', 'validation']),
   'unknown checkpoint': (['--workdir', 'RUN', '--checkpoint', 'first'], ['first', 'best']),
   'unknown flag': (['--workdir', 'RUN', '--splt=test'], ['--splt']),

@@ -13,7 +13,7 @@ NEEDED = {
   'container.sh': ['--image', 'i'],
   'gpu_vm.sh': ['me@host'],
   'kubernetes.sh': ['--image', 'i', '--claim', 'c', '--hosts', '2', '--gpus', '8'],
-  'service.sh': ['--extra', 'cuda'],
+  'service.sh': ['--extra', 'cuda13'],
   'slurm.sh': ['--partition', 'fast', '--nodes', '2', '--gpus', '4'],
   'tpu_pod.sh': ['--nfs', 'server:/export', *TPU],
   'tpu_vm.sh': ['--spot', *TPU],

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cifar_jax import evaluate
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation import evaluate
 from cifar_jax.experiment.experiment import build
 from cifar_jax.experiment.state import abstract_state
 from cifar_jax.runs.checkpoints import Checkpoints

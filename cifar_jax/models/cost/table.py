@@ -14,19 +14,11 @@ import tqdm
 from cifar_jax import models
 from cifar_jax.models.classifier import Gated, image_size
 from cifar_jax.models.cost import counting
-from cifar_jax.models.published import DATASETS
+from cifar_jax.models.cost.columns import SORTS
+from cifar_jax.models.published_errors import DATASETS
 
 Row = dict[str, Any]
 
-# The columns that the table can be sorted by, and their keys in a row.
-SORTS = {
-  'parameters': 'num_params',
-  'multiply_adds': 'multiply_adds',
-  'memory': 'training_bytes',
-  'depth': 'depth',
-  'error': 'published',  # on the chosen data set
-  'name': 'name',
-}
 # A process takes seconds to import JAX: with fewer models per process, one process is faster.
 _MODELS_PER_PROCESS = 4
 _IMAGENET_CLASSES = 1000

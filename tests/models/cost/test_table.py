@@ -10,6 +10,7 @@ import pytest
 from cifar_jax import cli, models
 from cifar_jax.models import __main__
 from cifar_jax.models.cost import table
+from cifar_jax.models.cost.columns import SORTS
 from tests.support.model_rows import fake_row
 
 
@@ -75,7 +76,7 @@ def test_the_table_is_printed_in_historical_order(
   assert table.CONVENTIONS in out
 
 
-@pytest.mark.parametrize('by', table.SORTS)
+@pytest.mark.parametrize('by', SORTS)
 def test_sorted_values_rise(
   monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake_rows: None, by: str
 ) -> None:
@@ -88,7 +89,7 @@ def test_sorted_values_rise(
     known = [value for value in values if value is not None]
     assert values == sorted(known) + [None] * (len(values) - len(known))
   else:
-    values = [row[table.SORTS[by]] for row in rows]
+    values = [row[SORTS[by]] for row in rows]
     assert values == sorted(values)
 
 

@@ -6,7 +6,7 @@ from matplotlib.collections import PathCollection
 
 from cifar_jax import models
 from cifar_jax.errors import InputError
-from cifar_jax.models.published import DATASETS
+from cifar_jax.models.published_errors import DATASETS
 from cifar_jax.report.figures import label_placement, model_table
 from tests.support.model_rows import fake_row
 

@@ -1,0 +1,47 @@
+"""Where a recipe or a study is: in a file of the user, or among those of the package."""
+
+import pathlib
+
+from cifar_jax import paths
+from cifar_jax.config.command_line import nearest
+from cifar_jax.errors import InputError
+
+_PACKAGE = pathlib.Path(__file__).parents[1]
+# An installed package holds the folder (setup.py); in a clone it stands beside the package.
+CONFIGS = next(
+  (folder for folder in (_PACKAGE / 'configs', _PACKAGE.parent / 'configs') if folder.is_dir()),
+  _PACKAGE / 'configs',
+)
+RECIPES, STUDIES = pathlib.PurePath('configs'), pathlib.PurePath('configs/studies')
+
+
+def find(path: str, folder: pathlib.PurePath = RECIPES) -> pathlib.Path:
+  """Finds a file of Python.
+
+  Args:
+    path: of a file; or of one of the package, by its name alone (`resnet`) or as in a clone
+      (`configs/resnet.py`). A file that exists comes first.
+    folder: the folder of the package, `RECIPES` or `STUDIES`.
+
+  Raises:
+    InputError: there is no such file.
+  """
+  file = paths.local(path)
+  if file.is_file():
+    return file
+  by_name = {known.stem: known for known in available(folder)}
+  if file.parent == pathlib.Path(folder) or path == file.stem:
+    known = by_name.get(file.stem)
+    if known and file.suffix in ('', '.py'):
+      return known
+  beside = [str(other) for other in sorted(file.parent.glob('*.py'))]
+  kind = 'study' if folder == STUDIES else 'configuration'
+  raise InputError(
+    f'no {kind} {path}{nearest(file.stem, by_name)}; give a file, or one of '
+    f'{", ".join(beside if len(file.parts) > 1 and beside else by_name)}'
+  )
+
+
+def available(folder: pathlib.PurePath = RECIPES) -> list[pathlib.Path]:
+  """The files of the package's recipes or studies, sorted."""
+  return sorted((CONFIGS.parent / folder).glob('*.py'))

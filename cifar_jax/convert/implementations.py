@@ -1,0 +1,17 @@
+"""The public implementations of PyTorch whose names of layers are known."""
+
+from collections.abc import Mapping
+
+from cifar_jax.convert import pytorchcv, torchvision
+from cifar_jax.convert.names import Rules
+
+IMPLEMENTATIONS: dict[str, Mapping[str, Rules]] = {
+  'pytorchcv': pytorchcv.FAMILIES,
+  'torchvision': torchvision.FAMILIES,
+  'kuangliu': torchvision.KUANGLIU,
+}
+
+
+def rule_names() -> tuple[str, ...]:
+  """Returns the names of all rules."""
+  return ('own', *IMPLEMENTATIONS)

@@ -1,0 +1,25 @@
+"""Paths that a person gives: `~` is the home directory, and files are on this machine."""
+
+import os
+import pathlib
+import re
+
+from cifar_jax.errors import InputError
+
+_SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+-]+:/')  # one slash is left of two in a `pathlib.Path`
+
+
+def local(path: str | os.PathLike[str]) -> pathlib.Path:
+  """Returns a path with `~` expanded.
+
+  Raises:
+    InputError: the path is a URL, such as `gs://bucket/run`. Locks, atomic renames and checksums of
+      a run need a file system, and a `pathlib.Path` of a URL would be a local folder.
+  """
+  text = os.fspath(path)
+  if _SCHEME.match(text):
+    raise InputError(
+      f'{text} is not on this machine: mount the bucket as a folder (for gs:// with gcsfuse), or '
+      'copy it here, and give that folder'
+    )
+  return pathlib.Path(os.path.expanduser(text))

@@ -1,0 +1,7 @@
+"""Puts `configs/` into the package, as `cifar_jax/configs`; all else stands in pyproject.toml."""
+
+from setuptools import find_packages, setup
+
+CONFIGS = {'cifar_jax.configs': 'configs', 'cifar_jax.configs.studies': 'configs/studies'}
+
+setup(packages=[*find_packages(include=['cifar_jax*']), *CONFIGS], package_dir=CONFIGS)

@@ -1,0 +1,38 @@
+"""Paths that a person gives."""
+
+import pathlib
+
+import pytest
+
+from cifar_jax import cli, paths
+from cifar_jax.errors import InputError
+from cifar_jax.evaluation.predictions import read_predictions
+
+
+def test_a_tilde_is_the_home_directory(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv('HOME', str(tmp_path))
+  assert paths.local('~/runs/a') == tmp_path / 'runs' / 'a'
+  assert paths.local(pathlib.Path('~')) == tmp_path
+  assert paths.local('runs/~a') == pathlib.Path('runs/~a')
+  with pytest.raises(InputError, match=f'cannot read {tmp_path}/x.npz'):
+    read_predictions('~/x.npz:net')
+
+
+@pytest.mark.parametrize('url', ['gs://b/run', 's3://b', 'https://x.org/a', pathlib.Path('gs://b')])
+def test_a_url_is_refused(url: str | pathlib.Path) -> None:
+  with pytest.raises(InputError, match='is not on this machine'):
+    paths.local(url)
+
+
+@pytest.mark.parametrize('path', ['/data/a:b', 'runs/a:/b', 'c:d', './gs://b', ''])
+def test_a_colon_does_not_make_a_url(path: str) -> None:
+  assert paths.local(path) == pathlib.Path(path)
+
+
+def test_a_parser_reports_a_url_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+  parser = cli.Parser('python -m cifar_jax.report')
+  parser.add_argument('--out', type=cli.path)
+  with pytest.raises(InputError, match='argument --out: gs://b is not on this machine'):
+    parser.parse_args(['--out', 'gs://b'])
