@@ -13,7 +13,7 @@ check_form() {
 
 check_python() { check_form --python "$1" 'python3\.[0-9]+' 'a name such as python3.11'; }
 check_number() { check_form "$1" "$2" '[1-9][0-9]{0,5}' 'a number'; }
-check_extra() { check_form --extra "$1" '[a-z]*' 'an extra of pyproject.toml'; }
+check_extra() { check_form --extra "$1" '[a-z]*[0-9]*' 'an extra of pyproject.toml'; }
 
 check_image() {
   check_form --image "$1" '[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?' \

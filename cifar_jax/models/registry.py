@@ -88,7 +88,7 @@ def _nearest(name: str) -> str:
 def _check_numbers(name: str, match: re.Match) -> None:
   """Raises InputError for a number in a name that no net can be built with."""
   for part in match.groups():
-    if part and len(re.sub(r'\D', '', part)) > _MOST_DIGITS:
+    if any(len(digits) > _MOST_DIGITS for digits in re.findall(r'\d+', part or '')):
       raise InputError(f'{shortened(name)}: a number has more than {_MOST_DIGITS} digits')
 
 

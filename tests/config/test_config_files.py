@@ -73,7 +73,8 @@ def test_a_colon_in_a_folder_does_not_end_the_path(tmp_path: pathlib.Path) -> No
   assert loading.load(f'{folder}/config.py:resnet20').model.name == 'resnet20'
   with pytest.raises(InputError) as error:
     loading.load(f'{folder}/confg.py:resnet20')
-  assert str(error.value) == f'no config file {folder}/confg.py; there are {folder}/config.py'
+  expected = f'no configuration {folder}/confg.py; give a file, or one of {folder}/config.py'
+  assert str(error.value) == expected
 
 
 def test_a_value_of_another_type_is_still_refused(tmp_path: pathlib.Path) -> None:
