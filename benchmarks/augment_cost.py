@@ -23,7 +23,6 @@ from benchmarks.random_images import make_experiment
 from cifar_jax import augment, models
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
-from cifar_jax.runtime import xla_flags
 
 RESULT = result_file.FOLDER / 'augment_cost.json'
 MODEL, GOAL = 'resnet20', 0.1  # the goal is a share of the model's step
@@ -74,7 +73,6 @@ def main() -> None:
   parser.add_argument('--rounds', type=int, default=21)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments = parser.parse_args()
-  xla_flags.prepare()
   result = result_file.origin('augment_cost')
   runs = compile_augmentations(arguments.batch_size)
   experiment = make_experiment(

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from benchmarks import result_file
 from cifar_jax import models
 from cifar_jax.models.layers import stages
-from cifar_jax.runtime import xla_flags
 from cifar_jax.runtime.devices import compiler_options
 
 RESULT = result_file.FOLDER / 'compile_time.json'
@@ -39,7 +38,6 @@ def main() -> None:
   if arguments.here:
     print(json.dumps(measure(arguments.nets[0], arguments.batch_size, arguments.steps)))
     return
-  xla_flags.prepare()
   origin = result_file.origin('compile_time')
   rows = result_file.read_rows(RESULT)
   for net in arguments.nets:
@@ -61,7 +59,6 @@ def measure(net: str, batch_size: int, steps: int) -> dict[str, Any]:
     batch_size: number of images of a step.
     steps: number of timed steps; 0 to compile only.
   """
-  xla_flags.prepare()
   name, _, form = net.partition(':')
   if form:
     stages.SCAN_FROM = {'scanned': 1, 'unrolled': 1_000_000}[form]

@@ -24,7 +24,6 @@ from cifar_jax.experiment.epoch_order import order_of_epoch
 from cifar_jax.experiment.experiment import build
 from cifar_jax.experiment.state import initial_state
 from cifar_jax.experiment.train_step import make_reset_means, make_train_step
-from cifar_jax.runtime import xla_flags
 from cifar_jax.runtime.devices import replicate
 
 RESULT = result_file.FOLDER / 'first_steps.json'
@@ -58,7 +57,6 @@ def main() -> None:
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--batch-size', type=int, default=32)
   arguments = parser.parse_args()
-  xla_flags.prepare()
   origin = result_file.origin('first_steps', {arguments.data_dir: 'DATA'})
   rows = {row['family']: row for row in result_file.read_rows(RESULT)}
   for family in arguments.families:

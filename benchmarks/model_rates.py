@@ -24,7 +24,6 @@ from benchmarks.random_images import NUM_CLASSES, make_experiment
 from cifar_jax import models
 from cifar_jax.models.classifier import image_size
 from cifar_jax.models.cost import counting
-from cifar_jax.runtime import xla_flags
 
 RESULT = result_file.FOLDER / 'model_rates.json'
 REFERENCE = 'resnet18_imagenet'
@@ -71,7 +70,6 @@ def failure(name: str, status: int) -> dict[str, Any]:
 
 def measure(name: str) -> dict[str, Any]:
   """Returns the batch size, the seconds of the fastest step, and the rate of a model."""
-  xla_flags.prepare()
   model: Any = models.create(name, num_classes=NUM_CLASSES)
   cost = counting.measure(model)
   multiply_adds, num_bytes = 3 * cost.multiply_adds, cost.training_bytes

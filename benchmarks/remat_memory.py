@@ -26,7 +26,6 @@ from benchmarks.random_images import UNOPTIMIZED, make_experiment
 from cifar_jax import models
 from cifar_jax.experiment.train_step import abstract_inputs, make_train_step
 from cifar_jax.models.cost import counting
-from cifar_jax.runtime import xla_flags
 
 NUM_IMAGES = 50_000  # CIFAR's training images
 
@@ -68,7 +67,6 @@ def main() -> None:
   parser.add_argument('--fits', type=float, metavar='GB', help='fail if it needs more')
   parser.add_argument('--output', type=pathlib.Path, help='JSON file')
   options = parser.parse_args()
-  xla_flags.prepare()
   origin = result_file.origin('remat_memory')
   measure_model = functools.partial(measure, options.model, options.batch_size)
   rows = {} if options.fits else {'without_remat': measure_model(remat=False)}

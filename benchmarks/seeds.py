@@ -18,7 +18,6 @@ import jax
 from benchmarks import interleaved, result_file
 from benchmarks.random_images import make_experiment
 from cifar_jax import models
-from cifar_jax.runtime import xla_flags
 
 RESULT = result_file.FOLDER / 'seeds.json'
 IMAGES = 50_000  # in an epoch of CIFAR-10
@@ -36,7 +35,6 @@ def main() -> None:
   parser.add_argument('--rounds', type=int, default=21)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments = parser.parse_args()
-  xla_flags.prepare()
   origin = result_file.origin('seeds')
   variants = {
     'at once': make_run(arguments, arguments.seeds),

@@ -31,7 +31,6 @@ from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.state import State, initial_state, make_fit
 from cifar_jax.experiment.train_step import make_train_step
-from cifar_jax.runtime import xla_flags
 from cifar_jax.runtime.devices import replicate, replicate_key
 
 RESULT = result_file.FOLDER / 'speedrun.json'
@@ -106,7 +105,6 @@ def main() -> None:
   parser.add_argument('--runs', type=int, default=10)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments, overrides = parser.parse_known_args()
-  xla_flags.prepare()
   settings = loading.load(arguments.config)
   override(settings, [*overrides, '--config.sharding.num_devices=1'])
   origin = result_file.origin('speedrun')

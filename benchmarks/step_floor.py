@@ -27,7 +27,6 @@ from benchmarks.random_images import make_experiment
 from cifar_jax import models
 from cifar_jax.errors import InputError
 from cifar_jax.models.layers import onednn
-from cifar_jax.runtime import xla_flags
 
 RESULT = result_file.FOLDER / 'step_floor.json'
 SLOWEST = 12  # calls that are printed
@@ -42,7 +41,6 @@ def main() -> None:
   parser.add_argument('--rounds', type=int, default=9)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   arguments = parser.parse_args()
-  xla_flags.prepare()
   if not onednn.load():
     raise InputError('oneDNN cannot be used here; the log says why')
   origin = result_file.origin('step_floor')

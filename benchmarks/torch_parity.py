@@ -25,7 +25,6 @@ from benchmarks.public_torch_nets import ROWS, Row
 from cifar_jax import models
 from cifar_jax.convert import engine
 from cifar_jax.models import classifier
-from cifar_jax.runtime import xla_flags
 
 TOLERANCE = 1e-4
 RESULT = result_file.FOLDER / 'torch_parity.json'
@@ -33,7 +32,6 @@ RESULT = result_file.FOLDER / 'torch_parity.json'
 
 def main() -> None:
   """Compares the rows of the models of the command line, by default all."""
-  xla_flags.prepare()
   origin = result_file.origin('torch_parity')
   names = sys.argv[1:] or [row.name for row in ROWS]
   if unknown := set(names) - {row.name for row in ROWS}:

@@ -22,3 +22,7 @@ From a notebook::
   model = models.create('pyramidnet110_a48')
   settings = config.load('configs/pyramidnet.py:depth=164,alpha=84')
 """
+
+from cifar_jax.runtime import xla_flags
+
+xla_flags.prepare_on_import()

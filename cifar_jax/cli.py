@@ -155,7 +155,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   try:
     with ending_at_interrupt() as interrupted:
       sys.argv[1:] = jax_options.take(sys.argv[1:])
-      xla_flags.prepare()
+      xla_flags.refuse_64_bits()
       status = main()
       sys.stdout.flush()  # here, because only here a closed pipe is caught
     sys.exit(status)

@@ -10,8 +10,6 @@ import jaxlib
 import numpy as np
 import pytest
 
-from cifar_jax.runtime import xla_flags
-
 # Most of a test's time is compilation. Unoptimised machine code computes the same, only slower.
 FLAGS = [
   '--xla_force_host_platform_device_count=8',
@@ -29,7 +27,6 @@ _made_cache = CACHE_DIR not in os.environ  # the workers of pytest-xdist get it 
 if _made_cache:
   os.environ[CACHE_DIR] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
-xla_flags.prepare()
 
 FILES = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
 

@@ -35,7 +35,6 @@ from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import make_schedule
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
-from cifar_jax.runtime import xla_flags
 from cifar_jax.runtime.devices import make_mesh, replicate, replicate_key, replicated_sharding
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -194,7 +193,6 @@ def pause(numbers: int, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
   """Serves one comparison, or the pause of a checkpoint."""
-  xla_flags.prepare()
   settings = json.loads(sys.argv[1])
   if settings.get('pause'):
     serve.serve({'pause': pause})

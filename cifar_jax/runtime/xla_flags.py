@@ -1,12 +1,15 @@
-"""Settings of XLA, OpenMP and the C library that are made before JAX starts, mostly for speed."""
+"""Settings of XLA, OpenMP and the C library, made on `import cifar_jax`, mostly for speed."""
 
 import ctypes
 import importlib.metadata
+import logging
 import os
 import pathlib
 import sys
 
 from cifar_jax.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # What jaxlib hands to YNNPACK on CPUs. Single convolutions take less time in XLA's own form: a
 # training step of ResNet-20 on two cores 592 ms instead of 946 (jaxlib 0.10.2), 654 instead of 769
@@ -41,16 +44,26 @@ DETERMINISTIC = '--xla_gpu_deterministic_ops'
 _settings_made: list[str] = []  # since the program began, for the log of a run
 
 
-def prepare() -> None:
-  """Makes the settings for speed; call it before JAX starts.
+def prepare_on_import() -> None:
+  """Makes the settings for speed, or says in the log that it is too late, as JAX has started."""
+  bridge = sys.modules.get('jax._src.xla_bridge')  # private; JAX has no public question for this
+  if bridge and bridge.backends_are_initialized():
+    logger.warning('JAX started before cifar_jax was imported: the settings for speed are not made')
+  else:
+    prepare()
 
-  A flag or a variable that the user has set in the environment stays as it is.
 
-  Raises:
-    InputError: the environment asks for 64-bit numbers, which no model here computes in.
-  """
+def refuse_64_bits() -> None:
+  """Raises InputError if the environment asks for 64 bits, which no model here computes in."""
   if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y'):
     raise InputError('JAX_ENABLE_X64 is set, but nets are trained in 16 or 32 bits; unset it')
+
+
+def prepare() -> None:
+  """Makes the settings for speed; they have an effect only before JAX starts.
+
+  A flag or a variable that the user has set in the environment stays as it is.
+  """
   if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
     _add_flag(*YNN_FUSIONS)
   for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):

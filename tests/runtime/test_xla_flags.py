@@ -1,14 +1,17 @@
 """Settings made before JAX starts: they are made once, and never over those of the user."""
 
 import ctypes
+import importlib
 import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
+import cifar_jax
 from cifar_jax import main
 from cifar_jax.runtime import console, processes, xla_flags
 from cifar_jax.train import session
@@ -55,6 +58,21 @@ def test_settings_that_the_user_has_not_made_are_made(
   assert xla_flags.describe() == f'set before JAX started: {flags} {" ".join(settings)}'
 
 
+def test_the_settings_are_made_on_import_or_it_is_said_that_they_are_late(
+  calls: Calls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+  started = True
+  bridge = types.SimpleNamespace(backends_are_initialized=lambda: started)
+  monkeypatch.setitem(sys.modules, 'jax._src.xla_bridge', bridge)
+  importlib.reload(cifar_jax)
+  assert 'JAX started before cifar_jax was imported' in caplog.text
+  assert not calls and 'XLA_FLAGS' not in os.environ
+  started = False
+  caplog.clear()
+  importlib.reload(cifar_jax)
+  assert not caplog.text and calls and 'XLA_FLAGS' in os.environ
+
+
 def test_settings_of_the_user_stay(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
   flags = '--xla_cpu_experimental_ynn_fusion_type=dot --xla_cpu_use_onednn=true'
   monkeypatch.setenv('XLA_FLAGS', flags)
@@ -99,8 +117,7 @@ def test_mallopt_is_called_only_on_linux(calls: Calls, monkeypatch: pytest.Monke
 def test_memory_above_two_gibibytes_is_kept_for_the_next_step() -> None:
   program = """
 import ctypes, resource
-from cifar_jax.runtime import xla_flags
-xla_flags.prepare()
+import cifar_jax
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
