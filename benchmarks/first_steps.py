@@ -9,6 +9,7 @@ line per net, with the mean training loss of the first and last 20 steps, and ad
 """
 
 import argparse
+import pathlib
 import sys
 import time
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from benchmarks import result_file
 from cifar_jax import models
 from cifar_jax.config import loading
-from cifar_jax.experiment import metrics
+from cifar_jax.experiment import Experiment, metrics
 from cifar_jax.experiment.epoch_order import order_of_epoch
 from cifar_jax.experiment.experiment import build
 from cifar_jax.experiment.state import initial_state
@@ -70,13 +71,14 @@ def main() -> None:
 def train(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
   """Trains a net; returns its row, with losses in nats and seconds that include compilation."""
   name, fields, learning_rate = NETS[family]
-  settings = loading.load(str(CONFIGS / f'{family}.py'))
-  settings.model = {'name': name, 'dtype': 'float32', **fields}
-  settings.schedule.update(name='constant', learning_rate=learning_rate, warmup_epochs=0.0)
-  settings.data.update(data_dir=arguments.data_dir, image_size=0)
-  settings.train.update(batch_size=arguments.batch_size, num_epochs=1)
   start = time.perf_counter()
-  experiment = build(settings)
+  experiment = make_experiment(
+    family,
+    {'name': name, 'dtype': 'float32', **fields},
+    learning_rate,
+    arguments.data_dir,
+    arguments.batch_size,
+  )
   state, train_step = initial_state(experiment), make_train_step(experiment)
   reset = make_reset_means(experiment.mesh)
   split = experiment.dataset.train
@@ -98,6 +100,32 @@ def train(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
     'last_loss': round(float(np.mean(losses[-20:])), 3),
     'seconds': round(time.perf_counter() - start, 1),
   }
+
+
+def make_experiment(
+  family: str,
+  model: dict[str, Any],
+  learning_rate: float,
+  data_dir: str | pathlib.Path,
+  batch_size: int,
+  validation_size: int = 5000,
+) -> Experiment:
+  """Returns a family's recipe with another net, a constant learning rate and one epoch.
+
+  Args:
+    family: name of a file in `configs/`.
+    model: the section `model`.
+    learning_rate: of all steps.
+    data_dir: directory of CIFAR-10.
+    batch_size: number of images of a step.
+    validation_size: number of training images that are held out.
+  """
+  settings = loading.load(str(CONFIGS / f'{family}.py'))
+  settings.model = model
+  settings.schedule.update(name='constant', learning_rate=learning_rate, warmup_epochs=0.0)
+  settings.data.update(data_dir=str(data_dir), image_size=0, validation_size=validation_size)
+  settings.train.update(batch_size=batch_size, num_epochs=1)
+  return build(settings)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from cifar_jax.experiment import Experiment
 from cifar_jax.experiment.epoch_order import order_of_epoch
-from cifar_jax.experiment.state import initial_state
+from cifar_jax.experiment.state import State, initial_state
 from cifar_jax.experiment.train_step import make_train_step
 from cifar_jax.runtime.devices import replicate
 
@@ -18,7 +18,10 @@ Run = Callable[[], Any]
 
 
 def training_step(experiment: Experiment, num_steps: int = 1) -> Run:
-  """Returns a function that takes the next `num_steps` steps of an experiment."""
+  """Returns a function that takes the next `num_steps` steps of an experiment.
+
+  Its result is the whole state, which the next call donates.
+  """
   train_step = make_train_step(experiment, num_steps)
   train, key = experiment.dataset.train, experiment.key
   images, labels = replicate((train.images, train.labels), experiment.mesh)
@@ -26,10 +29,10 @@ def training_step(experiment: Experiment, num_steps: int = 1) -> Run:
   # The order is that of one epoch; after its end the last indices are used again.
   epoch_order = order_of_epoch(key, jnp.int32(0), len(train))
 
-  def run() -> jax.Array:
+  def run() -> State:
     nonlocal state
     state = train_step(state, key, images, labels, epoch_order)
-    return state.step
+    return state
 
   return run
 

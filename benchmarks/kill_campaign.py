@@ -219,7 +219,12 @@ def campaign() -> None:
   parser.add_argument('--moments', nargs='+', choices=MOMENTS, default=MOMENTS)
   parser.add_argument('--output', type=pathlib.Path, default=RESULT)
   parser.add_argument('--minutes', type=float, default=1440.0, help='no kill comes later')
+  parser.add_argument(
+    '--deterministic', action='store_true', help='for GPUs, which otherwise give other bits'
+  )
   arguments = parser.parse_args()
+  if arguments.deterministic:
+    OVERRIDES['train.deterministic'] = True
   start = time.monotonic()
   deadline = start + 60 * arguments.minutes
   with tempfile.TemporaryDirectory() as scratch:

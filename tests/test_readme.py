@@ -13,7 +13,8 @@ from cifar_jax.config.command_line import override
 from tests.support.paths import ROOT
 
 README = (ROOT / 'README.md').read_text()
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'launch' / 'README.md']
+PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'launch/README.md')]
+PAGES.append(ROOT / 'benchmarks' / 'README.md')
 PAGES += sorted((ROOT / 'docs').rglob('*.md'))
 BLOCKS = re.findall(r'^```\n(.*?)^```', README, flags=re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]

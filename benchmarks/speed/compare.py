@@ -12,11 +12,17 @@ from typing import Any
 from benchmarks.speed import ratios, workers
 from benchmarks.speed.nets import NETS, overrides
 from benchmarks.speed.workers import Worker, WorkerError
+from cifar_jax.config.training import STEPS_PER_DISPATCH_ON_ACCELERATORS
 from cifar_jax.errors import InputError
 
 # Variants of `torch_training.VARIANTS`, of which the fastest is raced.
-VARIANTS = {'cpu': ('eager', 'compiled'), 'gpu': ('eager', 'compiled', 'compiled, CUDA graphs')}
+VARIANTS = {
+  'cpu': ('eager', 'compiled'),
+  'gpu': ('eager', 'compiled', 'compiled, CUDA graphs', 'compiled, a step as one CUDA graph'),
+}
 COMMAND_SECONDS = 600.0  # limit for a command's first step
+# Steps of a request, of which our side takes as many in one dispatch.
+GROUPS = {'cpu': 1, 'gpu': STEPS_PER_DISPATCH_ON_ACCELERATORS}
 CHOICE = 0.25  # share of a row's seconds for the choice of PyTorch's variant
 
 
@@ -166,14 +172,15 @@ class Comparison:
   def _rounds(
     self, first: Worker, second: Worker, do: str, seconds: float
   ) -> tuple[tuple[list[float], list[float]], int]:
-    """Runs alternating rounds of two workers, after two warm-up steps each.
+    """Runs alternating rounds of two workers, after two warm-up groups of steps each.
 
     Returns:
       The seconds per step of each worker in each round, and the number of steps per round.
     """
-    pair = (first, second)
-    warm = [[worker.ask(do, steps=1)['seconds'] for _ in range(2)] for worker in pair]
-    rounds, steps = ratios.plan(warm[0][1], warm[1][1], self.machine.rounds, seconds)
+    pair, group = (first, second), GROUPS[self.machine.device]
+    warm = [[worker.ask(do, steps=group)['seconds'] for _ in range(2)] for worker in pair]
+    rounds, groups = ratios.plan(warm[0][1], warm[1][1], self.machine.rounds, seconds)
+    steps = groups * group
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
       for worker, seconds_per_step in zip(pair, times, strict=True):

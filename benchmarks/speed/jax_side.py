@@ -24,7 +24,6 @@ from cifar_jax.experiment import metrics, randomness
 from cifar_jax.experiment.epoch_order import (
   EpochOrder,
   batch_indices,
-  epoch_of_step,
   order_of_epoch,
 )
 from cifar_jax.experiment.eval_step import Evaluation, make_eval_step, split_to_devices
@@ -72,18 +71,22 @@ class JaxSide:
     experiment, train = self.experiment, self.experiment.dataset.train
     self.images, self.labels = replicate((train.images, train.labels), experiment.mesh)
     self.key = replicate_key(experiment.key, experiment.mesh)
-    self.train_step = make_train_step(experiment)
-    self.epoch = -1
+    self.group = experiment.steps_per_dispatch
+    self.train_steps = {n: make_train_step(experiment, n) for n in {1, self.group}}
+    self.epoch = self.left = 0  # left: steps until the epoch ends
     self.state = initial_state(experiment)
 
   def _take_steps(self, steps: int) -> None:
-    for _ in range(steps):
-      epoch = epoch_of_step(self.step, self.batch, self.num_images)
-      if epoch != self.epoch:
-        self.order = order_of_epoch(self.key, jnp.int32(epoch), self.num_images)
-        self.epoch = epoch
-      self.state = self.train_step(self.state, self.key, self.images, self.labels, self.order)
-      self.step += 1
+    """Takes steps in groups; what an epoch leaves is dropped, as on PyTorch's side."""
+    while steps:
+      count = self.group if steps >= self.group else 1
+      if self.left < count:
+        order = order_of_epoch(self.key, jnp.int32(self.epoch), self.num_images)
+        self.order = order._replace(start=jnp.int32(self.step * self.batch))
+        self.epoch, self.left = self.epoch + 1, self.num_images // self.batch
+      train_step = self.train_steps[count]
+      self.state = train_step(self.state, self.key, self.images, self.labels, self.order)
+      self.step, self.left, steps = self.step + count, self.left - count, steps - count
     jax.block_until_ready(self.state)
 
   def train(self, steps: int) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class JaxSide:
     result = {'peak_bytes': serve.peak_resident_bytes() - self.base_bytes}
     if jax.default_backend() == 'gpu':
       result['device_peak_bytes'] = jax.devices()[0].memory_stats()['peak_bytes_in_use']
-    train_step: Any = self.train_step
+    train_step: Any = self.train_steps[self.group]
     lowered = train_step.lower(self.state, self.key, self.images, self.labels, self.order)
     result['temp_bytes'] = lowered.compile().memory_analysis().temp_size_in_bytes
     return result

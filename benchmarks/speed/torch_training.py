@@ -7,9 +7,11 @@ As a command it does what `python -m cifar_jax.main` does until its first step:
 
 import contextlib
 import json
+import math
 import pathlib
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,10 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
   'eager': None,
   'compiled': {},
   'compiled, CUDA graphs': {'mode': 'reduce-overhead'},
+  'compiled, a step as one CUDA graph': {},
 }
+WHOLE_STEP = 'compiled, a step as one CUDA graph'
+WARM_UP = 3  # steps before a CUDA graph is recorded, as PyTorch's notes on CUDA graphs ask
 
 
 class Training:
@@ -61,20 +66,24 @@ class Training:
     """Makes the net and the optimizer; returns the number of parameters."""
     self.net = torch_nets.create(self.settings['net'])
     self.net = self.net.to(self.device, memory_format=torch.channels_last)
+    whole_step = self.settings['variant'] == WHOLE_STEP
     self.optimizer = torch.optim.SGD(
       self.net.parameters(),
-      lr=nets.LEARNING_RATE,
+      # A recorded step reads the rate from the device.
+      lr=torch.tensor(nets.LEARNING_RATE, device=self.device) if whole_step else nets.LEARNING_RATE,
       momentum=nets.MOMENTUM,
       nesterov=True,
       weight_decay=nets.WEIGHT_DECAY,
       fused=True,
     )
     self.steps_per_epoch = max(1, len(self.images) // self.batch)
-    length = nets.EPOCHS * self.steps_per_epoch
-    self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, length)
+    self.num_steps, self.steps_taken = nets.EPOCHS * self.steps_per_epoch, 0
     self.loss = torch.zeros((), device=self.device)  # a sum, which is seldom read
     self.correct = torch.zeros((), device=self.device)
     self.model, self.augment = self.net, self._augment
+    self.take_step: Callable[[Tensor], None] = self._take_step
+    self.evaluate_batch: Callable[[Tensor], None] = self._evaluate_batch
+    self.test_batches = torch.arange(len(self.test_images), device=self.device).split(self.batch)
     if (options := VARIANTS[self.settings['variant']]) is not None:
       warnings.filterwarnings('ignore')
       self.model = torch.compile(self.net, **options)
@@ -101,44 +110,67 @@ class Training:
     image = torch.arange(count, device=self.device)[:, None, None]
     return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2), labels[order]
 
-  def next_batch(self) -> tuple[Tensor, Tensor]:
-    """Returns the next batch of the input pipeline, which shuffles once per epoch."""
+  def next_order(self) -> Tensor:
+    """Returns the indices of the next batch, int64 `[batch]`; shuffles once per epoch."""
     if self.seen + self.batch > len(self.order):
       self.order, self.seen = torch.randperm(len(self.images), device=self.device), 0
-    order = self.order[self.seen : self.seen + self.batch]
     self.seen += self.batch
-    return self.augment(self.images, self.labels, order)
+    return self.order[self.seen - self.batch : self.seen]
+
+  def next_batch(self) -> tuple[Tensor, Tensor]:
+    """Returns the next batch of the input pipeline."""
+    return self.augment(self.images, self.labels, self.next_order())
+
+  def _take_step(self, order: Tensor) -> None:
+    """Takes a training step with the images `order`, int64 `[batch]`, without asking the host."""
+    images, labels = self.augment(self.images, self.labels, order)
+    self.optimizer.zero_grad(set_to_none=True)
+    with self._autocast():
+      logits = self.model(images)
+      loss = functional.cross_entropy(logits.float(), labels)
+    loss.backward()
+    self.optimizer.step()
+    self.loss += loss.detach()
+    self.correct += (logits.detach().argmax(1) == labels).sum()
+
+  def _set_rate(self) -> None:
+    """Sets the learning rate of the next step, which falls along a cosine to 0."""
+    rate = 0.5 * nets.LEARNING_RATE * (1 + math.cos(math.pi * self.steps_taken / self.num_steps))
+    for group in self.optimizer.param_groups:
+      if isinstance(group['lr'], Tensor):
+        group['lr'].fill_(rate)
+      else:
+        group['lr'] = rate
 
   def train(self, steps: int) -> None:
     """Takes `steps` training steps, and waits for the last one."""
     self.net.train()
+    if self.settings['variant'] == WHOLE_STEP and not self.steps_taken:
+      self.take_step = recorded(self._take_step, self.next_order())
     for _ in range(steps):
-      images, labels = self.next_batch()
-      self.optimizer.zero_grad(set_to_none=True)
-      with self._autocast():
-        logits = self.model(images)
-        loss = functional.cross_entropy(logits.float(), labels)
-      loss.backward()
-      self.optimizer.step()
-      self.schedule.step()
-      self.loss += loss.detach()
-      self.correct += (logits.detach().argmax(1) == labels).sum()
+      self.take_step(self.next_order())
+      self.steps_taken += 1
+      self._set_rate()
     self.wait()
+
+  def _evaluate_batch(self, order: Tensor) -> None:
+    """Adds up loss and hits of the test images `order`, int64 `[batch]`."""
+    images, labels = self._normalize(self.test_images[order]), self.test_labels[order]
+    with self._autocast():
+      logits = self.model(images.permute(0, 3, 1, 2)).float()
+      self.loss += functional.cross_entropy(logits, labels)
+    self.correct += (logits.argmax(1) == labels).sum()
 
   @torch.no_grad()
   def evaluate(self, steps: int) -> None:
-    """Evaluates `steps` batches of the test images, repeated, and waits for the last one."""
+    """Evaluates `steps` full batches of the test images, repeated, and waits for the last one."""
     self.net.eval()
+    if self.settings['variant'] == WHOLE_STEP and not self.test_seen:
+      self.evaluate_batch = recorded(self._evaluate_batch, self.test_batches[0])
+    num_batches = len(self.test_images) // self.batch
     for _ in range(steps):
-      if self.test_seen + self.batch > len(self.test_images):
-        self.test_seen = 0
-      batch = slice(self.test_seen, self.test_seen + self.batch)
-      self.test_seen += self.batch
-      images, labels = self._normalize(self.test_images[batch]), self.test_labels[batch]
-      with self._autocast():
-        logits = self.model(images.permute(0, 3, 1, 2)).float()
-        self.loss += functional.cross_entropy(logits, labels)
-      self.correct += (logits.argmax(1) == labels).sum()
+      self.evaluate_batch(self.test_batches[self.test_seen % num_batches])
+      self.test_seen += 1
     self.wait()
 
   def wait(self) -> None:
@@ -147,12 +179,35 @@ class Training:
       torch.cuda.synchronize()
 
 
+def recorded(run: Callable[[Tensor], None], example: Tensor) -> Callable[[Tensor], None]:
+  """Returns a function recorded as a CUDA graph, which the driver starts with one call.
+
+  Args:
+    run: computes on the device alone; is called a few times before it is recorded.
+    example: an argument; later ones have its shape and dtype.
+  """
+  argument, stream, graph = example.clone(), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+  stream.wait_stream(torch.cuda.current_stream())
+  with torch.cuda.stream(stream):
+    for _ in range(WARM_UP):
+      run(argument)
+  torch.cuda.current_stream().wait_stream(stream)
+  with torch.cuda.graph(graph):
+    run(argument)
+
+  def replay(value: Tensor) -> None:
+    argument.copy_(value)
+    graph.replay()
+
+  return replay
+
+
 def main() -> None:
   """Takes one step, and prints it as our command does."""
   training = Training(json.loads(pathlib.Path(sys.argv[1]).read_text()))
   training.build()
   training.train(1)
-  print(f'step 1/{nets.EPOCHS * training.steps_per_epoch}  loss {float(training.loss):.3f}')
+  print(f'step 1/{training.num_steps}  loss {float(training.loss):.3f}')
 
 
 if __name__ == '__main__':

@@ -135,7 +135,10 @@ def environment(side: str, device: str, cache: pathlib.Path) -> dict[str, str]:
   """
   result = {'PYTHONPATH': str(ROOT), **SLEEP} | {k: os.environ[k] for k in SLEEP if k in os.environ}
   if side == 'ours':
+    # Packages of our side may lie in a directory of their own; PyTorch's Python may be another one.
+    paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
     result |= {
+      'PYTHONPATH': os.pathsep.join(paths),
       'JAX_PLATFORMS': {'cpu': 'cpu', 'gpu': 'cuda'}[device],
       'JAX_COMPILATION_CACHE_DIR': str(cache),
       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',

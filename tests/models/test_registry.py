@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cifar_jax import models
+from cifar_jax.errors import InputError
 from tests.support.fake_cifar import message
 
 SHAKE_DROP = {'shake_drop': 'pixel', 'survival_probability': 0.5}
@@ -113,3 +114,11 @@ def test_too_small_images_are_refused(
 ) -> None:
   model = models.create(name, **fields)
   assert words in message(lambda: models.abstract_variables(model, image_size))
+
+
+def test_every_registered_name_makes_a_model_and_a_long_number_does_not() -> None:
+  for name in models.NAMES:
+    models.create(name)
+  for name in ('resnet1234567', 'speed_net_64_1234567_8'):
+    with pytest.raises(InputError, match='more than 6 digits'):
+      models.create(name)

@@ -19,17 +19,26 @@ from cifar_jax.models.layers.cpu_conv import LAYOUT, Padding, Pair
 # bits. XLA's own pass pads to that in float16 only.
 TENSOR_CORE_CHANNELS = 8
 
-_plain = contextvars.ContextVar('plain', default=False)
+_PLAIN = 'plain'  # no platform's name
+_platform = contextvars.ContextVar('platform', default='')
 
 
 @contextlib.contextmanager
-def plain_forms() -> Iterator[None]:
-  """Within this context bare convolutions are traced, so that their operations can be counted."""
-  token = _plain.set(True)
+def forms_for(platform: str) -> Iterator[None]:
+  """Within this context the forms of a platform (`cpu`, `gpu`, `tpu`) are traced, on any machine.
+
+  A program can so be lowered for a platform that is not at hand.
+  """
+  token = _platform.set(platform)
   try:
     yield
   finally:
-    _plain.reset(token)
+    _platform.reset(token)
+
+
+def plain_forms() -> contextlib.AbstractContextManager[None]:
+  """Within this context bare convolutions are traced, so that their operations can be counted."""
+  return forms_for(_PLAIN)
 
 
 def convolve(
@@ -104,4 +113,4 @@ def compute_once(x: jax.Array) -> jax.Array:
 
 def is_for(platform: str) -> bool:
   """Whether the forms of a platform (`cpu`, `gpu`, `tpu`) are to be traced."""
-  return not _plain.get() and jax.default_backend() == platform
+  return (_platform.get() or jax.default_backend()) == platform
