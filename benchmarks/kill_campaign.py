@@ -36,7 +36,7 @@ from cifar_jax.experiment.state import abstract_state
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
-from cifar_jax.train.session import RESULT as RESULT_FILE
+from cifar_jax.training.session import RESULT as RESULT_FILE
 
 RESULT = result_file.FOLDER / 'kill_campaign.json'
 CONFIG = result_file.ROOT / 'configs' / 'resnet.py'

@@ -27,7 +27,7 @@ from benchmarks import result_file
 from cifar_jax.runs import checksums
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import CHECKPOINTS
-from cifar_jax.train.session import RESULT as RESULT_FILE
+from cifar_jax.training.session import RESULT as RESULT_FILE
 
 RESULT = result_file.FOLDER / 'power_campaign.json'
 DISK_MEGABYTES = 256

@@ -5,7 +5,7 @@ from the command to the gradient:
 
   main.py                        the command line
   config/                        what a run is made of, key by key; `configs/` has the recipes
-  train/session.py, loop.py      the order of operations
+  training/session.py, loop.py      the order of operations
   experiment/experiment.py       a configuration made into model, data, loss and optimizer
   experiment/train_step.py       one training step, with its gradient
   models/resnet.py               a model; one file per family
@@ -16,13 +16,25 @@ run), `data/`, `augment/`, `optim/`, `models/cost/`, `convert/` (weights from Py
 (pages and pictures), `evaluation/`, `analysis/`, `study/`. `tests/test_imports.py` states which
 room may import which.
 
-From a notebook::
+From Python or a notebook::
 
-  from cifar_jax import config, models
-  model = models.create('pyramidnet110_a48')
-  settings = config.load('configs/pyramidnet.py:depth=164,alpha=84')
+  import cifar_jax
+  run = cifar_jax.train('resnet:depth=8,dataset=shapes', epochs=1)
+  run.curves()
+  model = cifar_jax.models.create('pyramidnet110_a48')
 """
 
+from typing import TYPE_CHECKING
+
+from cifar_jax.lazy_exports import lazy_exports
 from cifar_jax.runtime import xla_flags
 
-xla_flags.prepare_on_import()
+xla_flags.prepare_on_import()  # before anything imports JAX
+
+from cifar_jax import config, models  # noqa: E402
+
+if TYPE_CHECKING:
+  from cifar_jax.run import Run, load_run, train
+
+__all__ = ['Run', 'config', 'load_run', 'models', 'train']
+__getattr__ = lazy_exports(__name__, {'run': ('Run', 'load_run', 'train')})

@@ -38,7 +38,7 @@ def main() -> int:
 
   from cifar_jax.runtime import processes
   from cifar_jax.runtime.console import to_console
-  from cifar_jax.train import session
+  from cifar_jax.training import session
 
   to_console()
   processes.start(arguments.coordinator, arguments.num_processes, arguments.process_id)

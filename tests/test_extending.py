@@ -49,7 +49,7 @@ from cifar_jax.analysis import weight_norms
 from cifar_jax.config import load, override
 from cifar_jax.data import shapes
 from cifar_jax.study import __main__ as study
-from cifar_jax.train import session
+from cifar_jax.training import session
 
 DEPTH = 8
 

@@ -20,13 +20,16 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     *('cifar_jax.input_files', 'cifar_jax.json_text', 'cifar_jax.output_files'),
     'cifar_jax.paths',
   ),
-  ('cifar_jax.config', 'cifar_jax.runtime', 'cifar_jax.models.layers'),
+  ('cifar_jax.config', 'cifar_jax.models.layers', 'cifar_jax.picture', 'cifar_jax.runtime'),
   ('cifar_jax.cli', 'cifar_jax.augment', 'cifar_jax.data', 'cifar_jax.optim', 'cifar_jax.runs'),
   ('cifar_jax.models', 'cifar_jax.report.figures'),
   ('cifar_jax.convert', 'cifar_jax.experiment', 'cifar_jax.models.cost', 'cifar_jax.report'),
   ('cifar_jax.evaluation',),
-  ('cifar_jax.analysis', 'cifar_jax.study', 'cifar_jax.train'),
-  ('cifar_jax.compare', 'cifar_jax.evaluate', 'cifar_jax.main', 'cifar_jax.predict'),
+  ('cifar_jax.analysis', 'cifar_jax.study', 'cifar_jax.training'),
+  (
+    *('cifar_jax.compare', 'cifar_jax.evaluate', 'cifar_jax.main', 'cifar_jax.predict'),
+    'cifar_jax.run',
+  ),
   ('cifar_jax.__main__',),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -7,10 +7,14 @@ from cifar_jax import cli
 from cifar_jax.analysis import command
 
 
+def make_parser() -> cli.Parser:
+  """Makes the parser of the command."""
+  return command.make_parser('activations', main.__doc__)
+
+
 def main() -> None:
   """Measures activations and gradients by layer, before and after training."""
-  parser = command.make_parser('activations', main.__doc__)
-  command.run('activations', parser)
+  command.run('activations', make_parser())
 
 
 if __name__ == '__main__':

@@ -7,10 +7,14 @@ from cifar_jax import cli
 from cifar_jax.analysis import command
 
 
+def make_parser() -> cli.Parser:
+  """Makes the parser of the command."""
+  return command.make_parser('branch_correlation', main.__doc__)
+
+
 def main() -> None:
   """Correlates the two branches of trained Shake-Shake nets, block by block and layer by layer."""
-  parser = command.make_parser('branch_correlation', main.__doc__)
-  command.run('branch_correlation', parser)
+  command.run('branch_correlation', make_parser())
 
 
 if __name__ == '__main__':

@@ -7,14 +7,19 @@ from cifar_jax import cli
 from cifar_jax.analysis import command
 
 
-def main() -> None:
-  """Deletes and permutes the blocks of trained nets, and measures the error."""
+def make_parser() -> cli.Parser:
+  """Makes the parser of the command."""
   parser = command.make_parser('lesion', main.__doc__)
   parser.add_argument(
     '--draws', type=cli.positive, default=10, help='number of random choices per lesion'
   )
   parser.add_argument('--seed', type=int, default=0, help='seed of the random lesions')
-  command.run('lesion', parser)
+  return parser
+
+
+def main() -> None:
+  """Deletes and permutes the blocks of trained nets, and measures the error."""
+  command.run('lesion', make_parser())
 
 
 if __name__ == '__main__':

@@ -7,8 +7,8 @@ from cifar_jax import cli
 from cifar_jax.analysis import command
 
 
-def main() -> None:
-  """Measures how much gradient the paths of each length carry, in trained residual nets."""
+def make_parser() -> cli.Parser:
+  """Makes the parser of the command."""
   parser = command.make_parser('path_length', main.__doc__)
   parser.add_argument(
     '--draws', type=cli.positive, default=10, help='number of random paths of each length'
@@ -17,7 +17,12 @@ def main() -> None:
     '--lengths', type=cli.positive, default=40, help='largest number of lengths to measure'
   )
   parser.add_argument('--seed', type=int, default=0, help='seed of the random paths')
-  command.run('path_length', parser)
+  return parser
+
+
+def main() -> None:
+  """Measures how much gradient the paths of each length carry, in trained residual nets."""
+  command.run('path_length', make_parser())
 
 
 if __name__ == '__main__':

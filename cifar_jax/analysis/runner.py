@@ -57,25 +57,44 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
   Raises:
     InputError: a run cannot be restored or has no such images.
   """
-  analysis: Any = importlib.import_module(f'cifar_jax.analysis.measures.{name}')
-  figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure
   arguments.overrides = overrides
   all_results = []
   for workdir in arguments.workdir:
-    run = open_run(workdir, arguments, overrides)
-    output_files.make_folder(run.workdir / FOLDER)
-    results = _results(name, run, arguments, analysis.measure)
-    file = run.workdir / FOLDER / name
+    output_files.make_folder(workdir / FOLDER)
+    results, table, figure = measure_run(name, workdir, arguments)
+    file = workdir / FOLDER / name
     _write_json(file.with_suffix('.json'), results)
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
-    print(f'{run.workdir} ({run.name}), {run.sample.size} {arguments.split} images')
-    print(analysis.format_table(results))
-    print(f'-> {file}.json, .png\n')
+    images = f'{results["num_images"]} {arguments.split} images'
+    print(f'{workdir} ({results["model"]}), {images}\n{table}\n-> {file}.json, .png\n')
     all_results.append(results)
   if picture := arguments.picture:
     output_files.save_figure(figure(all_results), picture)
     _write_json(picture.with_suffix('.json'), all_results)
     print(f'-> {picture}, {picture.with_suffix(".json")}')
+
+
+def measure_run(
+  name: str, workdir: pathlib.Path, arguments: argparse.Namespace
+) -> tuple[dict[str, Any], str, Callable[[list[dict[str, Any]]], Any]]:
+  """Measures a run.
+
+  Args:
+    name: name of the analysis.
+    workdir: directory of the run.
+    arguments: the options of the command, and `overrides`.
+
+  Returns:
+    The results, their table, and the function that draws the results of one or several runs.
+
+  Raises:
+    InputError: the run cannot be restored or has no such images.
+  """
+  analysis: Any = importlib.import_module(f'cifar_jax.analysis.measures.{name}')
+  figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure
+  run = open_run(workdir, arguments, arguments.overrides)
+  results = _results(name, run, arguments, analysis.measure)
+  return results, analysis.format_table(results), figure
 
 
 def _results(

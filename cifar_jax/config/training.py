@@ -33,7 +33,7 @@ class TrainSettings(Section):
     seeds: number of runs trained at once on the same data: the configuration's `seed` and the ones
       after it. Each is what it would be alone, up to float32 rounding, except that `skip` leaves
       out a batch for all seeds if it fails for one.
-    profile: number of steps before a few steps are traced (see `train/profiler.py`); 0 for never.
+    profile: number of steps before a few are traced (see `training/profiler.py`); 0 for never.
     deterministic: whether a GPU computes the same bits each time. This costs speed, and its XLA
       flags are set before JAX starts (`xla_flags.make_deterministic`). CPUs and TPUs are always
       deterministic.

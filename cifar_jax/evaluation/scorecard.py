@@ -3,7 +3,7 @@
 import json
 import math
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, write_predictions
 from cifar_jax.experiment import metrics
 from cifar_jax.report.figures import confusion_and_calibration, images
+
+if TYPE_CHECKING:  # importing matplotlib takes a second
+  from matplotlib.figure import Figure
 
 Scorecard = dict[str, Any]
 
@@ -160,23 +163,31 @@ def draw(
     scorecard: from `compute`, perhaps with further entries.
     truth: labels of the same images; without images there is no picture of the mistakes.
   """
-  names, error = truth.class_names, f'error {scorecard["error_percent"]:.2f} %'
-  confusion = np.array(scorecard['confusion_matrix'])
   with output_files.decoration(path := out / f'{stem}{CONFUSION_MATRIX}'):
-    heading = f'{title}: {error}'
-    figure = confusion_and_calibration.confusion_matrix(confusion, names, heading)
-    output_files.save_figure(figure, path)
+    output_files.save_figure(confusion_figure(title, scorecard, truth), path)
   if 'calibration' in scorecard:
     with output_files.decoration(path := out / f'{stem}_reliability.png'):
       figure = confusion_and_calibration.reliability(scorecard['calibration'], title)
       output_files.save_figure(figure, path)
-  mistakes = scorecard.get('most_confident_mistakes')
-  if mistakes and truth.images is not None:
-    captions = [f'{m["true"]} → {m["predicted"]}\n{100 * m["confidence"]:.2f} %' for m in mistakes]
-    heading = f'{title}: the most confident mistakes\n(true class → prediction, its probability)'
+  if scorecard.get('most_confident_mistakes') and truth.images is not None:
     with output_files.decoration(path := out / f'{stem}_mistakes.png'):
-      figure = images.grid(truth.images[[m['index'] for m in mistakes]], captions, heading)
-      output_files.save_figure(figure, path)
+      output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
+
+
+def confusion_figure(title: str, scorecard: Scorecard, truth: GroundTruth) -> 'Figure':
+  """Draws the confusion matrix of a scorecard, under a title and the error."""
+  heading = f'{title}: error {scorecard["error_percent"]:.2f} %'
+  confusion = np.array(scorecard['confusion_matrix'])
+  return confusion_and_calibration.confusion_matrix(confusion, truth.class_names, heading)
+
+
+def mistakes_figure(title: str, scorecard: Scorecard, truth: GroundTruth) -> 'Figure':
+  """Draws the most confident mistakes of a scorecard, of which there must be one."""
+  assert truth.images is not None
+  mistakes = scorecard['most_confident_mistakes']
+  captions = [f'{m["true"]} → {m["predicted"]}\n{100 * m["confidence"]:.2f} %' for m in mistakes]
+  heading = f'{title}: the most confident mistakes\n(true class → prediction, its probability)'
+  return images.grid(truth.images[[m['index'] for m in mistakes]], captions, heading)
 
 
 def lines(scorecard: Scorecard) -> list[str]:

@@ -27,6 +27,17 @@ def to_console() -> None:
   logger.propagate = False
 
 
+def warnings_only() -> None:
+  """Sends the warnings of the program's log to standard error, for notebooks and programs."""
+  silence_absl()
+  handler = logging.StreamHandler(sys.stderr)
+  handler.setFormatter(logging.Formatter('cifar_jax: %(message)s'))
+  handler.setLevel(logging.WARNING)
+  logger.handlers[:] = [handler]
+  logger.setLevel(logging.INFO)  # for `log.txt`
+  logger.propagate = False
+
+
 class _LogFile(logging.FileHandler):
   """A log file that raises an error, such as one of a full disk, in the code that logs."""
 

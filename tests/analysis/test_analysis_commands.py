@@ -9,7 +9,7 @@ import pytest
 
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
-from cifar_jax.train import session
+from cifar_jax.training import session
 
 NAMES = (
   'activations', 'branch_correlation', 'complexity', 'landscape', 'lesion', 'path_length',

@@ -26,7 +26,7 @@ from cifar_jax.models import layers
 from cifar_jax.report import page, summary
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import CONFIG
-from cifar_jax.train import out_of_memory
+from cifar_jax.training import out_of_memory
 from tests.support.fake_cifar import message
 from tests.support.paths import ROOT
 from tests.support.sessions import Linear, last_state, run_session, stop_session

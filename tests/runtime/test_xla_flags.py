@@ -14,7 +14,7 @@ import pytest
 import cifar_jax
 from cifar_jax import main
 from cifar_jax.runtime import console, processes, xla_flags
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support.bad_input import RESNET
 
 DETERMINISTIC = '--config.train.deterministic={}'

@@ -13,7 +13,7 @@ from cifar_jax import cli, evaluate, main
 from cifar_jax.convert import __main__ as convert_command
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.models import __main__ as models_command
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support import bad_input, bad_input_hints, bad_input_others, bad_places
 from tests.support.bad_input import Case
 

@@ -17,7 +17,7 @@ from cifar_jax.experiment.state import abstract_state
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support.trainer import build_small, digest
 
 POISONED = 7  # the step whose images are NaN

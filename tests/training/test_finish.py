@@ -17,7 +17,7 @@ from cifar_jax.evaluation import scorecard
 from cifar_jax.report import page
 from cifar_jax.report.figures import confusion_and_calibration, curves, images
 from cifar_jax.runs.workdir import read_config
-from cifar_jax.train import finish, session
+from cifar_jax.training import finish, session
 from tests.support.paths import ROOT
 from tests.support.sessions import make_poisoned
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from cifar_jax.config.training import STEPS_PER_DISPATCH_ON_ACCELERATORS, CheckpointSettings
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.train_step import make_train_step
-from cifar_jax.train import dispatch
+from cifar_jax.training import dispatch
 from tests.support.launcher import records_without_speed
 from tests.support.sessions import POISONED, last_state, make_poisoned, run_session, stop_session
 from tests.support.trainer import Trainer, build_small

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from typing import Any
 
 from tqdm import tqdm
@@ -18,31 +19,41 @@ class Progress:
   Use it in a `with` block.
   """
 
-  def __init__(self, step: int, num_steps: int, images_per_step: int) -> None:
+  def __init__(
+    self, step: int, num_steps: int, images_per_step: int, has_bar: bool | None = None
+  ) -> None:
     """Starts to count.
 
     Args:
       step: number of steps that the run has taken before this session.
       num_steps: number of steps of the whole run.
       images_per_step: images that a step uses, of all seeds together.
+      has_bar: whether to show a bar, in a notebook one of its kind; by default, on a terminal, one
+        below the lines of the log.
     """
     self.num_steps = num_steps
     self.images_per_step = images_per_step
     self._step = self._clock_step = step
     self._clock_time: float | None = None
-    has_bar = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
-    self._bar = tqdm(total=num_steps, initial=step, unit='step', disable=not has_bar, leave=False)
+    self._is_below_lines = has_bar is None
+    if has_bar is None:
+      has_bar = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # a notebook without widgets gets a bar of text
+      from tqdm.auto import tqdm as suitable_tqdm
+    bar = tqdm if self._is_below_lines else suitable_tqdm
+    self._bar = bar(total=num_steps, initial=step, unit='step', disable=not has_bar, leave=False)
     self._redirect = logging_redirect_tqdm(loggers=[logger], tqdm_class=tqdm)
 
   def __enter__(self) -> 'Progress':
     """Makes log lines appear above the bar."""
-    if not self._bar.disable:
+    if not self._bar.disable and self._is_below_lines:
       self._redirect.__enter__()
     return self
 
   def __exit__(self, *error: Any) -> None:
     """Removes the bar."""
-    if not self._bar.disable:
+    if not self._bar.disable and self._is_below_lines:
       self._redirect.__exit__(*error)
     self._bar.close()
 
@@ -92,3 +103,6 @@ class Progress:
       left = (self.num_steps - self._step) * self.images_per_step / speed
       line += f'  {speed:,.0f} images/s  {duration(left)} left'
     logger.info(line)
+    self._bar.set_postfix_str(
+      f'loss {values["loss"]:.3f}, accuracy {100 * values["accuracy"]:.1f} %', refresh=False
+    )

@@ -19,7 +19,7 @@ from cifar_jax.report.figures import curves
 from cifar_jax.runs.results import read_result
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
-from cifar_jax.train.loop import Loop
+from cifar_jax.training.loop import Loop
 
 
 def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
@@ -116,7 +116,7 @@ def _draw_scorecard(
 ) -> None:
   """Draws the pictures of the scorecard of `save_scorecard`, if they are not there."""
   seeds = tuple(result.get('seeds', [result['seed']]))
-  folder, stem = workdir / scorecard.FOLDER, _stem(seeds)
+  folder, stem = workdir / scorecard.FOLDER, stem_of_scorecard(result)
   path = folder / f'{stem}.json'
   if (folder / f'{stem}{scorecard.CONFUSION_MATRIX}').exists() or not path.exists():
     return
@@ -125,8 +125,12 @@ def _draw_scorecard(
     scorecard.draw(folder, stem, title, json_text.parse(path.read_text()), _truth(dataset()))
 
 
+def stem_of_scorecard(result: dict[str, Any]) -> str:
+  """The beginning of the names of the scorecard's files, for the result of a run."""
+  return _stem(tuple(result.get('seeds', [result['seed']])))
+
+
 def _stem(seeds: tuple[int, ...]) -> str:
-  """The beginning of the names of the scorecard's files."""
   return 'test_last' + (f'_seed{seeds[0]}' if len(seeds) > 1 else '')
 
 

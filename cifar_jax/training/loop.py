@@ -27,10 +27,10 @@ from cifar_jax.runtime.agreement import Agreement
 from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.train import dispatch
-from cifar_jax.train.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
-from cifar_jax.train.profiler import Profiler
-from cifar_jax.train.progress import Progress
+from cifar_jax.training import dispatch
+from cifar_jax.training.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
+from cifar_jax.training.profiler import Profiler
+from cifar_jax.training.progress import Progress
 
 MAX_SKIPPED = 10  # batches of a run; if more are not finite, the data are not to blame
 

@@ -21,7 +21,7 @@ from cifar_jax.experiment.state import abstract_state
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, claim_workdir, read_config
 from cifar_jax.runtime.console import logger
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support.launcher import Launcher, num_records, records_without_speed
 from tests.support.trainer import digest
 

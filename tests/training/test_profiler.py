@@ -12,7 +12,7 @@ import pytest
 from cifar_jax.config import loading
 from cifar_jax.config.base import base
 from cifar_jax.config.training import CheckpointSettings
-from cifar_jax.train.profiler import FOLDER
+from cifar_jax.training.profiler import FOLDER
 from tests.support.sessions import make_poisoned, run_session
 
 

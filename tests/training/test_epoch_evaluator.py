@@ -12,8 +12,8 @@ from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.report import summary
 from cifar_jax.runs.results import best_by_test, read_records
-from cifar_jax.train import epoch_evaluator
-from cifar_jax.train.epoch_evaluator import EpochEvaluator
+from cifar_jax.training import epoch_evaluator
+from cifar_jax.training.epoch_evaluator import EpochEvaluator
 from tests.support.launcher import records_without_speed
 from tests.support.sessions import Linear, last_state, run_session, stop_session
 from tests.support.trainer import build_small

@@ -24,21 +24,23 @@ from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.train import out_of_memory
-from cifar_jax.train.finish import evaluate_run, report_run, save_scorecard
-from cifar_jax.train.loop import Loop
-from cifar_jax.train.profiler import FOLDER, Profiler
-from cifar_jax.train.progress import Progress
+from cifar_jax.training import out_of_memory
+from cifar_jax.training.finish import evaluate_run, report_run, save_scorecard
+from cifar_jax.training.loop import Loop
+from cifar_jax.training.profiler import FOLDER, Profiler
+from cifar_jax.training.progress import Progress
 
 RESULT = 'result.json'
 
 
-def run(config: ConfigDict, workdir: pathlib.Path) -> int:
+def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False) -> int:
   """Trains, evaluates and reports a run; resumes it if an earlier session stopped.
 
   Args:
     config: the configuration of the run.
     workdir: the directory of its files; new, or holding the same run.
+    from_python: whether a notebook or a program calls, which handles signals itself, and not the
+      command. Then there is always a bar.
 
   Returns:
     An exit status: 0 at the end of the run; 143, 130 or 129 after SIGTERM, Ctrl-C or SIGHUP, when a
@@ -62,11 +64,13 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> int:
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   try:
-    with claim_workdir(workdir, config), _log(workdir), StopRequest() as stop:
+    stopping = StopRequest()
+    handling = contextlib.nullcontext(stopping) if from_python else stopping
+    with claim_workdir(workdir, config), _log(workdir), handling as stop:
       if _is_finished(workdir):  # another command has finished the run since
         return _report_finished(workdir, config)
       logger.info(xla_flags.describe())
-      result = run_session(experiment, workdir, stop, origin['commit'])
+      result = run_session(experiment, workdir, stop, origin['commit'], has_bar=from_python or None)
       if result is None:
         processes.part()
         return stop.exit_status
@@ -118,6 +122,8 @@ def run_session(
   workdir: pathlib.Path,
   stop: StopRequest,
   commit: str | None,
+  *,
+  has_bar: bool | None = None,
 ) -> dict[str, Any] | None:
   """Trains from the latest checkpoint to the end of the run and evaluates, or until a signal.
 
@@ -126,6 +132,7 @@ def run_session(
     workdir: the directory of the run, which exists.
     stop: says when a signal has come.
     commit: the commit that this session runs.
+    has_bar: whether to show a bar; by default on a terminal.
 
   Returns:
     The result of the run, with the commits of all its sessions; None after a signal, when a
@@ -138,7 +145,7 @@ def run_session(
     images_per_step = experiment.batch_size * experiment.num_seeds
     with (
       MetricLog(workdir, step, experiment.num_steps, silent=not processes.is_first()) as metric_log,
-      Progress(step, experiment.num_steps, images_per_step) as progress,
+      Progress(step, experiment.num_steps, images_per_step, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
       _warn_of_lost_records(metric_log, run_info)

@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
 from cifar_jax.runs import provenance
 from cifar_jax.runtime import processes
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support.paths import ROOT
 
 

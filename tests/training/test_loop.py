@@ -17,7 +17,7 @@ from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State
 from cifar_jax.experiment.train_step import TrainStep, make_train_step
 from cifar_jax.runs.results import read_records
-from cifar_jax.train import loop, out_of_memory, session
+from cifar_jax.training import loop, out_of_memory, session
 from tests.support.bad_input import RESNET
 from tests.support.sessions import (
   NUM_STEPS,

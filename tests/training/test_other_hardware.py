@@ -13,7 +13,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import xla_flags
-from cifar_jax.train import session
+from cifar_jax.training import session
 from tests.support import fake_run
 
 

@@ -1,0 +1,36 @@
+"""A picture that a notebook shows, and that can be saved."""
+
+import io
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+from cifar_jax import output_files
+
+if TYPE_CHECKING:  # importing matplotlib takes a second
+  from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 80  # on a screen; files have more
+
+
+class Picture:
+  """A figure of matplotlib. As the last value of a notebook's cell it is shown.
+
+  Attributes:
+    figure: the figure, which can be changed.
+  """
+
+  def __init__(self, figure: 'Figure') -> None:
+    """Wraps a figure."""
+    self.figure = figure
+
+  def save(self, path: str | os.PathLike[str]) -> None:
+    """Writes a PNG file; raises InputError if it cannot be written."""
+    output_files.save_figure(self.figure, pathlib.Path(path))
+
+  @output_files.own_settings()
+  def _repr_png_(self) -> bytes:
+    """The picture as PNG, for IPython."""
+    buffer = io.BytesIO()
+    self.figure.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
+    return buffer.getvalue()

@@ -1,0 +1,89 @@
+"""The public face: a run is trained, opened and looked at from Python."""
+
+import pathlib
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cifar_jax
+from cifar_jax.errors import InputError
+
+PNG = b'\x89PNG'
+SMALL = {
+  'data.images_per_class': 8,
+  'data.validation_size': 16,
+  'train.batch_size': 16,
+  'train.log_every_steps': 2,
+  'sharding.num_devices': 1,
+}
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[cifar_jax.Run]:
+  """Two handles of one run, trained in a thread: as `train` returns it, again and from disk."""
+  workdir = tmp_path_factory.mktemp('runs') / 'small'
+  runs: list[cifar_jax.Run] = []
+
+  def train() -> None:
+    recipe = 'resnet:depth=8,dataset=shapes'
+    runs.append(cifar_jax.train(recipe, workdir=str(workdir), epochs=1, overrides=SMALL))
+
+  for _ in range(2):  # the second time there is nothing left to do
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+  return [*runs, cifar_jax.load_run(workdir)]
+
+
+def test_a_run_has_its_history_and_result(
+  trained: list[cifar_jax.Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+  assert len(trained) == 3
+  for run in trained:
+    assert run.config.train.num_epochs == 1 and run.config.data.name == 'shapes'
+    assert run.test == trained[0].test and 0 <= run.test['accuracy'] <= 1
+    assert [record['split'] for record in run.history][-2:] == ['validation', 'test']
+    assert 'test accuracy' in repr(run)
+  assert 'epoch 1' in (trained[0].workdir / 'log.txt').read_text()
+  assert not capsys.readouterr().out
+
+
+def test_its_variables_give_its_logits(trained: list[cifar_jax.Run]) -> None:
+  run = trained[0]
+  logits = run.model.apply(run.variables, np.zeros((2, 32, 32, 3), np.float32), train=False)
+  assert logits.shape == (2, 10)
+
+
+def test_its_pictures_are_shown_and_saved(
+  trained: list[cifar_jax.Run], tmp_path: pathlib.Path
+) -> None:
+  run = trained[0]
+  pictures = [run.curves(), run.confusion(), run.mistakes()]
+  assert all(picture._repr_png_().startswith(PNG) for picture in pictures)
+  pictures[0].save(tmp_path / 'curves.png')
+  assert (tmp_path / 'curves.png').read_bytes().startswith(PNG)
+
+
+def test_it_classifies_a_picture(trained: list[cifar_jax.Run], tmp_path: pathlib.Path) -> None:
+  Image.new('RGB', (50, 40), 'red').save(tmp_path / 'red.png')
+  (guesses,) = trained[0].predict(tmp_path / 'red.png')
+  assert len(guesses) == 3 and all(0 <= probability <= 1 for _, probability in guesses)
+  assert guesses[0][1] >= guesses[1][1]
+
+
+def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run]) -> None:
+  lesion = trained[0].lesion(num_images=16, draws=1)
+  assert lesion.numbers['analysis'] == 'lesion' and lesion.numbers['num_images'] == 16
+  assert lesion._repr_png_().startswith(PNG) and 'stage' in str(lesion)
+  with pytest.raises(InputError, match=r"lesion has no option 'draw'; there are .*draws"):
+    trained[0].lesion(draw=1)
+
+
+def test_where_there_is_no_run_that_is_said(tmp_path: pathlib.Path) -> None:
+  with pytest.raises(InputError, match='config.json'):
+    cifar_jax.load_run(tmp_path)
+  with pytest.raises(InputError, match='there is no'):
+    cifar_jax.train('resnet', overrides={'train.batch_sise': 3}, workdir=tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
