@@ -2,6 +2,7 @@
 
 import pathlib
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_a_run_has_its_history_and_result(
 
 def test_its_variables_give_its_logits(trained: list[cifar_jax.Run]) -> None:
   run = trained[0]
-  logits = run.model.apply(run.variables, np.zeros((2, 32, 32, 3), np.float32), train=False)
+  images = np.zeros((2, 32, 32, 3), np.float32)
+  logits: Any = run.model.apply(run.variables, images, train=False)
   assert logits.shape == (2, 10)
 
 
@@ -82,7 +84,7 @@ def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run
 
 
 def test_where_there_is_no_run_that_is_said(tmp_path: pathlib.Path) -> None:
-  with pytest.raises(InputError, match='config.json'):
+  with pytest.raises(InputError, match=r'config\.json'):
     cifar_jax.load_run(tmp_path)
   with pytest.raises(InputError, match='there is no'):
     cifar_jax.train('resnet', overrides={'train.batch_sise': 3}, workdir=tmp_path / 'run')
