@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -27,6 +28,10 @@ _made_cache = CACHE_DIR not in os.environ  # the workers of pytest-xdist get it 
 if _made_cache:
   os.environ[CACHE_DIR] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and the programs that they
+# start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FILES = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
 

@@ -89,7 +89,9 @@ def _check_numbers(name: str, match: re.Match) -> None:
   """Raises InputError for a number in a name that no net can be built with."""
   for part in match.groups():
     if any(len(digits) > _MOST_DIGITS for digits in re.findall(r'\d+', part or '')):
-      raise InputError(f'{shortened(name)}: a number has more than {_MOST_DIGITS} digits')
+      raise InputError(
+        f'unknown model {shortened(name)}: a number has more than {_MOST_DIGITS} digits'
+      )
 
 
 def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, Any]) -> None:
