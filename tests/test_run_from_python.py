@@ -1,6 +1,7 @@
 """The public face: a run is trained, opened and looked at from Python."""
 
 import pathlib
+import re
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 import cifar_jax
 from cifar_jax.errors import InputError
+from tests.support.paths import ROOT
 
 PNG = b'\x89PNG'
 SMALL = {
@@ -89,3 +91,14 @@ def test_where_there_is_no_run_that_is_said(tmp_path: pathlib.Path) -> None:
   with pytest.raises(InputError, match='there is no'):
     cifar_jax.train('resnet', overrides={'train.batch_sise': 3}, workdir=tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
+
+
+def test_the_loop_of_the_page_gives_what_train_gives(
+  trained: list[cifar_jax.Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+  page = (ROOT / 'docs' / 'python.md').read_text()
+  loop = re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL)[-1]
+  loop, replaced = re.subn(r'config = cifar_jax\.config\.load\(.*\)', 'config = run.config', loop)
+  assert replaced == 1
+  exec(loop, {'run': trained[0]})
+  assert f'test accuracy {100 * trained[0].test["accuracy"]:.1f} %' in capsys.readouterr().out
