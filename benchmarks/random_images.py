@@ -58,6 +58,7 @@ def make_experiment(
   dataset = Dataset('random', class_names, train, validation, train, MEAN, STD)
   augmentation = augmentation or AugmentSettings()
   schedule = make_schedule(NUM_STEPS, 1, ScheduleSettings())
+  optimizer_settings = OptimizerSettings()
   return Experiment(
     train_settings=TrainSettings(batch_size=batch_size, seeds=num_seeds),
     checkpoint_settings=CheckpointSettings(),
@@ -68,8 +69,9 @@ def make_experiment(
     normalize=functools.partial(augment.normalize, mean=MEAN, std=STD),
     augmentation=augmentation,
     augment_fn=augment.make(augmentation, Statistics(NUM_CLASSES, MEAN, STD)),
+    optimizer_settings=optimizer_settings,
     schedule=schedule,
-    tx=optimizer.make(schedule, OptimizerSettings()),
+    tx=optimizer.make(schedule, optimizer_settings),
     seeds=tuple(range(num_seeds)),
     key=root_keys(0, num_seeds),
     num_steps=NUM_STEPS,

@@ -22,7 +22,7 @@ EDIT = re.compile(
 )
 # What is new, as the names of tests and their parameters have it; and files with tests that hold
 # for every model, recipe, augmentation, study and module, in which some have these parameters.
-NEW = ('depthwise', 'grey', 'npz', 'weight_norms', 'adam')
+NEW = ('depthwise', 'grey', 'npz', 'weight_norms', 'adamax')
 GENERAL_TESTS = (
   'tests/test_imports.py',
   'tests/augment/test_gallery.py',
@@ -62,7 +62,7 @@ def test_depthwise_resnet_has_the_parameters_of_its_layers() -> None:
   assert models.num_params(models.create(f'depthwise_resnet{DEPTH}')) == count + 128 * 10 + 10
 
 
-def test_depthwise_resnet_trains_with_adam_on_grey_images_and_is_analysed(
+def test_depthwise_resnet_trains_with_adamax_on_grey_images_and_is_analysed(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
   monkeypatch.setattr(shapes, 'TRAIN_SIZE', 100)
@@ -71,7 +71,7 @@ def test_depthwise_resnet_trains_with_adam_on_grey_images_and_is_analysed(
   override(config, [
     '--config.data.validation_size=20', '--config.train.batch_size=40',
     '--config.sharding.num_devices=1', '--config.augment.grey=0.5',
-    '--config.optimizer.name=adam', '--config.schedule.learning_rate=1e-3',
+    '--config.optimizer.name=adamax', '--config.schedule.learning_rate=1e-3',
   ])
   assert session.run(config, tmp_path / 'run') == 0
   result = json.loads((tmp_path / 'run' / 'result.json').read_text())

@@ -8,6 +8,7 @@ from cifar_jax.config.section import Section, setting
 from cifar_jax.errors import InputError
 
 MONITORS = ('validation_accuracy', 'training_loss')
+OPTIMIZERS = ('sgd', 'adamw', 'lion', 'muon')
 SCHEDULES = ('constant', 'cosine', 'sgdr', 'piecewise', 'plateau', 'triangular')
 
 
@@ -92,12 +93,21 @@ class ScheduleSettings(Section):
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings(Section):
-  """The section `optimizer`: stochastic gradient descent.
+  """The section `optimizer`: the rule by which gradients change the weights.
 
   Attributes:
-    momentum: decay of the running sum of gradients; 0 for none.
-    nesterov: whether the momentum is Nesterov's.
-    weight_decay: multiple of the parameter that is added to its gradient (L2).
+    name: `sgd`; `adamw` (Loshchilov and Hutter 2019, arXiv 1711.05101); `lion` (Chen et al. 2023,
+      arXiv 2302.06675); `muon` (Jordan et al. 2024, kellerjordan.github.io/posts/muon), with Adam
+      for the last layer and for all that is no kernel, and with updates scaled so that learning
+      rate and decay are those of AdamW (Liu et al. 2025, arXiv 2502.16982). The last three need a
+      far lower `schedule.learning_rate` than `sgd`, and a higher `weight_decay`.
+    momentum: decay of the running sum (`sgd`) or mean of gradients; 0 for none. It is β1 of `adamw`
+      and of `lion`.
+    beta2: decay of the running mean of squared gradients (`adamw`, and the Adam of `muon`), or of
+      the mean that `lion` keeps; 0 for the papers' values, 0.999 and (`lion`) 0.99.
+    nesterov: whether the momentum of `sgd` and `muon` is Nesterov's.
+    weight_decay: multiple of the parameter that `sgd` adds to its gradient (L2). The others
+      subtract it from the parameter, times the learning rate (decoupled decay).
     decayed: `all` parameters, as in the papers, or only `kernels` (more than one axis).
     clip_norm: largest global norm of the gradient; 0 for no limit.
     norm_bias_factor: factor of the learning rate of the normalisations' biases; their decay keeps
@@ -105,11 +115,18 @@ class OptimizerSettings(Section):
     whitening_until: fraction of the run after which the parameters of whitening layers are frozen.
     lookahead_steps: steps between two averages of the weights (`optim/lookahead.py`); 0 for none.
     lookahead_decay: decay of that average per step, at the end of the run.
+    ema_decay: decay per step of an exponential moving average of the weights and of the batch
+      statistics, which are then evaluated in their place (`optim/ema.py`); 0 for none.
+    sam_radius: sharpness-aware minimisation: the gradient is taken where the loss is highest within
+      this distance of the weights (`optim/sam.py`), the paper's ρ; 0 for none. A step takes twice
+      the time.
   """
 
   NAME: ClassVar[str] = 'optimizer'
 
+  name: str = setting('sgd', one_of=OPTIMIZERS)
   momentum: float = setting(0.9, at_least=0, below=1)
+  beta2: float = setting(0.0, at_least=0, below=1, meaning="0 for the paper's value")
   nesterov: bool = True
   weight_decay: float = setting(1e-4, at_least=0)
   decayed: str = setting('all', one_of=('all', 'kernels'))
@@ -118,3 +135,5 @@ class OptimizerSettings(Section):
   whitening_until: float = setting(1.0, at_least=0, at_most=1, meaning='a fraction of the run')
   lookahead_steps: int = setting(0, at_least=0, meaning='0 for none')
   lookahead_decay: float = setting(0.95, at_least=0, below=1)
+  ema_decay: float = setting(0.0, at_least=0, below=1, meaning='0 for none')
+  sam_radius: float = setting(0.0, at_least=0, meaning='0 for none')

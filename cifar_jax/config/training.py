@@ -18,6 +18,9 @@ class TrainSettings(Section):
   Attributes:
     num_epochs: how often each training image is used; need not be whole.
     batch_size: images of a step over all devices, in training and evaluation; for each seed.
+    accumulation: number of parts that a batch is divided into, for batches that do not fit in
+      memory. The gradients of the parts are averaged, and the weights change once. Each part is
+      normalised by its own batch statistics, one part after another changes the running ones.
     log_every_steps: steps between two records of the training metrics.
     best_threshold: relative gain from which a validation accuracy is the best so far, so that its
       epoch's checkpoint replaces the best one. By default that is less than one image.
@@ -43,6 +46,7 @@ class TrainSettings(Section):
 
   num_epochs: float = setting(200.0, at_least=1)
   batch_size: int = setting(128, at_least=1)
+  accumulation: int = setting(1, at_least=1, meaning='parts of a batch')
   log_every_steps: int = setting(50, at_least=1)
   best_threshold: float = setting(1e-4, at_least=0, below=1, meaning='a share of the best')
   test_each_epoch: bool = False

@@ -31,7 +31,8 @@ class Restored:
     config: configuration of the run, with the overrides applied.
     experiment: the experiment that `config` describes; for a run of several seeds, that of the
       selected seed alone.
-    state: the state at the checkpoint, replicated over the mesh; for a run of several seeds, that
+    state: the state at the checkpoint, replicated over the mesh, with the averages of a run that
+      averages its weights in the place of the weights; for a run of several seeds, that
       of the selected seed alone.
     step: number of steps before the checkpoint.
     is_one_of_several_seeds: whether the run trained several seeds at once.
@@ -103,4 +104,4 @@ def _read_checkpoint(
           raise
         continue
     check_same_data(experiment.dataset, run_info)
-    return state, step
+    return state.to_evaluate, step

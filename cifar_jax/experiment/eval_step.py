@@ -78,13 +78,14 @@ def evaluate_split(
 
   Args:
     eval_step: from `make_eval_step`.
-    state: the parameters and statistics.
+    state: the parameters and statistics, or (`State.to_evaluate`) their averages.
     split: the images and labels.
 
   Returns:
     Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]), as `metrics.read`; and the logits,
     float32 `[n, classes]` or `[seeds, n, classes]`, on the host.
   """
+  state = state.to_evaluate
   evaluation = Evaluation.empty(split.mesh, state.step.shape)
   batches = []
   for _ in range(split.num_batches):

@@ -48,6 +48,7 @@ class Experiment:
     normalize: uint8 images to float32, by the statistics of the training split.
     augmentation: the section `augment`.
     augment_fn: `(key, images, labels) -> (images, labels)`, normalisation included.
+    optimizer_settings: the section `optimizer`.
     schedule: the learning rate.
     tx: the optimizer.
     seeds: the seed of the run, or all seeds that it trains at once.
@@ -64,6 +65,7 @@ class Experiment:
   normalize: Normalize
   augmentation: AugmentSettings
   augment_fn: augment.Augment
+  optimizer_settings: OptimizerSettings
   schedule: Schedule
   tx: optax.GradientTransformationExtraArgs
   seeds: tuple[int, ...]
@@ -128,7 +130,7 @@ def build(config: ConfigDict) -> Experiment:
   check_config(config)
   train_settings = TrainSettings(**config.train)
   mesh = make_mesh(config.sharding.num_devices)
-  check_batch_size(train_settings.batch_size, mesh)
+  check_batch_size(train_settings.batch_size, mesh, train_settings.accumulation)
   augmentation = AugmentSettings(**config.augment)
   dataset = data.load(DataSettings(**config.data))
   _check_images(config, dataset)
@@ -137,6 +139,7 @@ def build(config: ConfigDict) -> Experiment:
   num_steps = _num_steps(train_settings, len(dataset.train))
   schedule_settings = ScheduleSettings(**config.schedule)
   schedule = make_schedule(max(1, num_steps), train_settings.num_epochs, schedule_settings)
+  optimizer_settings = OptimizerSettings(**config.optimizer)
   return Experiment(
     train_settings=train_settings,
     checkpoint_settings=CheckpointSettings(**config.checkpoint),
@@ -147,8 +150,9 @@ def build(config: ConfigDict) -> Experiment:
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augmentation=augmentation,
     augment_fn=augment_fn,
+    optimizer_settings=optimizer_settings,
     schedule=schedule,
-    tx=optimizer.make(schedule, OptimizerSettings(**config.optimizer)),
+    tx=optimizer.make(schedule, optimizer_settings),
     seeds=tuple(range(config.seed, config.seed + train_settings.seeds)),
     key=root_keys(config.seed, train_settings.seeds),
     num_steps=num_steps,

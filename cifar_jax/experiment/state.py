@@ -4,7 +4,7 @@ State and configuration together determine everything that follows. No random ke
 `randomness.py`.
 """
 
-import functools
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +19,7 @@ from cifar_jax.experiment import metrics, randomness
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import map_over_seeds
 from cifar_jax.models.classifier import FittedToData
+from cifar_jax.optim import ema
 from cifar_jax.runtime.devices import replicate, replicated_sharding
 
 NEVER = jnp.iinfo(jnp.int32).max
@@ -50,6 +51,50 @@ class State:
   def num_steps(self) -> int:
     """`step` on the host; it is the same for all seeds."""
     return int(np.ravel(self.step)[0])
+
+  @property
+  def to_evaluate(self) -> 'State':
+    """The state whose parameters and statistics are evaluated: this one."""
+    return self
+
+
+@struct.dataclass
+class AveragedState(State):
+  """The state of a run that averages its weights (`optimizer.ema_decay`).
+
+  Attributes:
+    average_params: float32 tree like `params`.
+    average_stats: float32 tree like `batch_stats`.
+  """
+
+  average_params: Any
+  average_stats: Any
+
+  @property
+  def to_evaluate(self) -> State:
+    """The same state with the averages in the place of what they are averages of."""
+    fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(State)}
+    return State(**fields | {'params': self.average_params, 'batch_stats': self.average_stats})
+
+
+def start_average(state: State) -> AveragedState:
+  """A state whose averages are copies of its parameters and statistics."""
+  fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+  params, stats = jax.tree.map(jnp.copy, (state.params, state.batch_stats))
+  return AveragedState(**fields, average_params=params, average_stats=stats)
+
+
+def update_average(state: State, decay: float) -> State:
+  """The state after a step, with that step in its averages; a state without averages as it is."""
+  if not isinstance(state, AveragedState):
+    return state
+  average_params, average_stats = ema.update(
+    (state.average_params, state.average_stats),
+    (state.params, state.batch_stats),
+    decay,
+    state.step,
+  )
+  return dataclasses.replace(state, average_params=average_params, average_stats=average_stats)
 
 
 def create_state(
@@ -90,7 +135,8 @@ def initial_state(experiment: Experiment) -> State:
     return state
   images = experiment.dataset.train.images[: experiment.model.fit_images]
   fit = make_fit(experiment)
-  return state.replace(batch_stats=fit(state.batch_stats, replicate(images, experiment.mesh)))
+  state = state.replace(batch_stats=fit(state.batch_stats, replicate(images, experiment.mesh)))
+  return start_average(state) if isinstance(state, AveragedState) else state
 
 
 def abstract_state(experiment: Experiment) -> State:
@@ -114,7 +160,8 @@ def make_fit(experiment: Experiment) -> Callable[[Any, jax.Array], Any]:
 
 
 def _make_initial(experiment: Experiment) -> Callable[[jax.Array], State]:
-  make = functools.partial(
-    create_state, experiment.model, experiment.tx, image_shape=experiment.image_shape
-  )
+  def make(key: jax.Array) -> State:
+    state = create_state(experiment.model, experiment.tx, key, experiment.image_shape)
+    return start_average(state) if experiment.optimizer_settings.ema_decay else state
+
   return map_over_seeds(make, experiment.num_seeds, (0,))

@@ -1,5 +1,6 @@
 """One training step: a pure function of the state, compiled once."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from cifar_jax.augment import geometric
-from cifar_jax.experiment import metrics, randomness
+from cifar_jax.experiment import gradient, metrics, randomness
 from cifar_jax.experiment.epoch_order import (
   EpochOrder,
   batch_epochs,
@@ -19,8 +20,7 @@ from cifar_jax.experiment.epoch_order import (
 )
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import map_over_seeds
-from cifar_jax.experiment.state import NEVER, State, abstract_state
-from cifar_jax.models.classifier import HasAuxiliaryLogits
+from cifar_jax.experiment.state import NEVER, State, abstract_state, update_average
 from cifar_jax.optim import optimizer
 from cifar_jax.runtime.devices import batch_sharding, jit_step, replicated_sharding
 
@@ -47,32 +47,30 @@ def train_step(
   """
   batch, targets = draw_batch(experiment, state.step, key, images, labels, order)
 
-  def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
-    logits, updates = experiment.model.apply(
-      {'params': params, 'batch_stats': state.batch_stats},
-      batch,
-      train=True,
-      rngs=randomness.module_streams(key, state.step),
-      mutable=['batch_stats', 'auxiliary_logits'],
-    )
-    losses = experiment.loss_fn(logits, targets)
-    loss = jnp.mean(losses)
-    for weight, auxiliary in auxiliary_logits(experiment.model, updates):
-      loss += weight * jnp.mean(experiment.loss_fn(auxiliary, targets))
-    return loss, (losses, logits, updates.get('batch_stats', {}))
-
-  (loss, (losses, logits, batch_stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(
-    state.params
+  batch_gradient = gradient.of_batch(
+    experiment,
+    state.params,
+    state.batch_stats,
+    randomness.module_streams(key, state.step),
+    batch,
+    targets,
   )
-  change, opt_state = experiment.tx.update(gradient, state.opt_state, state.params, value=loss)
-  return State(
+  change, opt_state = experiment.tx.update(
+    batch_gradient.gradient, state.opt_state, state.params, value=batch_gradient.loss
+  )
+  nonfinite = nonfinite_step(state.step, batch_gradient.loss, batch_gradient.gradient)
+  after = dataclasses.replace(
+    state,
     step=state.step + 1,
     params=optax.apply_updates(state.params, change),
-    batch_stats=batch_stats,
+    batch_stats=batch_gradient.batch_stats,
     opt_state=opt_state,
-    means=state.means.merge(metrics.of_batch(losses, logits, targets)),
-    first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite_step(state.step, loss, gradient)),
+    means=state.means.merge(
+      metrics.of_batch(batch_gradient.losses, batch_gradient.logits, targets)
+    ),
+    first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite),
   )
+  return update_average(after, experiment.optimizer_settings.ema_decay)
 
 
 def draw_batch(
@@ -105,19 +103,6 @@ def draw_batch(
     epochs = batch_epochs(order, step, batch_size)
     batch = geometric.alternating_flip(randomness.stream(key, 'flip', 0), batch, indices, epochs)
   return experiment.augment_fn(randomness.stream(key, 'augment', step), batch, labels[indices])
-
-
-def auxiliary_logits(model: Any, updates: Any) -> list[tuple[float, jax.Array]]:
-  """The weight of each auxiliary loss, and its logits, float32 `[batch, classes]`.
-
-  Args:
-    model: the Flax module; one that is no `HasAuxiliaryLogits` has none.
-    updates: the collections that the model changed in training.
-  """
-  if not isinstance(model, HasAuxiliaryLogits):
-    return []
-  sown = jax.tree.leaves(updates.get('auxiliary_logits', {}))
-  return [(model.auxiliary_weight, logits) for logits in sown]
 
 
 def nonfinite_step(step: jax.Array, loss: jax.Array, gradient: Any) -> jax.Array:

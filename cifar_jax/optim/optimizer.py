@@ -1,9 +1,10 @@
-"""Stochastic gradient descent as the papers run it.
+"""Stochastic gradient descent as the papers run it, and Optax's AdamW, Lion and Muon.
 
-L2 decay is added to the gradient before the momentum. This is what Torch's SGD does and what the
-papers' results rest on; decoupled decay is another method.
+SGD adds L2 decay to the gradient before the momentum. This is what Torch's SGD does and what the
+papers' results rest on. The decay of the others is decoupled.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,11 +16,34 @@ from cifar_jax.optim import parameter_groups
 from cifar_jax.optim.lookahead import LookaheadState, lookahead
 from cifar_jax.optim.schedules import Schedule
 
+# The root mean square of Muon's updates, which is about that of AdamW's: Liu et al. 2025, section
+# 2.2 of arXiv 2502.16982.
+_MUON_RMS = 0.2
+
+
+def _muon(settings: OptimizerSettings) -> optax.GradientTransformation:
+  return optax.contrib.muon(
+    -1.0,  # the direction alone: Optax multiplies by the rate and by -1
+    beta=settings.momentum,
+    nesterov=settings.nesterov,
+    adam_b2=settings.beta2 or 0.999,
+    muon_weight_dimension_numbers=parameter_groups.matrices,
+    consistent_rms=_MUON_RMS,
+  )
+
+
+# The rules with decoupled decay: what they make of a gradient, before decay and learning rate.
+_DIRECTIONS: dict[str, Callable[[OptimizerSettings], optax.GradientTransformation]] = {
+  'adamw': lambda settings: optax.scale_by_adam(settings.momentum, settings.beta2 or 0.999),
+  'lion': lambda settings: optax.scale_by_lion(settings.momentum, settings.beta2 or 0.99),
+  'muon': _muon,
+}
+
 
 def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTransformationExtraArgs:
-  """The optimizer: clipping, L2 decay, SGD with momentum, the schedule's plateau, and lookahead.
+  """The optimizer: clipping, the update rule, the schedule's plateau, freezing and lookahead.
 
-  With Nesterov momentum and decay of all parameters its steps equal those of Torch's SGD.
+  With `sgd`, Nesterov momentum and decay of all parameters its steps equal those of Torch's SGD.
 
   Args:
     schedule: from `make_schedule`.
@@ -30,18 +54,8 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
   """
   clip = settings.clip_norm
   stages = [optax.clip_by_global_norm(clip) if clip else optax.identity()]
-  if settings.norm_bias_factor != 1.0:
-    # Before the decay is added, so that the decay has the common rate. SGD is linear in the rest.
-    stages.append(
-      optax.masked(optax.scale(settings.norm_bias_factor), parameter_groups.norm_biases)
-    )
-  mask = parameter_groups.kernels if settings.decayed == 'kernels' else None
-  nesterov = settings.nesterov and settings.momentum > 0.0
-  stages += [
-    optax.add_decayed_weights(settings.weight_decay, mask),
-    optax.sgd(schedule.learning_rate_fn, settings.momentum or None, nesterov),
-    schedule.lowering,
-  ]
+  stages += _update_rule(schedule, settings)
+  stages.append(schedule.lowering)
   if settings.whitening_until < 1.0:
     last = round(settings.whitening_until * schedule.num_steps)
     freeze = optax.scale_by_schedule(lambda step: jnp.where(step < last, 1.0, 0.0))
@@ -49,6 +63,25 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
   if settings.lookahead_steps:
     stages.append(lookahead(settings.lookahead_steps, settings.lookahead_decay, schedule.num_steps))
   return optax.with_extra_args_support(optax.chain(*stages))
+
+
+def _update_rule(
+  schedule: Schedule, settings: OptimizerSettings
+) -> list[optax.GradientTransformation]:
+  """The stages from the gradient to the change of the weights, decay and learning rate included."""
+  factor: list[optax.GradientTransformation] = []
+  if settings.norm_bias_factor != 1.0:
+    # Before the decay is added, so that the decay has the common rate. SGD is linear in the rest.
+    scale = optax.scale(settings.norm_bias_factor)
+    factor = [optax.masked(scale, parameter_groups.norm_biases)]
+  mask = parameter_groups.kernels if settings.decayed == 'kernels' else None
+  decay = optax.add_decayed_weights(settings.weight_decay, mask)
+  rate = schedule.learning_rate_fn
+  if settings.name != 'sgd':
+    direction = _DIRECTIONS[settings.name](settings)
+    return [direction, *factor, decay, optax.scale_by_learning_rate(rate)]
+  nesterov = settings.nesterov and settings.momentum > 0.0
+  return [*factor, decay, optax.sgd(rate, settings.momentum or None, nesterov)]
 
 
 def skip_step(opt_state: Any) -> Any:

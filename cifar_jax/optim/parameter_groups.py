@@ -4,6 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from optax.contrib import MuonDimensionNumbers
+
+_CONVOLUTION = MuonDimensionNumbers(reduction_axis=(-4, -3, -2), output_axis=-1)
+_DENSE = MuonDimensionNumbers(reduction_axis=-2, output_axis=-1)
 
 
 def kernels(params: Any) -> Any:
@@ -21,8 +25,29 @@ def whitening(params: Any) -> Any:
   return _by_path(lambda names: 'whitening' in names, params)
 
 
+def matrices(params: Any) -> Any:
+  """The axes of the parameters that are matrices: of all kernels but that of the last layer.
+
+  A convolution is the matrix of its inputs, `height * width * channels`, and its outputs. A further
+  axis in front counts the equal blocks of a scanned stage, each with a matrix of its own.
+
+  Returns:
+    Optax's `MuonDimensionNumbers` for each matrix, None for each other parameter.
+  """
+
+  def axes(path: tuple[Any, ...], leaf: Any) -> MuonDimensionNumbers | None:
+    names = _names(path)
+    if names[-1] != 'kernel' or 'head' in names:
+      return None
+    return _CONVOLUTION if leaf.ndim > 3 else _DENSE
+
+  return jax.tree_util.tree_map_with_path(axes, params)
+
+
 def _by_path(choose: Callable[[list[str]], bool], params: Any) -> Any:
   """Applies `choose` to the path of each parameter: the names of its modules, then its name."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: choose([str(getattr(key, 'key', key)) for key in path]), params
-  )
+  return jax.tree_util.tree_map_with_path(lambda path, _: choose(_names(path)), params)
+
+
+def _names(path: tuple[Any, ...]) -> list[str]:
+  return [str(getattr(key, 'key', key)) for key in path]

@@ -47,12 +47,13 @@ def why_none() -> str:
   return ''
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-  """Raises InputError if the global batch does not divide over the devices of the mesh."""
-  if batch_size < 1 or batch_size % mesh.size:
+def check_batch_size(batch_size: int, mesh: Mesh, num_parts: int = 1) -> None:
+  """Raises InputError if the parts of a batch do not divide over the devices of the mesh."""
+  if batch_size < 1 or batch_size % (mesh.size * num_parts):
+    parts = f' times train.accumulation, {num_parts}' if num_parts > 1 else ''
     raise InputError(
       f'train.batch_size is {batch_size}; it must be a positive multiple of the number of '
-      f'devices, {mesh.size}'
+      f'devices, {mesh.size}{parts}'
     )
 
 

@@ -16,11 +16,13 @@ def advice(experiment: Experiment) -> str:
   Halves the batch size and compiles the training step until it fits.
   """
   size, limit = experiment.batch_size, limit_bytes(experiment.mesh.devices.flat[0])
-  problem, remedy = f'out of memory: train.batch_size is {size}', 'give more sharding.num_devices'
+  problem = f'out of memory: train.batch_size is {size}'
+  remedy = 'a larger train.accumulation, or more sharding.num_devices'
   if experiment.num_seeds > 1:
     problem = f'{problem} and train.seeds {experiment.num_seeds}'
-    remedy = f'fewer train.seeds, or {remedy}'
-  while size % (2 * experiment.mesh.size) == 0:
+    remedy = f'fewer train.seeds, {remedy}'
+  num_parts = experiment.mesh.size * experiment.train_settings.accumulation
+  while size % (2 * num_parts) == 0:
     size //= 2
     needed = step_bytes(experiment, size)
     if needed <= limit:
