@@ -24,6 +24,8 @@ class TrainSettings(Section):
     log_every_steps: steps between two records of the training metrics.
     best_threshold: relative gain from which a validation accuracy is the best so far, so that its
       epoch's checkpoint replaces the best one. By default that is less than one image.
+    patience: early stopping: the run ends after this number of epochs without a best validation
+      accuracy, as if they were its last; 0 for never. Of several seeds the mean counts.
     test_each_epoch: whether to look at the test images after each epoch, as some published texts
       do: their figure is the best of all epochs. Then `result.json` has this figure too, as
       `best_by_test`; it is lower than the error on new images. Training does not depend on it.
@@ -49,6 +51,7 @@ class TrainSettings(Section):
   accumulation: int = setting(1, at_least=1, meaning='parts of a batch')
   log_every_steps: int = setting(50, at_least=1)
   best_threshold: float = setting(1e-4, at_least=0, below=1, meaning='a share of the best')
+  patience: int = setting(0, at_least=0, meaning='epochs, 0 for never')
   test_each_epoch: bool = False
   nonfinite: str = setting('stop', one_of=('stop', 'skip'))
   steps_per_dispatch: int = setting(0, at_least=0)

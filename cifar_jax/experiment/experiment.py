@@ -108,13 +108,23 @@ def check_config(config: ConfigDict) -> None:
   augmentation = AugmentSettings(**config.augment)
   views.make(augmentation.tta, augmentation)
   LossSettings(**config.loss)
-  OptimizerSettings(**config.optimizer)
+  optimizer_settings = OptimizerSettings(**config.optimizer)
   models.create(**config.model)
   schedule_settings = ScheduleSettings(**config.schedule)
   if schedule_settings.needs_validation and not data_settings.validation_size:
     raise InputError(
       'schedule.monitor is validation_accuracy, but data.validation_size is 0: hold out images, or '
       'set schedule.monitor to training_loss'
+    )
+  if train_settings.patience and not data_settings.validation_size:
+    raise InputError(
+      f'train.patience is {train_settings.patience}, but data.validation_size is 0: hold out '
+      'images, whose accuracy says when to stop'
+    )
+  if train_settings.patience and optimizer_settings.lookahead_steps:
+    raise InputError(
+      'train.patience may end a run between two averages of optimizer.lookahead_steps, which plans '
+      'for the whole run: set one of them to 0'
     )
   # The number of steps depends on the data; whether the values make sense does not.
   make_schedule(1000, train_settings.num_epochs, schedule_settings)

@@ -22,33 +22,28 @@ class MetricLog:
     num_records: the number of records in `metrics.jsonl`; 0 if silent.
   """
 
-  def __init__(
-    self, workdir: pathlib.Path, after_step: int, num_steps: int, *, silent: bool = False
-  ) -> None:
+  def __init__(self, workdir: pathlib.Path, after_step: int, *, silent: bool = False) -> None:
     """Opens the files to append records of the steps after `after_step`.
 
-    Two kinds of records are removed: those of later steps, which a killed session left behind, and
-    that of the test split at the end of the run, which this session writes again.
+    Records of later steps, which a killed session left behind, are removed.
 
     Args:
       workdir: must exist.
       after_step: the number of steps that the run has taken.
-      num_steps: the number of steps of the whole run.
       silent: whether to write nothing, because another process writes the same.
     """
-    self._workdir, self._silent, self._num_steps = workdir, silent, num_steps
+    self._workdir, self._silent = workdir, silent
     self.num_records = 0
     self._open(after_step)
 
-  def _open(self, after_step: int) -> None:
+  def _open(self, after_step: int, *, without_test: bool = False) -> None:
     if self._silent:
       return
     path = self._workdir / METRICS
     valid = [
       record
       for record in (read_records(self._workdir) if path.exists() else ())
-      if record['step'] <= after_step
-      and (record['split'] != 'test' or record['step'] < self._num_steps)
+      if record['step'] <= after_step and not (without_test and _is_test_of(after_step, record))
     ]
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
     self.num_records = len(valid)
@@ -78,6 +73,21 @@ class MetricLog:
     finally:
       self._events.close()
 
+  def write_last(self, step: int, epoch: float, values: dict[str, Any]) -> None:
+    """Writes the record of the test split at the end of the run.
+
+    It takes the place of the one that a session left behind which was killed after it.
+
+    Args:
+      step: number of steps of the run.
+      epoch: the same number in epochs.
+      values: as for `write`.
+    """
+    if not self._silent and any(_is_test_of(step, r) for r in read_records(self._workdir)):
+      self.__exit__()
+      self._open(step, without_test=True)
+    self.write(step, epoch, 'test', values)
+
   def write(self, step: int, epoch: float, split: str, values: dict[str, Any]) -> None:
     """Writes one record, which is on disk when this returns.
 
@@ -103,3 +113,7 @@ class MetricLog:
         )
       )
     self._events.flush()
+
+
+def _is_test_of(step: int, record: dict[str, Any]) -> bool:
+  return record['split'] == 'test' and record['step'] == step

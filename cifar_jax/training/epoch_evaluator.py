@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cifar_jax.experiment.epoch_order import epoch_of_step
 from cifar_jax.experiment.eval_step import DeviceSplit, EvalStep, evaluate_split, split_to_devices
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State
@@ -38,6 +39,7 @@ class EpochEvaluator:
     eval_step: EvalStep,
     metric_log: MetricLog,
     best_accuracy: float | None,
+    best_step: int,
   ) -> None:
     """Copies the images to the devices.
 
@@ -46,10 +48,13 @@ class EpochEvaluator:
       eval_step: the jitted evaluation step.
       metric_log: of the workdir.
       best_accuracy: the validation accuracy of the best checkpoint so far; None without one.
+      best_step: the step of that checkpoint; 0 without one.
     """
     self._settings, self._num_steps = experiment.train_settings, experiment.num_steps
+    self._num_images = len(experiment.dataset.train)
     self._eval_step, self._metric_log = eval_step, metric_log
     self._best_accuracy = -1.0 if best_accuracy is None else best_accuracy
+    self._best_step = best_step
 
     def copy(name: str) -> DeviceSplit | None:
       split = getattr(experiment.dataset, name)
@@ -71,9 +76,28 @@ class EpochEvaluator:
       epoch: the epoch that has ended, counted from 0.
       epochs: the number of steps in epochs: a step at the end of an epoch may belong to two.
     """
-    if self._test and step < self._num_steps:  # the end of the run evaluates the last state
+    score = self._validate(state, step, epoch, epochs)
+    if is_last := self.has_stalled(step):
+      logger.info(
+        'train.patience: no best validation accuracy for %d epochs, so the run ends here',
+        self._settings.patience,
+      )
+    if self._test and step < self._num_steps and not is_last:  # the end evaluates the last state
       values, _ = evaluate_split(self._eval_step, state, self._test)
       self._metric_log.write(step, epochs, 'test', values)
+    return score
+
+  def has_stalled(self, step: int) -> bool:
+    """Whether early stopping ends the run after a number of steps (`train.patience`)."""
+    settings = self._settings
+    now, best = (
+      epoch_of_step(steps, settings.batch_size, self._num_images)
+      for steps in (step, self._best_step)
+    )
+    return 0 < settings.patience <= now - best
+
+  def _validate(self, state: State, step: int, epoch: int, epochs: float) -> Score:
+    """Evaluates a state on the validation images, as `evaluate`."""
     if self._validation is None:
       return NO_SCORE
     values, _ = evaluate_split(self._eval_step, state, self._validation)
@@ -85,6 +109,6 @@ class EpochEvaluator:
     )
     best = bool(is_better(accuracy, self._best_accuracy, self._settings.best_threshold))
     if best:
-      self._best_accuracy = accuracy
+      self._best_accuracy, self._best_step = accuracy, step
     of_seeds = values['each']['accuracy'] if 'each' in values else accuracy
     return Score(accuracy, np.asarray(of_seeds, np.float32), best)

@@ -36,16 +36,19 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
   experiment, step, seconds = loop.experiment, state.num_steps, loop.seconds()
   test = split_to_devices(experiment.dataset.test, experiment.batch_size, experiment.mesh)
   last, logits = evaluate_split(loop.eval_step, state, test)
-  loop.metric_log.write(step, loop.epochs(step), 'test', last)
+  loop.metric_log.write_last(step, loop.epochs(step), last)
+  is_early = step < experiment.num_steps
   num_images = step * experiment.batch_size * experiment.num_seeds
   result: dict[str, Any] = {
     'num_params': models.count(state.params) // experiment.num_seeds,
-    'num_epochs': experiment.train_settings.num_epochs,
+    'num_epochs': round(loop.epochs(step)) if is_early else experiment.train_settings.num_epochs,
     'num_steps': step,
     'seconds': round(seconds, 1),
     'images_per_second': round(num_images / seconds, 1),
     'test': last,
   }
+  if is_early:
+    result['planned_epochs'] = experiment.train_settings.num_epochs
   if experiment.num_seeds > 1:
     result['seeds'] = list(experiment.seeds)
   if (tta := experiment.augmentation.tta) != 'none':

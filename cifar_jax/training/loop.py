@@ -91,7 +91,7 @@ class Loop:
     self._key = replicate_key(experiment.key, experiment.mesh)
     best = checkpoints.best
     accuracy = None if best is None else checkpoints.validation_accuracy(best)
-    self._evaluator = EpochEvaluator(experiment, self.eval_step, metric_log, accuracy)
+    self._evaluator = EpochEvaluator(experiment, self.eval_step, metric_log, accuracy, best or 0)
 
   def train(self, state: State) -> State:
     """Trains to the last step or until a signal; the returned state is saved."""
@@ -117,6 +117,8 @@ class Loop:
   def _train_epochs(self, state: State) -> State:
     step, batch_size = state.num_steps, self.experiment.batch_size
     while step < self.experiment.num_steps and not self._stop.agreed_signal:
+      if self._evaluator.has_stalled(step):
+        break
       epoch = epoch_of_step(step, batch_size, self._num_images)
       end = end_of_epoch(epoch, batch_size, self._num_images)
       end = min(end, self.experiment.num_steps)  # the last epoch may be a part of one

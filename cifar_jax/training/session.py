@@ -144,7 +144,7 @@ def run_session(
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
     with (
-      MetricLog(workdir, step, experiment.num_steps, silent=not processes.is_first()) as metric_log,
+      MetricLog(workdir, step, silent=not processes.is_first()) as metric_log,
       Progress(step, experiment.num_steps, images_per_step, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):

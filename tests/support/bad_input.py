@@ -74,6 +74,7 @@ IMPOSSIBLE = {
   'train.num_epochs': ['0', '-1', '0.5', 'nan', 'inf', '999999999999', '1e308'],
   'train.batch_size': ['0', '-1', '241', '1000000000000', LARGE],
   'train.accumulation': ['0', '-1', '3'],
+  'train.patience': ['-1'],
   'train.log_every_steps': ['0', '-1', LARGE],
   'train.best_threshold': ['-0.1', '1', 'nan'],
   'train.nonfinite': ['ignore', ''],
@@ -224,6 +225,14 @@ COMBINATIONS: dict[str, Case] = {
   'five crops of images that are not cropped': (
     ['--config', RESNET, '--config.augment.crops=five', '--config.augment.pad=0'],
     ['augment.crops'],
+  ),
+  'early stopping without validation images': (
+    ['--config', RESNET, '--config.train.patience=3', '--config.data.validation_size=0'],
+    ['train.patience', 'validation_size'],
+  ),
+  'early stopping with lookahead': (
+    ['--config', RESNET, '--config.train.patience=3', '--config.optimizer.lookahead_steps=5'],
+    ['train.patience', 'lookahead_steps'],
   ),
   'a batch that does not divide over the devices': (
     ['--config', RESNET, '--config.train.batch_size=12', '--config.sharding.num_devices=8'],

@@ -41,7 +41,7 @@ def evaluator(tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     silent: Any = types.SimpleNamespace(write=lambda *_: None)
     no_step: Any = None
     state: Any = None
-    judged = EpochEvaluator(experiment, no_step, silent, None)
+    judged = EpochEvaluator(experiment, no_step, silent, None, 0)
     scores = [judged.evaluate(state, i + 1, i, i + 1.0) for i in range(len(accuracies))]
     assert [score.accuracy for score in scores] == accuracies
     return [score.is_best for score in scores]
@@ -111,6 +111,30 @@ def test_a_run_that_looks_at_the_test_images_says_so_and_records_each_epoch_once
   # Looking changes nothing else.
   assert watched['test'] == result['test'] and watched['best'] == result['best']
   assert last_state(experiment, run) == last_state(plain, tmp_path / 'plain')
+
+
+def test_early_stopping_ends_a_run_that_has_no_better_epoch_for_the_patience(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  # No later epoch passes the threshold, so that the best is the first, and the run ends after 3.
+  keys = ('train.patience=2', 'train.best_threshold=0.99', 'train.test_each_epoch=true')
+  experiment = build(tiny_cifar, *keys)
+  with caplog.at_level(logging.INFO):
+    result = run_session(experiment, tmp_path / 'whole')
+  assert 'no best validation accuracy for 2 epochs' in caplog.text
+  assert (result['num_steps'], result['num_epochs'], result['planned_epochs']) == (38, 3, 5)
+  assert result['best']['step'] == STEPS[0]
+  records = records_without_speed(tmp_path / 'whole')
+  for split in ('validation', 'test'):  # each epoch once
+    assert [record['step'] for record in records if record['split'] == split] == STEPS[:3]
+  run = tmp_path / 'stopped'
+  for stop_after in (20, 18):  # inside an epoch, and after the last step
+    stop_session(experiment, run, stop_after)
+  assert last_state(experiment, run)[0] == 38
+  assert run_session(experiment, run)['test'] == result['test']
+  run_session(experiment, run)  # a session that was killed before the result was written
+  assert last_state(experiment, run) == last_state(experiment, tmp_path / 'whole')
+  assert records_without_speed(run) == records
 
 
 def test_the_summary_calls_the_best_epoch_by_test_what_it_is() -> None:

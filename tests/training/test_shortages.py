@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up_leaves_only_complete_records(tmp_path: pathlib.Pat
   if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', tmp_path]).returncode:
     pytest.skip('mounting is not allowed')
   try:
-    with pytest.raises(OSError) as info, MetricLog(tmp_path, 0, 10_000) as metric_log:
+    with pytest.raises(OSError) as info, MetricLog(tmp_path, 0) as metric_log:
       for step in range(10_000):
         metric_log.write(step, 0.0, 'train', {'loss': 1.0})
     assert 'disk is full' in errors.shortage(info.value)
