@@ -2,7 +2,7 @@
 
 `make` (`pipeline.py`) composes them in this order:
 
-1. Learnt policies, colours, filters and noise (`policies.py`, `colour.py`, `filters.py`,
+1. Policies, colours, filters and noise (`policies.py`, `colour.py`, `filters.py`,
    `noise.py`) change float32 pixels in [0, 1].
 2. The images are normalised.
 3. Geometric changes and erasing (`geometric.py`, `erase.py`) change normalised images. They fill

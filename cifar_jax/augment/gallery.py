@@ -39,6 +39,8 @@ _EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
   ('Salt and pepper, up to 20 % of the pixels', {'salt_and_pepper': 0.2}),
   ('AutoAugment’s policy for CIFAR-10', {'autoaugment': True}),
   ('RandAugment, N = 2, M = 9', {'randaugment': 2}),
+  ('TrivialAugment', {'trivialaugment': True}),
+  ('AugMix, 3 chains, severity 3', {'augmix': 3}),
 )
 _CROPS = ('centre', 'upper left', 'upper right', 'lower left', 'lower right')
 

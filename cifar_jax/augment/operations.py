@@ -6,7 +6,7 @@ vectorised `lax.switch` would do. But shears, translations and rotations share o
 of the others fuse into one pass. On CPUs the histograms of `equalize` take half of the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from cifar_jax.augment import affine
 
 Operation = Callable[[jax.Array], jax.Array]
+OperationsAndArguments = tuple[jax.Array, jax.Array]
 
 MOVING = ('shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate')
 NAMES = (
@@ -24,12 +25,13 @@ NAMES = (
 INDEX = {name: i for i, name in enumerate(NAMES)}
 MAX_LEVEL = 10.0
 
-# For each operation: its argument at level 0 and at level 10, whether the argument is truncated to
-# a whole number, and whether its sign is random. Source: `augmentation_transforms.py` of
-# tensorflow/models, research/autoaugment. The units are pixels of an image of 32 (`translate`),
-# degrees (`rotate`), the smallest value that is inverted (`solarize`), the number of bits that stay
-# (`posterize`) and Pillow's factors.
-_RANGES: dict[str, tuple[float, float, bool, bool]] = {
+# For each operation: its argument at the lowest and at the highest level, whether the argument is
+# truncated to a whole number, and whether its sign is random. These are AutoAugment's; source:
+# `augmentation_transforms.py` of tensorflow/models, research/autoaugment. The units are pixels of
+# an image of 32 (`translate`), degrees (`rotate`), the smallest inverted value (`solarize`),
+# the number of bits that stay (`posterize`) and Pillow's factors.
+Ranges = Mapping[str, tuple[float, float, bool, bool]]
+RANGES: Ranges = {
   'shear_x': (0.0, 0.3, False, True),
   'shear_y': (0.0, 0.3, False, True),
   'translate_x': (0.0, 10.0, True, True),
@@ -42,22 +44,31 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
   'brightness': (0.1, 1.9, False, False),
   'sharpness': (0.1, 1.9, False, False),
 }
-_TABLE = tuple(_RANGES.get(name, (0.0, 0.0, False, False)) for name in NAMES)
 
 
-def arguments(operation: jax.Array, level: jax.Array, negate: jax.Array) -> jax.Array:
+def arguments(
+  operation: jax.Array,
+  level: jax.Array,
+  negate: jax.Array,
+  ranges: Ranges = RANGES,
+  max_level: float = MAX_LEVEL,
+) -> jax.Array:
   """Computes the arguments of operations at given levels.
 
   Args:
     operation: int32 `[...]`, indices into `NAMES`.
-    level: float32 `[...]`, from 0 to `MAX_LEVEL`.
+    level: float32 `[...]`, from 0 to `max_level`.
     negate: bool `[...]`, whether an operation with two directions uses the negative one.
+    ranges: the arguments at the lowest and the highest level; operations without strength are
+      absent.
+    max_level: the highest level.
 
   Returns:
     float32 `[...]`, in the units of the operation.
   """
-  first, last, whole, signed = jnp.moveaxis(jnp.array(_TABLE, jnp.float32)[operation], -1, 0)
-  change = (last - first) * level / MAX_LEVEL
+  table = [ranges.get(name, (0.0, 0.0, False, False)) for name in NAMES]
+  first, last, whole, signed = jnp.moveaxis(jnp.array(table, jnp.float32)[operation], -1, 0)
+  change = (last - first) * level / max_level
   value = first + jnp.where(whole > 0, jnp.trunc(change), change)
   return jnp.where((signed > 0) & negate, -value, value)
 
@@ -101,6 +112,28 @@ def apply(
   for name, result in results.items():
     images = jnp.where(operation == INDEX[name], result, images)
   return images
+
+
+def apply_in_turn(
+  images: jax.Array, operations_and_arguments: OperationsAndArguments, fill: tuple[float, ...]
+) -> jax.Array:
+  """Applies several operations to each image, one after another.
+
+  Args:
+    images: float32 `[batch, height, width, 3]` in [0, 1]; they are rounded to bytes.
+    operations_and_arguments: indices int32 and arguments float32, both `[n, batch]`.
+    fill: the colour of points outside an image, for each channel, in [0, 1].
+
+  Returns:
+    float32 of the same shape, in [0, 1].
+  """
+  outside = 255.0 * jnp.array(fill, jnp.float32)
+
+  def step(values: jax.Array, step_inputs: OperationsAndArguments) -> tuple[jax.Array, None]:
+    return apply(values, *step_inputs, outside), None
+
+  values, _ = jax.lax.scan(step, jnp.round(255.0 * images), operations_and_arguments)
+  return values / 255.0
 
 
 def _maps(operation: jax.Array, argument: jax.Array, height: int, width: int) -> jax.Array:

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment import colour, erase, filters, geometric, mix, noise, policies
+from cifar_jax.augment import augmix, colour, erase, filters, geometric, mix, noise, policies
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
 
@@ -21,7 +21,7 @@ _KEY_ORDER = (
   *('pad', 'flip', 'cutout', 'resize', 'quarter_turns', 'rotate', 'erase', 'mix'),
   *('brightness', 'contrast', 'saturation', 'hue', 'pca_noise'),
   *('blur', 'sharpen', 'gaussian_noise', 'salt_and_pepper', 'autoaugment', 'randaugment'),
-  'vertical_flip',
+  *('vertical_flip', 'trivialaugment', 'augmix'),
 )
 
 
@@ -92,6 +92,13 @@ def _on_pixels(settings: AugmentSettings, statistics: Statistics) -> dict[str, O
       policies.randaugment,
       num_operations=settings.randaugment,
       magnitude=settings.randaugment_magnitude,
+      fill=statistics.mean,
+    ),
+    'trivialaugment': partial(policies.trivialaugment, fill=statistics.mean),
+    'augmix': partial(
+      augmix.augmix,
+      num_chains=settings.augmix,
+      severity=settings.augmix_severity,
       fill=statistics.mean,
     ),
     'brightness': partial(colour.random_brightness, strength=settings.brightness),

@@ -1,6 +1,6 @@
-"""Learnt policies: AutoAugment's for CIFAR-10, and RandAugment.
+"""Policies over Pillow's operations: AutoAugment's for CIFAR-10, RandAugment and TrivialAugment.
 
-Both map float32 images `[batch, height, width, 3]` in [0, 1] to such images. They round the pixels
+All map float32 images `[batch, height, width, 3]` in [0, 1] to such images. They round the pixels
 to bytes, because their operations are Pillow's. Points outside an image have the mean colour, as in
 the authors' code for CIFAR (where AutoContrast and similar operations can turn it black; here they
 do not).
@@ -9,7 +9,14 @@ do not).
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.augment.operations import INDEX, NAMES, apply, arguments
+from cifar_jax.augment.operations import (
+  INDEX,
+  NAMES,
+  OperationsAndArguments,
+  Ranges,
+  apply_in_turn,
+  arguments,
+)
 
 # Cubuk et al. 2019, arXiv 1805.09501, table 7. A sub-policy is a pair of (operation, probability,
 # level). The table prints a level for operations without strength too.
@@ -44,7 +51,19 @@ AUTOAUGMENT = (
 # Cubuk et al. 2020, arXiv 1909.13719, section 3: the K = 14 operations.
 RANDAUGMENT = tuple(name for name in NAMES if name != 'invert')
 
-OperationsAndArguments = tuple[jax.Array, jax.Array]
+# Müller and Hutter 2021, arXiv 2103.10158: the operations are RandAugment's, a level is one of 31,
+# and these are the ranges of `wide` in the authors' `aug_lib.py`, with which they trained on CIFAR.
+TRIVIALAUGMENT_LEVELS = 31
+TRIVIALAUGMENT_RANGES: Ranges = {
+  'shear_x': (0.0, 0.99, False, True),
+  'shear_y': (0.0, 0.99, False, True),
+  'translate_x': (0.0, 32.0, True, True),
+  'translate_y': (0.0, 32.0, True, True),
+  'rotate': (0.0, 135.0, True, True),
+  'solarize': (256.0, 0.0, True, False),
+  'posterize': (8.0, 2.0, True, False),
+  **dict.fromkeys(('contrast', 'color', 'brightness', 'sharpness'), (0.01, 2.0, False, False)),
+}
 
 
 def autoaugment(key: jax.Array, images: jax.Array, *, fill: tuple[float, ...]) -> jax.Array:
@@ -58,7 +77,7 @@ def autoaugment(key: jax.Array, images: jax.Array, *, fill: tuple[float, ...]) -
   Returns:
     float32 of the same shape, in [0, 1].
   """
-  return _apply(images, draw_autoaugment(key, len(images)), fill)
+  return apply_in_turn(images, draw_autoaugment(key, len(images)), fill)
 
 
 def randaugment(
@@ -82,7 +101,21 @@ def randaugment(
   Returns:
     float32 of the same shape, in [0, 1].
   """
-  return _apply(images, draw_randaugment(key, len(images), num_operations, magnitude), fill)
+  return apply_in_turn(images, draw_randaugment(key, len(images), num_operations, magnitude), fill)
+
+
+def trivialaugment(key: jax.Array, images: jax.Array, *, fill: tuple[float, ...]) -> jax.Array:
+  """Applies one random operation of `RANDAUGMENT` at a random strength to each image.
+
+  Args:
+    key: scalar.
+    images: float32 `[batch, height, width, 3]` in [0, 1].
+    fill: the colour of points outside an image, for each channel, in [0, 1].
+
+  Returns:
+    float32 of the same shape, in [0, 1].
+  """
+  return apply_in_turn(images, draw_trivialaugment(key, len(images)), fill)
 
 
 def draw_autoaugment(key: jax.Array, batch: int) -> OperationsAndArguments:
@@ -125,14 +158,20 @@ def draw_randaugment(
   return operation, arguments(operation, jnp.full(index.shape, magnitude), negate)
 
 
-def _apply(
-  images: jax.Array, operations_and_arguments: OperationsAndArguments, fill: tuple[float, ...]
-) -> jax.Array:
-  """Applies operations `[n, batch]` to images in [0, 1], one after another."""
-  outside = 255.0 * jnp.array(fill, jnp.float32)
+def draw_trivialaugment(key: jax.Array, batch: int) -> OperationsAndArguments:
+  """Draws an operation for each image, with its level and its sign.
 
-  def step(values: jax.Array, step_inputs: OperationsAndArguments) -> tuple[jax.Array, None]:
-    return apply(values, *step_inputs, outside), None
+  Args:
+    key: scalar.
+    batch: number of images.
 
-  values, _ = jax.lax.scan(step, jnp.round(255.0 * images), operations_and_arguments)
-  return values / 255.0
+  Returns:
+    Operations int32 and their arguments float32, both `[1, batch]`.
+  """
+  which_key, level_key, sign_key = jax.random.split(key, 3)
+  index = jax.random.randint(which_key, (1, batch), 0, len(RANDAUGMENT))
+  operation = jnp.array([INDEX[name] for name in RANDAUGMENT])[index]
+  level = jax.random.randint(level_key, index.shape, 0, TRIVIALAUGMENT_LEVELS)
+  negate = jax.random.bernoulli(sign_key, 0.5, index.shape)
+  max_level = TRIVIALAUGMENT_LEVELS - 1.0
+  return operation, arguments(operation, level, negate, TRIVIALAUGMENT_RANGES, max_level)

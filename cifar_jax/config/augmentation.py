@@ -8,6 +8,7 @@ from cifar_jax.errors import InputError
 
 PADDINGS = ('zero', 'reflect')
 CROPS = ('any', 'five')
+POLICIES = ('autoaugment', 'randaugment', 'trivialaugment', 'augmix')
 VIEWS = ('none', 'flip', 'flip_shift', 'five_crop', 'ten_crop')
 
 _PIXELS = 'pixels, 0 for none'
@@ -25,6 +26,10 @@ class AugmentSettings(Section):
     randaugment: operations that RandAugment applies to each image, the paper's N.
     randaugment_magnitude: magnitude of all of them, the paper's M; 10 is the end of AutoAugment's
       ranges.
+    trivialaugment: TrivialAugment: one operation for each image, at a random strength.
+    augmix: chains of operations that AugMix mixes with each image, the paper's k = 3. The loss of
+      its paper, which compares several views of an image, is not part of it.
+    augmix_severity: highest strength of its operations; 10 is the end of AutoAugment's ranges.
     brightness: largest relative change of all values.
     contrast: largest relative change of the distances from the image's mean grey.
     saturation: largest relative change of the distances from each pixel's own grey.
@@ -62,6 +67,9 @@ class AugmentSettings(Section):
   autoaugment: bool = False
   randaugment: int = setting(0, at_least=0, meaning='operations, 0 for none')
   randaugment_magnitude: float = setting(9.0, at_least=0, at_most=10)
+  trivialaugment: bool = False
+  augmix: int = setting(0, at_least=0, at_most=100, meaning='chains, 0 for none')
+  augmix_severity: float = setting(3.0, at_least=0.1, at_most=10)
   brightness: float = setting(0.0, at_least=0, at_most=1)
   contrast: float = setting(0.0, at_least=0, at_most=1)
   saturation: float = setting(0.0, at_least=0, at_most=1)
@@ -102,5 +110,6 @@ class AugmentSettings(Section):
       )
     if self.flip and self.alternating_flip:
       raise InputError('augment.flip and augment.alternating_flip are two ways to flip: choose one')
-    if self.autoaugment and self.randaugment:
-      raise InputError('augment.autoaugment and augment.randaugment are policies: choose one')
+    chosen = [f'augment.{name}' for name in POLICIES if getattr(self, name)]
+    if len(chosen) > 1:
+      raise InputError(f'{" and ".join(chosen)} are policies: choose one')

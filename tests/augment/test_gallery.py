@@ -16,7 +16,7 @@ from cifar_jax.report.figures import augment_gallery
 
 def test_every_augmentation_has_its_row() -> None:
   shown = set().union(*(fields for _, fields in gallery._EXAMPLES))
-  details = {'randaugment_magnitude', 'mix_probability'}
+  details = {'randaugment_magnitude', 'augmix_severity', 'mix_probability'}
   details |= {'alternating_flip', 'tta'}  # these need an epoch or a net
   assert {field.name for field in dataclasses.fields(AugmentSettings)} == shown | details
 

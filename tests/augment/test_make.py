@@ -32,7 +32,7 @@ STRENGTHS: dict[str, Any] = {
   'hue': 90.0, 'pca_noise': 0.5, 'blur': 2.0, 'sharpen': 3.0, 'gaussian_noise': 0.2,
   'salt_and_pepper': 0.3, 'resize': 12, 'pad': 2, 'flip': True, 'quarter_turns': True,
   'rotate': 45.0, 'cutout': 4, 'erase': 1.0, 'mixup': 1.0, 'cutmix': 1.0,
-  'vertical_flip': True,
+  'vertical_flip': True, 'trivialaugment': True, 'augmix': 3,
 }  # fmt: skip
 
 
@@ -87,11 +87,12 @@ def test_without_augmentations_images_are_only_normalised() -> None:
 
 def test_every_field_is_a_strength_or_a_detail_of_a_strength() -> None:
   fields = {field.name for field in dataclasses.fields(AugmentSettings)}
-  details = {'randaugment_magnitude', 'padding', 'crops', 'mix_probability'}
+  details = {'randaugment_magnitude', 'augmix_severity', 'padding', 'crops', 'mix_probability'}
   elsewhere = {'alternating_flip', 'tta'}  # for the training step and the evaluation
   assert fields - set(STRENGTHS) == details | elsewhere
-  settings = AugmentSettings(**(NONE | STRENGTHS | {'pad': 0, 'randaugment': 0}))
-  assert all(getattr(settings, name) for name in set(STRENGTHS) - {'pad', 'randaugment'})
+  excluded = {'pad': 0, 'randaugment': 0, 'trivialaugment': False, 'augmix': 0}
+  settings = AugmentSettings(**(NONE | STRENGTHS | excluded))
+  assert all(getattr(settings, name) for name in set(STRENGTHS) - set(excluded))
 
 
 @pytest.mark.parametrize('name', STRENGTHS)
@@ -160,6 +161,7 @@ def test_the_covariance_is_computed_only_if_it_is_used() -> None:
     *({'brightness': 1.1}, {'hue': -1.0}, {'mixup': -0.1}, {'mix_probability': 2.0}),
     *({'blur': float('nan')}, {'sharpen': float('inf')}, {'randaugment_magnitude': 11.0}),
     *({'resize': 40, 'pad': 4}, {'autoaugment': True, 'randaugment': 2}),
+    *({'trivialaugment': True, 'augmix': 3}, {'augmix_severity': 0.0}, {'augmix': 101}),
     *({'crops': 'six'}, {'crops': 'five', 'pad': 0}),
   ],
 )

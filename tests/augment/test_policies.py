@@ -139,3 +139,24 @@ def test_a_policy_applies_its_operations_one_after_another() -> None:
   )(key, images / 255)
   different = np.abs(255 * np.asarray(out) - expected)
   assert different.max() < 3 and np.mean(different > 0.5) < 0.01  # rounding
+
+
+def test_trivialaugment_applies_each_operation_at_each_strength() -> None:
+  draw = jax.jit(policies.draw_trivialaugment, static_argnums=1)
+  operation, argument = (np.asarray(array)[0] for array in draw(jax.random.key(0), 20_000))
+  shares = np.bincount(operation, minlength=15) / 20_000
+  assert shares[INDEX['invert']] == 0.0
+  assert np.all(np.abs(np.delete(shares, INDEX['invert']) - 1 / 14) < 0.01)
+  levels = np.arange(31)
+  expected = {  # int_parameter and float_parameter of the authors' code, over all levels
+    'rotate': {sign * int(level * 135 / 30) for level in levels for sign in (-1, 1)},
+    'translate_x': {sign * int(level * 32 / 30) for level in levels for sign in (-1, 1)},
+    'solarize': {256 - int(level * 256 / 30) for level in levels},
+    'posterize': {8 - int(level * 6 / 30) for level in levels},
+  }
+  for name, values in expected.items():
+    assert set(argument[operation == INDEX[name]]) == values, name
+  for name, lowest, highest in (('shear_y', -0.99, 0.99), ('brightness', 0.01, 2.0)):
+    drawn = argument[operation == INDEX[name]]
+    assert (drawn.min(), drawn.max()) == pytest.approx((lowest, highest))
+    assert len(np.unique(np.abs(drawn))) == 31

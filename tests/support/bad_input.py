@@ -29,6 +29,8 @@ IMPOSSIBLE = {
   'augment.crops': ['six', ''],
   'augment.blur': ['1e308'],
   'augment.randaugment': [LARGE],
+  'augment.augmix': ['-1', '101', LARGE],
+  'augment.augmix_severity': ['0', '11', 'nan'],
   'augment.alternating_flip': ['true'],  # impossible together with `flip`, which is on
   'augment.tta': ['flips', ''],
   'model.name': [
