@@ -16,6 +16,7 @@ COMMANDS = {
   'evaluate': ('cifar_jax.evaluate', 'accuracy, calibration, confusions and mistakes of a run'),
   'predict': ('cifar_jax.predict', 'classify image files'),
   'compare': ('cifar_jax.compare', 'compare the errors of runs and prediction files'),
+  'range_test': ('cifar_jax.range_test', 'find a learning rate: the loss while the rate rises'),
   'models': ('cifar_jax.models.__main__', 'list the models with their cost and published error'),
   'convert': ('cifar_jax.convert.__main__', 'convert weights from and to PyTorch'),
   'augment': ('cifar_jax.augment.__main__', 'draw images before and after each augmentation'),

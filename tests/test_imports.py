@@ -28,12 +28,12 @@ LEVELS: tuple[tuple[str, ...], ...] = (
   ('cifar_jax.analysis', 'cifar_jax.study', 'cifar_jax.training'),
   (
     *('cifar_jax.compare', 'cifar_jax.evaluate', 'cifar_jax.main', 'cifar_jax.predict'),
-    'cifar_jax.run',
+    *('cifar_jax.range_test', 'cifar_jax.run'),
   ),
   ('cifar_jax.__main__',),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-DOORS = ('compare', 'evaluate', 'main', 'predict')  # commands, which nothing imports
+DOORS = ('compare', 'evaluate', 'main', 'predict', 'range_test')  # commands, which nothing imports
 # What a recipe may import; it runs before JAX is imported.
 FOR_RECIPES = {'cifar_jax.config', 'cifar_jax.errors'}
 
