@@ -6,12 +6,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cifar_jax.config.augmentation import AugmentSettings
-from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.dataset import DataSettings, default_validation_size
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
-
-_SHAPES_VALIDATION_SIZE = 2000  # of the 12,000 training images of `shapes`
 
 
 def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
@@ -26,9 +24,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
     A locked configuration: the number `seed`, the section `model` and one section for each class of
     settings.
   """
-  data = DataSettings(name=dataset)
-  if dataset == 'shapes':
-    data = dataclasses.replace(data, validation_size=_SHAPES_VALIDATION_SIZE)
+  data = DataSettings(name=dataset, validation_size=default_validation_size(dataset))
   config = _free({'seed': 0})
   _add(config, (data, AugmentSettings()))
   config.model = _free({'name': model, 'dtype': 'float32'})

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.dataset import DataSettings, default_validation_size
 from cifar_jax.errors import InputError
 
 # Names that people type for a key, and its own name.
@@ -67,12 +67,15 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 def override(config: ConfigDict, assignments: Iterable[str]) -> None:
   """Applies `--config.SECTION.KEY=VALUE` arguments to a configuration in place.
 
-  Any field of the model can be set, whether or not the recipe sets it.
+  Any field of the model can be set, whether or not the recipe sets it. Another data set brings its
+  own default of `data.validation_size`.
 
   Raises:
     InputError: an argument of another form, an unknown section or key, or a value of the wrong
       type.
   """
+  assignments = list(assignments)
+  data_name = config.data.name if 'data' in config else None
   for assignment in assignments:
     path, equals, text = assignment.partition('=')
     if not path.startswith('--config.') or not equals:
@@ -94,6 +97,17 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
     if isinstance(value, ConfigDict):
       raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
     section[names[-1]] = _parse(text, value, path)
+  if data_name is not None and config.data.name != data_name:
+    _use_default_validation_size(config.data, data_name, assignments)
+
+
+def _use_default_validation_size(
+  section: ConfigDict, earlier_name: str, assignments: list[str]
+) -> None:
+  """Replaces the default of the earlier data set by that of the new one."""
+  given = any(word.startswith('--config.data.validation_size=') for word in assignments)
+  if not given and section.validation_size == default_validation_size(earlier_name):
+    section.validation_size = default_validation_size(section.name)
 
 
 def override_data(settings: DataSettings, assignments: Iterable[str]) -> DataSettings:

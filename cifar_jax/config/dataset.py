@@ -4,11 +4,17 @@ import dataclasses
 from typing import ClassVar
 
 from cifar_jax.config.section import Section, setting
+from cifar_jax.errors import InputError
 
 SOURCES = ('archive', 'tfds')
 SPLITS = ('train', 'validation', 'test')
+RESIZINGS = ('squeeze', 'crop', 'pad')
 # The names of data sets in tables and pictures; others are shown by their own name.
 TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
+# By default 5,000 images are held out for validation. `shapes` has 12,000 training images, and a
+# folder any number, so that a share is held out.
+_VALIDATION_SIZE = 5000.0
+_VALIDATION_SIZES = {'shapes': 2000.0, 'folder': 0.1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +29,18 @@ class DataSettings(Section):
       `~/.cache/cifar_jax`, or for the default of tensorflow-datasets. `folder` needs a directory;
       `shapes` ignores it.
     source: where `cifar10` and `cifar100` come from: `archive` (the official files) or `tfds`.
-    validation_size: number of training images to hold out for validation; may be 0.
+    validation_size: training images to hold out for validation: a number of images, or a share of
+      them if it is below 1; may be 0. A `folder` with validation images of its own uses those,
+      except where this is 0.
+    test_size: images to hold out for the test, in the same way, from a `folder` that has no test
+      images of its own.
     images_per_class: number of training images to keep of each class after that; 0 keeps all. A
       smaller number keeps a subset of what a larger one keeps.
     image_size: side in pixels that images are resized to; 0 keeps their size. `folder` needs it.
+    resize: how an image that is not square becomes so: `squeeze` (both sides are scaled), `crop`
+      (the largest centred square is kept) or `pad` (the whole image between black bars).
+    skip_bad: whether a `folder` passes over files that cannot be read as images, and names them,
+      instead of stopping at the first.
     seed: seed of the random choice of the images to hold out and to keep. `shapes` is also drawn
       from it.
   """
@@ -36,7 +50,25 @@ class DataSettings(Section):
   name: str
   data_dir: str = ''
   source: str = setting('archive', one_of=SOURCES)
-  validation_size: int = setting(5000, at_least=0)
+  validation_size: float = setting(_VALIDATION_SIZE, at_least=0)
+  test_size: float = setting(0.2, above=0)
   images_per_class: int = setting(0, at_least=0)
   image_size: int = setting(0, at_least=0, at_most=4096, meaning='pixels; all images are in memory')
+  resize: str = setting('squeeze', one_of=RESIZINGS)
+  skip_bad: bool = False
   seed: int = setting(0, at_least=0, below=2**32)
+
+  def __post_init__(self) -> None:
+    """Raises InputError for a value outside its limits, or for a part of an image."""
+    super().__post_init__()
+    for key in ('validation_size', 'test_size'):
+      value = getattr(self, key)
+      if value > 1 and value != int(value):
+        raise InputError(
+          f'data.{key} is {value}; it must be a whole number of images, or a share below 1'
+        )
+
+
+def default_validation_size(name: str) -> float:
+  """Returns the default of `validation_size` for the data set of this name."""
+  return _VALIDATION_SIZES.get(name, _VALIDATION_SIZE)

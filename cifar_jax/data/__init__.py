@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.data import archives, folder, official, pixels, shapes, tfds
+from cifar_jax.data import archives, folder, held_out, official, pixels, shapes, tfds
 from cifar_jax.data.dataset import Dataset, Published, Split
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
@@ -19,7 +19,7 @@ __all__ = ['Dataset', 'Split', 'load']
 
 # The readers of data sets that are neither CIFAR nor of tensorflow-datasets, by `data.name`.
 READERS: dict[str, Callable[[DataSettings], Published]] = {
-  'folder': lambda settings: folder.load(settings.data_dir, settings.image_size),
+  'folder': folder.load,
   'shapes': lambda settings: shapes.load(settings.seed),
 }
 
@@ -40,11 +40,14 @@ def load(settings: DataSettings) -> Dataset:
   """
   published = _read(settings)
   published.check(settings.name)
-  train_indices, validation_indices = _divide(settings, published)
+  train_indices, held_out_indices = _divide(settings, published)
+  validation = published.train.take(held_out_indices)
+  if settings.validation_size and published.validation:
+    validation = published.validation
   if size := settings.image_size:
-    num_images = len(train_indices) + len(validation_indices) + len(published.test)
+    num_images = len(train_indices) + len(validation) + len(published.test)
     memory.check_images_fit(num_images, size, size)
-  train = _resize(published.train.take(train_indices), settings.image_size)
+  train = _resize(published.train.take(train_indices), settings)
   height, width = train.images.shape[1:3]
   if published.train_sums is None or (height, width) != published.train.images.shape[1:3]:
     sums = pixels.channel_sums(train.images)
@@ -55,8 +58,8 @@ def load(settings: DataSettings) -> Dataset:
     name=settings.name,
     class_names=published.class_names,
     train=train,
-    validation=_resize(published.train.take(validation_indices), settings.image_size),
-    test=_resize(published.test, settings.image_size),
+    validation=_resize(validation, settings),
+    test=_resize(published.test, settings),
     mean=mean,
     std=std,
   )
@@ -74,7 +77,7 @@ def _read(settings: DataSettings) -> Published:
     return archives.load(name, settings.data_dir)
   if name in READERS:
     return READERS[name](settings)
-  return tfds.load(name, settings.data_dir, settings.image_size)
+  return tfds.load(settings)
 
 
 def _divide(settings: DataSettings, published: Published) -> tuple[np.ndarray, np.ndarray]:
@@ -86,15 +89,11 @@ def _divide(settings: DataSettings, published: Published) -> tuple[np.ndarray, n
   Raises:
     InputError: there are fewer images than the settings ask for.
   """
-  labels, validation_size = published.train.labels, settings.validation_size
-  if validation_size and validation_size >= len(labels):
-    raise InputError(
-      f'data.validation_size is {validation_size}, which leaves nothing of the {len(labels)} '
-      f'training images of {settings.name}: set a smaller one'
-    )
-  # RandomState, because NumPy has frozen its stream: default_rng may differ between versions.
-  order = np.random.RandomState(settings.seed).permutation(len(labels))
-  validation, train = order[:validation_size], order[validation_size:]
+  labels = published.train.labels
+  size = 0 if published.validation else settings.validation_size
+  train, validation = held_out.choose(
+    'validation_size', size, len(labels), settings.seed, f'training images of {settings.name}'
+  )
   if per_class := settings.images_per_class:
     by_class = [train[labels[train] == label] for label in range(len(published.class_names))]
     for class_name, members in zip(published.class_names, by_class, strict=True):
@@ -107,6 +106,8 @@ def _divide(settings: DataSettings, published: Published) -> tuple[np.ndarray, n
   return np.sort(train), np.sort(validation)
 
 
-def _resize(split: Split, image_size: int) -> Split:
+def _resize(split: Split, settings: DataSettings) -> Split:
   """Returns a split whose images have `image_size` pixels on each side; 0 changes nothing."""
-  return Split(pixels.resize(split.images, image_size), split.labels) if image_size else split
+  if not settings.image_size:
+    return split
+  return Split(pixels.resize(split.images, settings.image_size, settings.resize), split.labels)

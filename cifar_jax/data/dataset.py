@@ -42,7 +42,7 @@ class Dataset:
     name: the key `data.name`.
     class_names: the name of each label.
     train: the images that a net is trained on.
-    validation: the official training images that are held out.
+    validation: the official training images that are held out, or the official validation images.
     test: the official test images.
     mean: mean of each channel over the pixels of `train` alone, in units of [0, 1]; 0 where `train`
       is empty.
@@ -79,27 +79,33 @@ class Published:
     test: the official test split.
     train_sums: `pixels.channel_sums` of the training images, int64 `[n, 2, 3]`; None from a reader
       that does not have them.
+    validation: the official validation split; None where there is none, so that validation images
+      are held out of `train`.
   """
 
   class_names: tuple[str, ...]
   train: Split
   test: Split
   train_sums: np.ndarray | None = None
+  validation: Split | None = None
 
   def check(self, name: str) -> None:
-    """Raises InputError unless both splits are as `Split` says, with images of one size.
+    """Raises InputError unless all splits are as `Split` says, with images of one size.
 
     Args:
       name: the data set's name, the beginning of the message.
     """
-    for split_name, split in (('train', self.train), ('test', self.test)):
+    shape = self.train.images.shape[1:]
+    splits = {'train': self.train, 'validation': self.validation, 'test': self.test}
+    for split_name, split in splits.items():
+      if split is None:
+        continue
       _check_split(f'{name}, {split_name}', split, len(self.class_names))
-    train_shape, test_shape = self.train.images.shape[1:], self.test.images.shape[1:]
-    if train_shape != test_shape:
-      raise InputError(
-        f'{name}: training images are {train_shape} but test images {test_shape}: set '
-        'data.image_size'
-      )
+      if split.images.shape[1:] != shape:
+        raise InputError(
+          f'{name}: training images are {shape} but {split_name} images {split.images.shape[1:]}: '
+          'set data.image_size'
+        )
 
 
 def _check_split(where: str, split: Split, num_classes: int) -> None:

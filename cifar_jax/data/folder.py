@@ -1,90 +1,89 @@
-"""A data set in a folder: image files in train/CLASS/ and test/CLASS/."""
-
-import os
-import pathlib
+"""A data set in a folder of image files; `folder_layout.py` says in which directories they are."""
 
 import numpy as np
 
 from cifar_jax import paths
-from cifar_jax.data import pictures
+from cifar_jax.config.dataset import DataSettings
+from cifar_jax.data import folder_layout, held_out, pictures
 from cifar_jax.data.dataset import Published, Split
+from cifar_jax.data.folder_layout import Files, PassedOver, as_text
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
 
 
-def load(data_dir: str, image_size: int) -> Published:
-  r"""Reads the images of `data_dir`/train/CLASS/ and `data_dir`/test/CLASS/, sorted by name.
+def load(settings: DataSettings) -> Published:
+  r"""Reads the images of a folder, sorted by class and by name.
+
+  The log says what is passed over.
 
   Args:
-    data_dir: the directory. Files whose names begin with '.' are ignored.
-    image_size: side in pixels of the square that every image is resized to; its aspect ratio is not
-      kept.
+    settings: the section `data`. `data_dir` is the folder, and `image_size` the side in pixels of
+      the square that every image is resized to.
 
   Returns:
     Images, uint8 `[n, image_size, image_size, 3]`. The classes are the directories' names, sorted;
-    bytes that are no text are shown as in `\xff`.
+    bytes that are no text are shown as in `\xff`. Where the folder has no test images, they are
+    chosen at random from the training images.
 
   Raises:
-    InputError: a directory or its images are missing, the splits have different classes, or a
-      file is not an image that Pillow reads.
+    InputError: a setting, a directory or its images are missing, the splits have different classes,
+      or a file is not an image that Pillow reads, unless `skip_bad` is set.
   """
-  if not data_dir:
-    raise InputError(
-      'data.name=folder needs data.data_dir, the directory that holds train/ and test/'
+  _check_settings(settings)
+  root = paths.local(settings.data_dir)
+  passed = PassedOver()
+  class_names, files = folder_layout.find(root, passed)
+  num_images = sum(len(of_split.paths) for of_split in files.values())
+  memory.check_images_fit(num_images, settings.image_size, settings.image_size)
+  splits = {
+    split: _read_split(of_split, settings, len(class_names), passed)
+    for split, of_split in files.items()
+  }
+  passed.report(root)
+  train = splits['train']
+  if 'test' not in splits:
+    kept, held = held_out.choose(
+      'test_size', settings.test_size, len(train), settings.seed, f'images of {root}'
     )
-  if not image_size:
-    raise InputError(
-      'data.name=folder needs data.image_size, in pixels, for the files may have any size: give '
-      '--config.data.image_size=SIDE'
+    train, splits['test'] = train.take(np.sort(kept)), train.take(np.sort(held))
+  names = tuple(map(as_text, class_names))
+  return Published(names, train, splits['test'], validation=splits.get('validation'))
+
+
+def _check_settings(settings: DataSettings) -> None:
+  """Raises InputError for all keys at once that this reader needs and that are not set."""
+  missing = []
+  if not settings.data_dir:
+    missing.append(
+      'data.data_dir, the folder with train/CLASS/ and test/CLASS/, or with CLASS/ alone '
+      '(--config.data.data_dir=DIR)'
     )
-  root = paths.local(data_dir)
-  class_names = _class_names(root / 'train')
-  if difference := set(class_names) ^ set(_class_names(root / 'test')):
-    raise InputError(f'{root}: only one of train/ and test/ has {", ".join(sorted(difference))}')
-  return Published(
-    tuple(_as_text(name) for name in class_names),
-    train=_read_split(root / 'train', class_names, image_size),
-    test=_read_split(root / 'test', class_names, image_size),
-  )
+  if not settings.image_size:
+    missing.append(
+      'data.image_size, in pixels, for the files may have any size (--config.data.image_size=SIDE)'
+    )
+  if missing:
+    raise InputError(f'data.name=folder needs {" and ".join(missing)}')
 
 
-def _as_text(name: str) -> str:
-  """A directory's name, whose undecodable bytes could be neither drawn nor written as UTF-8."""
-  return os.fsencode(name).decode('utf-8', 'backslashreplace')
-
-
-def _class_names(directory: pathlib.Path) -> tuple[str, ...]:
-  if not directory.is_dir():
-    raise InputError(f'{directory} is missing: it should hold one directory of images per class')
-  names = sorted(path.name for path in _visible(directory) if path.is_dir())
-  if not names:
-    raise InputError(f'{directory} is empty: it should hold one directory of images per class')
-  return tuple(names)
-
-
-def _read_split(directory: pathlib.Path, class_names: tuple[str, ...], image_size: int) -> Split:
-  files = []
-  labels = []
-  for label, class_name in enumerate(class_names):
-    class_files = sorted(path for path in _visible(directory / class_name) if path.is_file())
-    if not class_files:
-      raise InputError(f'{directory / class_name} holds no images')
-    files += class_files
-    labels += [label] * len(class_files)
-  memory.check_images_fit(len(files), image_size, image_size)
-  images = np.empty((len(files), image_size, image_size, 3), np.uint8)
-  for i, path in enumerate(files):
-    images[i] = _read_image(path, image_size)
-  return Split(images, np.array(labels, np.int32))
-
-
-def _read_image(path: pathlib.Path, image_size: int) -> np.ndarray:
-  """Reads one image and resizes it: uint8 `[image_size, image_size, 3]`."""
-  import PIL.Image
-
-  size = (image_size, image_size)
-  return np.asarray(pictures.read(path).resize(size, PIL.Image.Resampling.BILINEAR))
-
-
-def _visible(directory: pathlib.Path) -> list[pathlib.Path]:
-  return [path for path in directory.iterdir() if not path.name.startswith('.')]
+def _read_split(
+  files: Files, settings: DataSettings, num_classes: int, passed: PassedOver
+) -> Split:
+  """Reads the images of a split; a bad one is an InputError, or passed over with `skip_bad`."""
+  size = settings.image_size
+  images = np.empty((len(files.paths), size, size, 3), np.uint8)
+  labels: list[int] = []
+  for path, label in zip(files.paths, files.labels, strict=True):
+    try:
+      image = pictures.read(path)
+    except InputError as error:
+      if not settings.skip_bad:
+        raise InputError(f'{error}; --config.data.skip_bad=true passes over such files') from error
+      passed.others.append(path)
+      continue
+    images[len(labels)] = pictures.resize(image, size, size, settings.resize)
+    labels.append(label)
+  if missing := set(range(num_classes)) - set(labels):
+    directory = files.paths[files.labels.index(min(missing))].parent
+    raise InputError(f'{directory} holds no image that can be read')
+  return Split(images[: len(labels)], np.array(labels, np.int32))

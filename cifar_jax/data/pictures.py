@@ -69,13 +69,16 @@ def _rgb(image: 'Image') -> 'Image':
   return image.convert('RGB')
 
 
-def crop_and_resize(image: 'Image', height: int, width: int) -> np.ndarray:
-  """Cuts out the largest centred part of the wanted aspect ratio, and resizes it.
+def resize(image: 'Image', height: int, width: int, how: str) -> np.ndarray:
+  """Resizes an image with Pillow's bilinear filter, which averages where it shrinks.
 
   Args:
     image: the image, in mode RGB.
-    height: height of the result, in pixels. Pillow's bilinear filter averages where it shrinks.
+    height: height of the result, in pixels.
     width: width of the result, in pixels.
+    how: one of `config.dataset.RESIZINGS`, for an image of another aspect ratio. `squeeze` scales
+      its sides to those of the result, `crop` cuts out its largest centred part of the wanted
+      aspect ratio first, and `pad` scales the whole of it and fills the rest with black.
 
   Returns:
     uint8 `[height, width, 3]`.
@@ -83,8 +86,18 @@ def crop_and_resize(image: 'Image', height: int, width: int) -> np.ndarray:
   import PIL.Image
 
   full_width, full_height = image.size
-  part_width = max(1, min(full_width, round(full_height * width / height)))
-  part_height = max(1, min(full_height, round(full_width * height / width)))
-  left, top = (full_width - part_width) // 2, (full_height - part_height) // 2
+  left, top, part_width, part_height = 0, 0, full_width, full_height
+  inner_width, inner_height = width, height
+  if how == 'crop':
+    part_width = max(1, min(full_width, round(full_height * width / height)))
+    part_height = max(1, min(full_height, round(full_width * height / width)))
+    left, top = (full_width - part_width) // 2, (full_height - part_height) // 2
+  elif how == 'pad':
+    inner_width = max(1, min(width, round(full_width * height / full_height)))
+    inner_height = max(1, min(height, round(full_height * width / full_width)))
   part = image.crop((left, top, left + part_width, top + part_height))
-  return np.asarray(part.resize((width, height), PIL.Image.Resampling.BILINEAR))
+  scaled = np.asarray(part.resize((inner_width, inner_height), PIL.Image.Resampling.BILINEAR))
+  above, before = (height - inner_height) // 2, (width - inner_width) // 2
+  result = np.zeros((height, width, 3), np.uint8)
+  result[above : above + inner_height, before : before + inner_width] = scaled
+  return result

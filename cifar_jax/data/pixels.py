@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from cifar_jax.data import pictures
+
 Channels = tuple[float, float, float]  # red, green, blue
 
 _IMAGES_AT_ONCE = 256  # CIFAR images, 6 MB as float64, then fit into a processor's cache
@@ -81,12 +83,13 @@ def covariance(images: np.ndarray) -> tuple[Channels, Channels, Channels]:
   return red, green, blue  # type: ignore[return-value]
 
 
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-  """Resizes images to a square with Pillow's bilinear filter, which averages where it shrinks.
+def resize(images: np.ndarray, size: int, how: str) -> np.ndarray:
+  """Resizes images to a square.
 
   Args:
-    images: uint8 `[n, height, width, 3]`; the aspect ratio is not kept.
+    images: uint8 `[n, height, width, 3]`.
     size: side of the square, in pixels.
+    how: one of `config.dataset.RESIZINGS`, for images that are not square.
 
   Returns:
     uint8 `[n, size, size, 3]`; `images` itself if it has this size already.
@@ -97,6 +100,5 @@ def resize(images: np.ndarray, size: int) -> np.ndarray:
 
   resized = np.empty((len(images), size, size, 3), np.uint8)
   for i, image in enumerate(images):
-    picture = PIL.Image.fromarray(image)
-    resized[i] = np.asarray(picture.resize((size, size), PIL.Image.Resampling.BILINEAR))
+    resized[i] = pictures.resize(PIL.Image.fromarray(image), size, size, how)
   return resized

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cifar_jax.config.command_line import nearest
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import download, pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
@@ -30,14 +31,13 @@ _CATALOG = 'https://www.tensorflow.org/datasets/catalog'
 _FALLBACK_URL = 'https://storage.googleapis.com'  # for sets that do not list their downloads
 
 
-def load(name: str, data_dir: str, image_size: int) -> Published:
+def load(settings: DataSettings) -> Published:
   """Reads an image classification set. Prepares it first if necessary, which needs TensorFlow.
 
   Args:
-    name: the set's name in tensorflow-datasets, with '/config' if it has configurations.
-    data_dir: the data directory of tensorflow-datasets; '' for its default, ~/tensorflow_datasets.
-    image_size: side in pixels of the square that images are resized to; 0 keeps their size, which
-      must then be the same for all.
+    settings: the section `data`. `name` is the set's name in tensorflow-datasets, with '/config' if
+      it has configurations; `data_dir` is its data directory, '' for ~/tensorflow_datasets. Where
+      `image_size` is 0, all images must have the same size.
 
   Returns:
     The splits 'train' (empty if there is none) and 'test' (or else 'validation'), with images uint8
@@ -47,7 +47,8 @@ def load(name: str, data_dir: str, image_size: int) -> Published:
     InputError: the set is unknown, has no labelled images, cannot be prepared, or has been prepared
       in another format; or its images differ in size and `image_size` is 0.
   """
-  builder = _builder(name, data_dir)
+  name = settings.name
+  builder = _builder(name, settings.data_dir)
   class_names = _class_names(name, builder)
   _prepare(name, builder)
   splits = builder.info.splits
@@ -56,9 +57,9 @@ def load(name: str, data_dir: str, image_size: int) -> Published:
     raise InputError(
       f"{name} has neither a split 'test' nor 'validation', only {', '.join(splits)}"
     )
-  test = _read_split(name, builder, test_name, image_size)
+  test = _read_split(name, builder, test_name, settings)
   if 'train' in splits:
-    train = _read_split(name, builder, 'train', image_size)
+    train = _read_split(name, builder, 'train', settings)
   else:
     train = test.take(np.arange(0))
   return Published(class_names, train, test)
@@ -174,16 +175,17 @@ def _prepare(name: str, builder: Any) -> None:
     raise InputError(f'{name} cannot be prepared: {_first_line(error)}') from error
 
 
-def _read_split(name: str, builder: Any, split: str, image_size: int) -> Split:
+def _read_split(name: str, builder: Any, split: str, settings: DataSettings) -> Split:
   """Reads the images and labels of one split."""
   source = builder.as_data_source(split)
-  memory.check_images_fit(len(source), image_size, image_size)
+  size = settings.image_size
+  memory.check_images_fit(len(source), size, size)
   images = []
   labels = []
   for i in range(len(source)):
     example = source[i]
     image = _as_rgb(name, example['image'])
-    images.append(pixels.resize(image[None], image_size)[0] if image_size else image)
+    images.append(pixels.resize(image[None], size, settings.resize)[0] if size else image)
     labels.append(example['label'])
   return Split(_stack(name, images), np.array(labels, np.int32))
 

@@ -73,7 +73,7 @@ def classify_files(
   output_files.make_folder(out.parent)
   experiment = members[0].experiment
   height, width, _ = experiment.image_shape
-  inputs = np.stack([pictures.crop_and_resize(image, height, width) for image in loaded])
+  inputs = np.stack([pictures.resize(image, height, width, 'crop') for image in loaded])
 
   probabilities = classify(members, inputs, tta)
   guesses = [most_probable(row, experiment.dataset.class_names) for row in probabilities]

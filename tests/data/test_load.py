@@ -1,4 +1,4 @@
-"""`data.load`: division, statistics and settings of any data set; image folders; imports."""
+"""`data.load`: division, statistics and settings of any data set; imports."""
 
 import pathlib
 import subprocess
@@ -6,13 +6,12 @@ import sys
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import pytest
 
 from cifar_jax import data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import archives, pixels, shapes, tfds
-from cifar_jax.data.dataset import Dataset, Published, Split, check_same_data, fingerprint
+from cifar_jax.data.dataset import Published, Split, check_same_data, fingerprint
 from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import InputError
 from tests.support.fake_cifar import draw, message, write_folder
@@ -54,6 +53,11 @@ def test_the_validation_images_depend_on_the_seed_alone(published: Published) ->
   assert held_out(1) == held_out(1) != held_out(2)
   # From RandomState(0), whose stream NumPy promises never to change. All results depend on it.
   assert held_out(0) == [18, 98, 107, 170]
+
+
+def test_a_validation_size_below_one_is_a_share(published: Published) -> None:
+  dataset = data.load(DataSettings('cifar10', validation_size=0.02))
+  assert positions(dataset.validation, published.train) == [18, 98, 107, 170]
 
 
 def test_without_validation_all_images_are_for_training(published: Published) -> None:
@@ -99,14 +103,14 @@ def test_channel_sums_are_exact_where_float32_is_not() -> None:
 def test_resize_averages_when_it_shrinks() -> None:
   image = np.zeros((1, 4, 4, 3), np.uint8)
   image[:, ::2, ::2] = 200  # a filter without antialiasing would miss all of these or nothing else
-  assert abs(int(pixels.resize(image, 1)[0, 0, 0, 0]) - 50) <= 30
+  assert abs(int(pixels.resize(image, 1, 'squeeze')[0, 0, 0, 0]) - 50) <= 30
 
 
 def test_an_empty_training_split_has_mean_0_and_deviation_1(
   published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   only_test = Published(published.class_names, published.test.take(np.arange(0)), published.test)
-  monkeypatch.setattr(tfds, 'load', lambda name, data_dir, image_size: only_test)
+  monkeypatch.setattr(tfds, 'load', lambda settings: only_test)
   dataset = data.load(DataSettings('cifar10_1', validation_size=0, image_size=8))
   assert (dataset.mean, dataset.std) == ((0, 0, 0), (1, 1, 1))
   assert dataset.train.images.shape == (0, 8, 8, 3) and dataset.num_classes == 10
@@ -122,6 +126,7 @@ def test_an_empty_training_split_has_mean_0_and_deviation_1(
     ({'images_per_class': 21, 'validation_size': 0}, "20 training images of 'airplane'"),
     ({'image_size': -8}, 'data.image_size is -8; it must be at least 0'),
     ({'seed': 2**32}, 'data.seed is 4294967296; it must be at least 0 and below'),
+    ({'validation_size': 2.5}, 'data.validation_size is 2.5; it must be a whole number of images'),
     ({'name': 'folder'}, 'needs data.data_dir'),
     ({'name': 'folder', 'data_dir': '.'}, 'needs data.image_size'),
   ],
@@ -163,50 +168,6 @@ def test_shapes_are_divided_like_other_data_sets(monkeypatch: pytest.MonkeyPatch
   dataset = data.load(DataSettings('shapes', validation_size=10))
   assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (30, 10, 20)
   assert dataset.class_names == tuple(shapes.CLASS_NAMES)
-
-
-@pytest.fixture
-def image_folder(tmp_path: pathlib.Path) -> pathlib.Path:
-  """Two classes with three training images each, of unequal size and format, and one test image."""
-  for split, files in (('train', ('a.png', 'b.jpg', 'c.gif')), ('test', ('a.png',))):
-    for shade, class_name in ((200, 'white'), (10, 'black')):
-      directory = tmp_path / split / class_name
-      directory.mkdir(parents=True)
-      for i, file in enumerate(files):
-        PIL.Image.new('L', (10 + i, 7), shade).save(directory / file)
-  (tmp_path / 'train' / '.DS_Store').touch()
-  (tmp_path / 'train' / 'white' / '.DS_Store').touch()
-  return tmp_path
-
-
-def load_folder(directory: pathlib.Path) -> Dataset:
-  return data.load(DataSettings('folder', data_dir=str(directory), image_size=6, validation_size=0))
-
-
-def test_a_folder_is_read_with_its_classes_sorted(image_folder: pathlib.Path) -> None:
-  dataset = load_folder(image_folder)
-  assert dataset.class_names == ('black', 'white')
-  assert dataset.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-  assert dataset.test.labels.tolist() == [0, 1]
-  assert dataset.train.images.shape == (6, 6, 6, 3)
-  np.testing.assert_allclose(dataset.train.images[:3], 10, atol=2)
-  np.testing.assert_array_equal(dataset.test.images[1], 200)
-
-
-def test_faults_of_a_folder_are_named(image_folder: pathlib.Path) -> None:
-  broken = image_folder / 'test' / 'white' / 'broken.png'
-  broken.write_bytes((image_folder / 'test' / 'white' / 'a.png').read_bytes()[:40])
-  assert 'broken.png is not an image' in message(lambda: load_folder(image_folder))
-  broken.write_text('not an image')
-  assert 'broken.png is not an image' in message(lambda: load_folder(image_folder))
-  broken.unlink()
-  (image_folder / 'test' / 'grey').mkdir()
-  assert 'only one of train/ and test/ has grey' in message(lambda: load_folder(image_folder))
-  (image_folder / 'train' / 'grey').mkdir()
-  assert 'grey holds no images' in message(lambda: load_folder(image_folder))
-  (image_folder / 'empty' / 'train').mkdir(parents=True)
-  assert 'train is empty' in message(lambda: load_folder(image_folder / 'empty'))
-  assert 'train is missing' in message(lambda: load_folder(image_folder / 'test'))
 
 
 def test_loading_cifar_imports_no_framework(tmp_path: pathlib.Path) -> None:

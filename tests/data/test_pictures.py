@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from cifar_jax.config.dataset import RESIZINGS
 from cifar_jax.data import pictures
 from tests.support.fake_cifar import message
 
@@ -129,10 +130,24 @@ def test_a_missing_file_a_directory_or_a_pipe_is_refused(tmp_path: pathlib.Path)
   assert 'a pipe' in message(lambda: pictures.read(tmp_path / 'pipe.png'))
 
 
-def test_crop_and_resize_uses_the_largest_centred_square() -> None:
+def test_resize_crops_squeezes_or_pads_an_image_of_another_aspect_ratio() -> None:
   wide = np.zeros((4, 8, 3), np.uint8)
   wide[:, 2:6] = 200
-  square = pictures.crop_and_resize(PIL.Image.fromarray(wide), 2, 2)
-  assert square.tolist() == np.full((2, 2, 3), 200).tolist()
-  one = pictures.crop_and_resize(PIL.Image.new('RGB', (1, 900), RED), 32, 32)
-  assert one.shape == (32, 32, 3) and (one == RED).all()
+  wide[:, :2] = wide[:, 6:] = 80
+  image = PIL.Image.fromarray(wide)
+  assert pictures.resize(image, 4, 4, 'crop').tolist() == np.full((4, 4, 3), 200).tolist()
+  squeezed = pictures.resize(image, 4, 4, 'squeeze')
+  np.testing.assert_array_equal(squeezed, squeezed[:, ::-1])
+  assert (squeezed[:, 0] < 110).all() and (squeezed[:, 1] > 150).all()
+  padded = pictures.resize(image, 8, 8, 'pad')
+  assert (padded[:2] == 0).all() and (padded[6:] == 0).all()
+  np.testing.assert_array_equal(padded[2:6], wide)
+
+
+@pytest.mark.parametrize('how', RESIZINGS)
+def test_resize_takes_the_narrowest_image_and_leaves_one_of_the_size_as_it_is(how: str) -> None:
+  narrow = pictures.resize(PIL.Image.new('RGB', (1, 900), RED), 32, 32, how)
+  assert narrow.shape == (32, 32, 3) and (narrow[:, 15] == RED).all()
+  assert (narrow == RED).all() == (how != 'pad')
+  noise = np.random.RandomState(0).randint(0, 256, (32, 32, 3), np.uint8)
+  np.testing.assert_array_equal(pictures.resize(PIL.Image.fromarray(noise), 32, 32, how), noise)

@@ -83,7 +83,7 @@ def encode_example(image: np.ndarray, label: int) -> bytes:
 
 
 def load(root: pathlib.Path, image_size: int = 0, name: str = 'tiny') -> Published:
-  return tfds.load(name, str(root), image_size)
+  return tfds.load(DataSettings(name, str(root), image_size=image_size))
 
 
 def test_a_prepared_set_is_read(tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cifar_jax.config import base
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
@@ -145,6 +146,6 @@ def test_a_class_whose_name_is_no_text_has_a_name_that_can_be_written(
       directory = pathlib.Path(os.fsdecode(os.fsencode(tmp_path / split) + b'/' + name))
       directory.mkdir(parents=True)
       PIL.Image.new('RGB', (4, 4)).save(directory / 'image.png')
-  names = folder.load(str(tmp_path), image_size=4).class_names
+  names = folder.load(DataSettings('folder', str(tmp_path), image_size=4)).class_names
   assert sorted(names) == ['b\\xfe', 'b\\xff', 'größe']
   '\n'.join(names).encode()
