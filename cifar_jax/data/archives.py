@@ -1,24 +1,22 @@
 """CIFAR-10 and CIFAR-100 from the official files, in any form in which they are published.
 
-A directory is searched for these, in this order: the unpacked binary version, the unpacked Python
-version, the archive of either. The first one present is read, and cached beside it. If there is
-none, the binary archive is downloaded. Archives are never unpacked: their members are read into
-memory, by exact name.
+The files that `official_search.py` finds are read, and cached in the directory that was named. If
+there are none, the binary archive is downloaded. Archives are never unpacked: their members are
+read into memory, by exact name.
 """
 
-import dataclasses
 import logging
 import pathlib
 import tarfile
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from cifar_jax import paths
-from cifar_jax.data import cache, download, pixels
+from cifar_jax.data import cache, download, official_search, pixels
 from cifar_jax.data.dataset import Published, Split, check_labels
 from cifar_jax.data.official import OFFICIAL, Form, Official
+from cifar_jax.data.official_search import Source
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 
@@ -29,33 +27,13 @@ _LARGEST_BYTES = 1 << 28  # the largest official file has 155,249,918
 _CACHE_DIR = 'cifar_jax_cache'
 
 
-@dataclasses.dataclass(frozen=True)
-class _Source:
-  """The place of the official files.
-
-  Attributes:
-    form: the form in which they are published.
-    paths: the files of an unpacked folder, or one archive.
-    is_archive: whether `paths` is an archive.
-  """
-
-  form: Form
-  paths: tuple[pathlib.Path, ...]
-  is_archive: bool
-
-  def identity(self) -> list[Any]:
-    """Returns names, sizes and modification times, to compare a cache with; ready for JSON."""
-    stats = [(path.name, path.stat()) for path in self.paths if path.exists()]
-    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
-
-
 def load(name: str, data_dir: str) -> Published:
   """Reads CIFAR-10 or CIFAR-100.
 
   Args:
     name: 'cifar10', or 'cifar100' with its fine labels.
-    data_dir: a directory with the official files, archived or unpacked; or the unpacked folder
-      itself; or the path of an archive; '' for ~/.cache/cifar_jax.
+    data_dir: a directory with the official files, archived or unpacked, in it or up to three levels
+      below; or the unpacked folder itself; or the path of an archive; '' for ~/.cache/cifar_jax.
 
   Returns:
     The official splits, with images uint8 `[n, 32, 32, 3]` and `train_sums`. Fewer images than the
@@ -70,7 +48,7 @@ def load(name: str, data_dir: str) -> Published:
   directory = path.parent if path.is_file() else path
   cache_directory = directory / _CACHE_DIR / name
 
-  source = _find(path, official)
+  source = official_search.find(path, official)
   published = cache.read(cache_directory, source.identity() if source else None)
   if published is None:
     source = source or _download(name, directory)
@@ -80,28 +58,7 @@ def load(name: str, data_dir: str) -> Published:
   return published
 
 
-def _find(path: pathlib.Path, official: Official) -> _Source | None:
-  """Finds the official files at a path; None if it is a directory without them."""
-  if path.suffix == '.gz' and not path.exists():
-    raise InputError(f'{path} does not exist: data.data_dir must be a directory or an archive')
-  if path.is_file():
-    for form in official.forms:
-      if path.name == form.archive:
-        return _Source(form, (path,), is_archive=True)
-    expected = ' or '.join(form.archive for form in official.forms)
-    raise InputError(f'{path} is neither a directory nor an archive named {expected}')
-  for form in official.forms:
-    for folder in (path / form.folder, path):
-      if any((folder / file).is_file() for file in form.data_files):
-        files = (*form.data_files, form.names_file)
-        return _Source(form, tuple(folder / file for file in files), is_archive=False)
-  for form in official.forms:
-    if (path / form.archive).is_file():
-      return _Source(form, (path / form.archive,), is_archive=True)
-  return None
-
-
-def _download(name: str, directory: pathlib.Path) -> _Source:
+def _download(name: str, directory: pathlib.Path) -> Source:
   """Downloads the archive of the first form into a directory."""
   official = OFFICIAL[name]
   form = official.forms[0]
@@ -109,17 +66,17 @@ def _download(name: str, directory: pathlib.Path) -> _Source:
     raise InputError(
       f'{directory} has no {name}, and {official.url} cannot be reached ({reason}): put '
       f'{form.archive} from that address there; or set data.data_dir to a directory that has it, '
-      f'or {official.forms[1].archive}, or either of them unpacked, such as that of torchvision; '
-      f'or set data.source=tfds, if tensorflow-datasets has {name} prepared on this machine; or '
-      'data.name=folder and data.data_dir, for a folder of images; or data.name=shapes, which '
-      'needs no files'
+      f'or {official.forms[1].archive}, or either of them unpacked, such as that of torchvision or '
+      f'Keras; or set data.source=tfds, if tensorflow-datasets has {name} prepared on this '
+      'machine; or data.name=folder and data.data_dir, for a folder of images; or '
+      'data.name=shapes, which needs no files'
     )
   path = directory / form.archive
-  download.fetch(official.url, path, official.archive_bytes, form.digest)
-  return _Source(form, (path,), is_archive=True)
+  download.fetch(official.url, path, form.archive_bytes, form.digest)
+  return Source(form, (path,), is_archive=True)
 
 
-def _read(source: _Source, official: Official) -> Published:
+def _read(source: Source, official: Official) -> Published:
   """Reads the official files. If they have no class names, those of `official` are used."""
   form, place = source.form, source.paths[0] if source.is_archive else source.paths[0].parent
   logger.info('Reading %s.', place)
@@ -141,7 +98,7 @@ def _read(source: _Source, official: Official) -> Published:
   return Published(class_names, train, test, pixels.channel_sums(train.images))
 
 
-def _folder_contents(source: _Source) -> dict[str, bytes]:
+def _folder_contents(source: Source) -> dict[str, bytes]:
   """Reads the files of an unpacked folder, by file name."""
   for path in source.paths:
     refuse_pipe(path)
@@ -150,7 +107,7 @@ def _folder_contents(source: _Source) -> dict[str, bytes]:
   return {path.name: path.read_bytes() for path in source.paths if path.exists()}
 
 
-def _archive_contents(source: _Source) -> dict[str, bytes]:
+def _archive_contents(source: Source) -> dict[str, bytes]:
   """Reads the wanted members of an archive, by file name, after checking its checksum."""
   (path,), form = source.paths, source.form
   download.check_digest(path, form.algorithm, form.digest)

@@ -43,7 +43,8 @@ def read_pickle(name: str, content: bytes, label_key: str) -> Split:
   Args:
     name: the file's name, for messages.
     content: the file's content: a pickled dictionary with `data`, uint8 `[n, 3072]`, and labels.
-    label_key: the key of the list of labels: 'labels' for CIFAR-10, 'fine_labels' for CIFAR-100.
+    label_key: the key of the labels: 'labels' for CIFAR-10, 'fine_labels' for CIFAR-100. They are a
+      list, a tuple or an array of integers, `[n]` or `[n, 1]`.
 
   Returns:
     Images, uint8 `[n, 32, 32, 3]`, and labels, int32 `[n]`.
@@ -57,6 +58,8 @@ def read_pickle(name: str, content: bytes, label_key: str) -> Split:
     raise InputError(f"{name} has no uint8 [n, 3072] array under 'data'; fetch it again")
   if data.shape[1] != _IMAGE_BYTES:
     raise InputError(f'{name} has {data.shape[1]} bytes per image, not {_IMAGE_BYTES}')
+  if isinstance(labels, np.ndarray) and labels.shape[1:] in ((), (1,)):
+    labels = labels.ravel().tolist()
   if not (isinstance(labels, list) and all(isinstance(label, int) for label in labels)):
     raise InputError(f'{name} has no list of integers under {label_key!r}; fetch it again')
   if len(labels) != len(data):

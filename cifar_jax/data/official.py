@@ -19,6 +19,7 @@ class Form:
   Attributes:
     folder: name of the folder that the archive unpacks to.
     archive: file name of the archive.
+    archive_bytes: size of the archive.
     algorithm: algorithm of the archive's checksum.
     digest: the archive's checksum, in hexadecimal.
     train_files: names of the files in the folder with training images, in the order of the images.
@@ -30,6 +31,7 @@ class Form:
 
   folder: str
   archive: str
+  archive_bytes: int
   algorithm: str
   digest: str
   train_files: tuple[str, ...]
@@ -54,7 +56,6 @@ class Official:
     class_names: the class names for files that lack them.
     forms: the forms, in the order in which a directory is searched for them.
     url: address of the archive of the first form.
-    archive_bytes: size of that archive.
   """
 
   train_size: int
@@ -62,12 +63,12 @@ class Official:
   class_names: tuple[str, ...]
   forms: tuple[Form, ...]
   url: str
-  archive_bytes: int
 
 
 _CIFAR10_BINARY = Form(
   folder='cifar-10-batches-bin',
   archive='cifar-10-binary.tar.gz',
+  archive_bytes=170_052_171,
   algorithm='sha256',
   digest='c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd',
   train_files=tuple(f'data_batch_{i}.bin' for i in range(1, 6)),
@@ -80,6 +81,7 @@ _CIFAR10_BINARY = Form(
 _CIFAR10_PYTHON = Form(
   folder='cifar-10-batches-py',
   archive='cifar-10-python.tar.gz',
+  archive_bytes=170_498_071,
   algorithm='md5',
   digest='c58f30108f718f92721af3b95e74349a',
   train_files=tuple(f'data_batch_{i}' for i in range(1, 6)),
@@ -92,6 +94,7 @@ _CIFAR10_PYTHON = Form(
 _CIFAR100_BINARY = Form(
   folder='cifar-100-binary',
   archive='cifar-100-binary.tar.gz',
+  archive_bytes=168_513_733,
   algorithm='sha256',
   digest='58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec',
   train_files=('train.bin',),
@@ -104,6 +107,7 @@ _CIFAR100_BINARY = Form(
 _CIFAR100_PYTHON = Form(
   folder='cifar-100-python',
   archive='cifar-100-python.tar.gz',
+  archive_bytes=169_001_437,
   algorithm='md5',
   digest='eb9058c3a382ffc7106e4002c42a8d85',
   train_files=('train',),
@@ -133,7 +137,6 @@ OFFICIAL = {
     class_names=_CIFAR10_CLASSES,
     forms=(_CIFAR10_BINARY, _CIFAR10_PYTHON),
     url='https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
-    archive_bytes=170_052_171,
   ),
   'cifar100': Official(
     train_size=50_000,
@@ -141,6 +144,5 @@ OFFICIAL = {
     class_names=tuple(f'class_{i}' for i in range(100)),
     forms=(_CIFAR100_BINARY, _CIFAR100_PYTHON),
     url='https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
-    archive_bytes=168_513_733,
   ),
 }

@@ -35,8 +35,9 @@ def unpickle(name: str, content: bytes) -> dict[str, Any]:
     content: the file's content.
 
   Returns:
-    The dictionary, with its keys as text. Python 2's strings are bytes. A value that is an array
-    has a plain numeric dtype and is read-only.
+    The dictionary, with its keys as text. Python 2's strings are bytes. A value that is an array of
+    numbers has a plain dtype and is read-only. An array of strings and a tuple are lists, and
+    single numbers and strings of NumPy are those of Python.
 
   Raises:
     InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
@@ -45,14 +46,31 @@ def unpickle(name: str, content: bytes) -> dict[str, Any]:
     batch = _Machine(name, content).run()
     if not isinstance(batch, dict):
       raise InputError(f'{name} holds a {type(batch).__name__}, not a dictionary; fetch it again')
-    return {
-      text(key): value.make() if isinstance(value, PickledArray) else value
-      for key, value in batch.items()
-    }
+    made: dict[int, Any] = {}
+    return {text(key): _made(value, made) for key, value in batch.items()}
   except InputError:
     raise
   except Exception as error:  # a damaged pickle can raise anything
     raise InputError(f'{name} is damaged ({type(error).__name__}); fetch it again') from error
+
+
+def _made(value: Any, made: dict[int, Any]) -> Any:
+  """Returns a value with the arrays that it is, or has in it, made.
+
+  Args:
+    value: a value of the dictionary. What is deeper than in a list stays as it is.
+    made: the results by the identity of the value. A file can name one value a million times.
+  """
+  if id(value) not in made:
+    result = value
+    if isinstance(value, PickledArray):
+      array = value.make()
+      is_plain = array.ndim and array.dtype.kind in 'biuf'
+      result = array if is_plain else array.tolist()
+    elif isinstance(value, list | tuple):
+      result = [_made(item, made) if isinstance(item, PickledArray) else item for item in value]
+    made[id(value)] = result
+  return made[id(value)]
 
 
 class _Machine:

@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import math
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Global(enum.Enum):
   NDARRAY = enum.auto()
   RECONSTRUCT = enum.auto()  # makes an empty array, whose state follows
   FROM_BUFFER = enum.auto()  # makes an array, from protocol 5 on
+  SCALAR = enum.auto()  # makes a single number or string of NumPy
   ENCODE = enum.auto()  # makes bytes from text, up to protocol 2
 
 
@@ -31,12 +33,16 @@ GLOBALS = {
   ('numpy._core.multiarray', '_reconstruct'): Global.RECONSTRUCT,  # of NumPy 2
   ('numpy.core.numeric', '_frombuffer'): Global.FROM_BUFFER,
   ('numpy._core.numeric', '_frombuffer'): Global.FROM_BUFFER,
+  ('numpy.core.multiarray', 'scalar'): Global.SCALAR,
+  ('numpy._core.multiarray', 'scalar'): Global.SCALAR,
   ('_codecs', 'encode'): Global.ENCODE,
 }
 
 # What follows the byte order in the state of a dtype: no subarray, no names, no fields, no size and
-# no alignment of its own, no flags.
+# no alignment of its own, no flags. Strings have a size, an alignment and, in Unicode, a flag.
 _PLAIN_STATE = (None, None, None, -1, -1, 0)
+_CHARACTER_BYTES_AND_FLAGS = {'S': (1, 0), 'U': (4, 8)}
+_STRING = r'[SU][1-9]\d{0,3}'
 
 
 @dataclasses.dataclass
@@ -44,7 +50,7 @@ class PickledDtype:
   """What a pickle says of a dtype.
 
   Attributes:
-    kind: its kind and size, such as `u1`.
+    kind: its kind and size, such as `u1`, or `S20` for strings.
     order: its byte order, `|`, `<`, `>` or `=`.
   """
 
@@ -54,13 +60,22 @@ class PickledDtype:
   def set_state(self, state: tuple[Any, ...]) -> None:
     """Records the state that follows the dtype; raises ValueError unless it is a plain one."""
     version, order, *rest = state
-    if version != 3 or tuple(rest) != _PLAIN_STATE:
+    expected = _PLAIN_STATE
+    if re.fullmatch(_STRING, self.kind):
+      unit, flags = _CHARACTER_BYTES_AND_FLAGS[self.kind[0]]
+      expected = (None, None, None, unit * int(self.kind[1:]), unit, flags)
+    if version != 3 or tuple(rest) != expected:
       raise ValueError('not a plain dtype')
     self.order = text(order)
 
   def make(self) -> np.dtype:
-    """Returns the dtype; raises ValueError unless it is one of numbers."""
-    if not re.fullmatch(r'[biuf][1248]', self.kind) or self.order not in ('|', '<', '>', '='):
+    """Returns the dtype; raises ValueError unless it is one of numbers or of strings."""
+    if not re.fullmatch(rf'[biuf][1248]|{_STRING}', self.kind) or self.order not in (
+      '|',
+      '<',
+      '>',
+      '=',
+    ):
       raise ValueError('not a plain dtype')
     return np.dtype(self.order + self.kind)
 
@@ -92,6 +107,10 @@ class PickledArray:
       raise ValueError('not the shape of an array')
     if math.prod(self.shape) * dtype.itemsize != size:
       raise ValueError('an array has more or fewer bytes than its shape')
+    if dtype.kind == 'U':
+      codes = np.frombuffer(self.content, f'{dtype.byteorder}u4')
+      if codes.max(initial=0) > sys.maxunicode:
+        raise ValueError('a character that is not one of Unicode')
     flat = np.frombuffer(self.content, dtype)
     return flat.reshape(self.shape, order='F' if self.is_fortran else 'C')
 
@@ -113,6 +132,9 @@ def result(function: Any, arguments: tuple[Any, ...]) -> PickledDtype | PickledA
   if function is Global.FROM_BUFFER and arguments[3] in ('C', 'F'):
     content, dtype, shape, order, *_ = arguments
     return PickledArray(content, dtype, shape, order == 'F')
+  if function is Global.SCALAR:
+    dtype, content = arguments
+    return PickledArray(content, dtype, shape=())
   if function is Global.ENCODE and arguments[1] == 'latin1':
     return arguments[0].encode('latin-1')
   raise ValueError('a call that makes no array')

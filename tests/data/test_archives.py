@@ -158,6 +158,47 @@ def test_archives_are_checked_and_never_unpacked(
   assert sorted(os.listdir(tmp_path)) == [archive.name, 'cifar_jax_cache']
 
 
+@pytest.mark.parametrize(
+  ('given', 'place'),
+  [
+    ('.keras', '.keras/datasets/cifar-10-batches-py-target'),
+    ('.keras/datasets', '.keras/datasets/cifar-10-batches-py-target'),
+    ('tfds', 'tfds/downloads/extracted/TAR_GZ.cs.toronto.edu_kriz_cifar-10-binary'),
+    ('mine', 'mine/cifar'),
+  ],
+)
+def test_files_are_found_where_other_libraries_leave_them(
+  tmp_path: pathlib.Path, given: str, place: str
+) -> None:
+  form = BINARY if 'binary' in place else PYTHON
+  train, test = write_folder(tmp_path / place, 'cifar10', form)
+  (tmp_path / given / 'a').mkdir()
+  (tmp_path / given / 'a' / 'data_batch_1').touch()  # a name alone does not make a file of CIFAR
+  published = load(tmp_path / given)
+  assert_equal(published.train, train)
+  assert_equal(published.test, test)
+
+
+@pytest.mark.parametrize('below', ['', 'downloads'])
+def test_an_archive_under_another_name_is_known_by_size_and_checksum(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+  train, _ = write_folder(tmp_path, 'cifar10', BINARY)
+  content = pack(tmp_path, BINARY).read_bytes()
+  expect_archive(monkeypatch, 'cifar10', BINARY, content)
+  directory = tmp_path / 'data' / below
+  directory.mkdir(parents=True)
+  (directory / 'a.tar.gz').write_bytes(content + b'more')
+  archive = directory / 'cifar-10-batches-py-target_archive'
+  archive.write_bytes(content)
+  assert_equal(load(tmp_path / 'data').train, train)
+  assert_equal(load(archive).train, train)
+  archive.write_bytes(content[:-1] + b'!')
+  assert f'{archive} is damaged or not the official' in message(lambda: load(tmp_path / 'data'))
+  archive.write_bytes(b'')
+  assert 'nor one of these under another name' in message(lambda: load(archive))
+
+
 def test_a_path_that_is_neither_a_directory_nor_an_archive_is_refused(
   tmp_path: pathlib.Path,
 ) -> None:

@@ -1,6 +1,7 @@
 """Pickles: every honest form is read, and hostile ones are refused without running anything."""
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,51 @@ def test_arrays_keep_their_dtype_shape_and_values(dtype: str) -> None:
     read = unpickle('f', pickle.dumps({'a': array}, protocol))['a']
     assert read.dtype == array.dtype and not read.flags.writeable
     np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize(
+  'as_people_keep_them',
+  [
+    tuple,
+    np.array,
+    lambda labels: np.array(labels, '>i8')[:, None],
+    lambda labels: np.array(labels, np.uint8)[::-1][::-1],
+    lambda labels: list(np.array(labels)),
+    lambda labels: tuple(np.array(labels, np.uint8)),
+  ],
+  ids=['tuple', 'array', 'column', 'view', 'numpy numbers', 'tuple of numpy numbers'],
+)
+def test_labels_may_be_a_tuple_an_array_or_numbers_of_numpy(
+  as_people_keep_them: Callable[[list[int]], Any], protocol: int
+) -> None:
+  split = draw(30, 10)
+  labels = as_people_keep_them(split.labels.tolist())
+  names = np.array(['ä.png', 'b.png'])
+  content = {'data': planes(split), 'labels': labels, 'filenames': names}
+  file = pickle.dumps(content, protocol)
+  assert_equal(batches.read_pickle('f', file, 'labels'), split)
+  assert unpickle('f', file)['filenames'] == ['ä.png', 'b.png']
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_names_may_be_an_array_or_strings_of_numpy(protocol: int) -> None:
+  for names in (np.array(['cat', 'dog']), np.array([b'cat', b'dog']), ('cat', np.str_('dog'))):
+    file = pickle.dumps({'label_names': names}, protocol)
+    assert batches.read_pickled_names('f', file, 'label_names') == ('cat', 'dog')
+
+
+def test_a_value_under_many_keys_is_made_once() -> None:
+  names = np.array(['cat', 'dog'])
+  read = unpickle('f', pickle.dumps({'a': names, 'b': names, 'c': (np.int8(1),)}))
+  assert read['a'] == ['cat', 'dog'] and read['a'] is read['b'] and read['c'] == [1]
+
+
+def test_labels_that_are_no_integers_are_refused() -> None:
+  split = draw(3, 10)
+  for labels in (np.zeros(3), [0, 1.0, 2], np.eye(3, dtype=int), np.int64(3), list(np.zeros(3))):
+    file = pickle.dumps({'data': planes(split), 'labels': labels})
+    assert 'no list of integers' in message(lambda: batches.read_pickle('f', file, 'labels'))  # noqa: B023
 
 
 def array_of(dtype: bytes, content: bytes = bytes(8)) -> bytes:
@@ -110,6 +156,19 @@ HOSTILE = {
   'a set': (b'\x8f(' + doubled(60) + b'\x90.', 'damaged'),
   'a class name that takes hours to write': (
     b'}U\x05names(' + doubled(60) + b'ls.', 'no list of strings',
+  ),
+  'a string with a size of its own': (
+    array_of(dtype_of(b'S8', b'NNNK\x07K\x01K\x00')), 'damaged',
+  ),
+  'a string of an endless size': (
+    array_of(dtype_of(b'S99999', PLAIN)), 'damaged',
+  ),
+  'characters beyond those of Unicode': (
+    array_of(dtype_of(b'U2', b'NNNK\x08K\x04K\x08'), b'\xff' * 8), 'damaged',
+  ),
+  'a number with more than its bytes': (
+    b'}U\x01acnumpy.core.multiarray\nscalar\n(' + dtype_of(b'u1', PLAIN) + b'U\x02AAtRs.',
+    'damaged',
   ),
   'text in punycode': (encoded_by(b'punycode'), 'damaged'),
   'a compressed bomb': (encoded_by(b'zlib'), 'damaged'),

@@ -116,8 +116,10 @@ def expect_archive(
   digest = hashlib.new(form.algorithm, content).hexdigest()
   fake = dataclasses.replace(
     OFFICIAL[name],
-    forms=(dataclasses.replace(form, digest=digest), OFFICIAL[name].forms[1]),
+    forms=(
+      dataclasses.replace(form, digest=digest, archive_bytes=len(content)),
+      OFFICIAL[name].forms[1],
+    ),
     url=url,
-    archive_bytes=len(content),
   )
   monkeypatch.setitem(OFFICIAL, name, fake)
