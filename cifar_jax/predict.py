@@ -1,8 +1,9 @@
 """Classifies image files: `python -m cifar_jax.predict --workdir DIR IMAGE ...`.
 
-An image may have any size, and any file format that Pillow reads. Its largest centred square is
-scaled to the image size that the net was trained on. The command prints the three most probable
-classes of each image, and draws the images as the net sees them.
+An image may have any size, and any file format that Pillow reads; a directory stands for all images
+in it and below. An image is prepared as the images that the net was trained on, and nothing is
+needed but the workdir. The command prints the three most probable classes of each image, and draws
+the images as the net sees them.
 """
 
 from cifar_jax import cli
@@ -15,7 +16,7 @@ def main() -> None:
   """Reads the command line, then classifies. JAX is imported once the command line is valid."""
   parser = cli.Parser('python -m cifar_jax.predict', __doc__, help_text.of_finished_run)
   parser.add_argument('--workdir', type=cli.path, required=True, help='directory of a run')
-  parser.add_argument('images', type=cli.path, nargs='+', metavar='IMAGE')
+  parser.add_argument('images', type=cli.path, nargs='+', metavar='IMAGE', help='file or directory')
   parser.add_argument(
     '--out', type=cli.path, metavar='FILE.png',
     help="by default evaluation/own_pictures.png in the run's directory",

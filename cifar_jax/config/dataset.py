@@ -11,6 +11,7 @@ SPLITS = ('train', 'validation', 'test')
 RESIZINGS = ('squeeze', 'crop', 'pad')
 # The names of data sets in tables and pictures; others are shown by their own name.
 TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
+_SQUARE = ('cifar10', 'cifar100', 'shapes')
 # By default 5,000 images are held out for validation. `shapes` has 12,000 training images, and a
 # folder any number, so that a share is held out.
 _VALIDATION_SIZE = 5000.0
@@ -57,6 +58,15 @@ class DataSettings(Section):
   resize: str = setting('squeeze', one_of=RESIZINGS)
   skip_bad: bool = False
   seed: int = setting(0, at_least=0, below=2**32)
+
+  @property
+  def picture_resizing(self) -> str:
+    """How a picture of any size is made as large as the images: one of `RESIZINGS`.
+
+    As `resize` says where images were resized. Where all images were square, or had the same size
+    already, nothing was squeezed in training, and a picture's centre is cropped.
+    """
+    return self.resize if self.image_size and self.name not in _SQUARE else 'crop'
 
   def __post_init__(self) -> None:
     """Raises InputError for a value outside its limits, or for a part of an image."""

@@ -137,8 +137,8 @@ def select_split(dataset: Dataset, name: str) -> Split:
   return split
 
 
-# The key of the fingerprint that checkpoints of earlier versions lack.
-_IMAGES_CRC32 = 'images_crc32'
+# Keys of the fingerprint that checkpoints of earlier versions lack.
+_IMAGES_CRC32, _CLASS_NAMES, _IMAGE_SHAPE = 'images_crc32', 'class_names', 'image_shape'
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
@@ -150,7 +150,27 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     _IMAGES_CRC32: dataset.images_crc32,
     'mean': list(dataset.mean),
     'std': list(dataset.std),
+    _CLASS_NAMES: list(dataset.class_names),
+    _IMAGE_SHAPE: list(dataset.test.images.shape[1:]),
   }
+
+
+def without_images(name: str, run_info: dict[str, Any]) -> Dataset | None:
+  """Returns the data set of a run as its checkpoint describes it, with empty splits.
+
+  Args:
+    name: the key `data.name` of the run.
+    run_info: the part of a checkpoint that describes its run; `data` is a `fingerprint`.
+
+  Returns:
+    The data set; None if an earlier version wrote the checkpoint, which says less about its data.
+  """
+  described = run_info.get('data', {})
+  if not {_CLASS_NAMES, _IMAGE_SHAPE} <= described.keys():
+    return None
+  empty = Split(np.empty((0, *described[_IMAGE_SHAPE]), np.uint8), np.empty(0, np.int32))
+  mean, std = tuple(described['mean']), tuple(described['std'])
+  return Dataset(name, tuple(described[_CLASS_NAMES]), empty, empty, empty, mean, std)
 
 
 def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
@@ -169,11 +189,13 @@ def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
     )
   trained_on, given = run_info['data'], fingerprint(dataset)
   if _IMAGES_CRC32 not in trained_on:
-    del given[_IMAGES_CRC32]
     logger.warning(
       'an earlier version wrote the checkpoint, without checksums of the images: that they are the '
       'same is not checked'
     )
+  for key in (_IMAGES_CRC32, _CLASS_NAMES, _IMAGE_SHAPE):
+    if key not in trained_on:
+      del given[key]
   if changes := [
     f'{key} {given[key]} instead of {trained_on.get(key)}'
     for key in given

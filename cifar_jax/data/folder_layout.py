@@ -111,6 +111,31 @@ def find(root: pathlib.Path, passed: PassedOver) -> tuple[tuple[str, ...], dict[
   }
 
 
+def image_files(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
+  """Returns all files in a directory and below it that are not companions, sorted.
+
+  Args:
+    directory: the directory.
+    passed: receives the companions.
+  """
+  found: list[pathlib.Path] = []
+  seen = set()  # a link can lead back to a directory above it
+  for folder, folders, files in os.walk(directory, followlinks=True):
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+      folders.clear()
+      continue
+    seen.add((status.st_dev, status.st_ino))
+    for name in folders[:]:
+      if _is_companion(path := pathlib.Path(folder, name)):
+        folders.remove(name)
+        passed.companions.append(path)
+    for name in files:
+      path = pathlib.Path(folder, name)
+      (passed.companions if _is_companion(path) else found).append(path)
+  return sorted(found)
+
+
 def as_text(path: str | os.PathLike[str]) -> str:
   """A path, whose undecodable bytes could be neither drawn nor written as UTF-8."""
   return os.fsencode(path).decode('utf-8', 'backslashreplace')
@@ -164,32 +189,12 @@ def _files(directory: pathlib.Path, names: list[str], passed: PassedOver) -> Fil
   """The images of all classes of a split; raises InputError for a class without any."""
   files = Files([], [])
   for label, name in enumerate(names):
-    of_class = _files_of_class(directory / name, passed)
+    of_class = image_files(directory / name, passed)
     if not of_class:
       raise InputError(f'{directory / name} holds no images')
     files.paths.extend(of_class)
     files.labels.extend([label] * len(of_class))
   return files
-
-
-def _files_of_class(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
-  """All files in a directory and below it but the companions, sorted."""
-  found: list[pathlib.Path] = []
-  seen = set()  # a link can lead back to a directory above it
-  for folder, folders, files in os.walk(directory, followlinks=True):
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in seen:
-      folders.clear()
-      continue
-    seen.add((status.st_dev, status.st_ino))
-    for name in folders[:]:
-      if _is_companion(path := pathlib.Path(folder, name)):
-        folders.remove(name)
-        passed.companions.append(path)
-    for name in files:
-      path = pathlib.Path(folder, name)
-      (passed.companions if _is_companion(path) else found).append(path)
-  return sorted(found)
 
 
 def _pass_over_all_but(

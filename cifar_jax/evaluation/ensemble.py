@@ -1,14 +1,17 @@
 """Predictions of one run, or of several whose probabilities are averaged."""
 
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from cifar_jax.augment import views
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import Split, fingerprint
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scores
-from cifar_jax.evaluation.restore import Restored, restore_run
+from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
 
 
@@ -37,27 +40,66 @@ def restore_ensemble(
   return members
 
 
-def predict_ensemble(members: list[Restored], split: Split, tta: str) -> np.ndarray:
-  """Computes the logits of an ensemble.
+def restore_nets(
+  runs: list[pathlib.Path], checkpoint: str, overrides: list[str], seed_index: int = 0
+) -> list[Restored]:
+  """Restores the nets of an ensemble for other images than those of their runs.
+
+  The arguments are those of `restore_ensemble`. The data of the runs are not needed: see
+  `restore.restore_net`.
+
+  Raises:
+    InputError: a run cannot be restored, or the runs differ in their classes, or in how a picture
+      is prepared for them.
+  """
+  members = [restore_net(run, checkpoint, overrides, seed_index) for run in runs]
+  for member in members[1:]:
+    if _inputs_and_outputs(member) != _inputs_and_outputs(members[0]):
+      raise InputError(
+        f'{member.workdir} has other classes than {members[0].workdir}, or images of another size '
+        'or resizing: the runs of an ensemble must have the same'
+      )
+  return members
+
+
+def _inputs_and_outputs(member: Restored) -> tuple[Any, ...]:
+  """The classes, the shape of the images, and how pictures are resized."""
+  settings, experiment = DataSettings(**member.config.data), member.experiment
+  return experiment.dataset.class_names, experiment.image_shape, settings.picture_resizing
+
+
+def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.ndarray]:
+  """Makes the function that computes the logits of an ensemble; it is compiled once.
 
   Args:
     members: one run, or several whose probabilities are averaged.
-    split: the images.
     tta: one of `config.augmentation.VIEWS`.
 
   Returns:
-    float32 `[n, classes]`.
+    `split -> logits`, float32 `[n, classes]`. Splits of the same size share the compiled program.
 
   Raises:
     InputError: a run was trained without the augmentation that the views need.
   """
-  logits = []
-  for member in members:
-    experiment = member.experiment
-    eval_step = make_eval_step(experiment, views.make(tta, experiment.augmentation))
-    device_split = split_to_devices(split, experiment.batch_size, experiment.mesh)
-    logits.append(evaluate_split(eval_step, member.state, device_split)[1])
-  return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))
+  steps = [
+    make_eval_step(member.experiment, views.make(tta, member.experiment.augmentation))
+    for member in members
+  ]
+
+  def predict(split: Split) -> np.ndarray:
+    logits = []
+    for member, eval_step in zip(members, steps, strict=True):
+      experiment = member.experiment
+      device_split = split_to_devices(split, experiment.batch_size, experiment.mesh)
+      logits.append(evaluate_split(eval_step, member.state, device_split)[1])
+    return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))
+
+  return predict
+
+
+def predict_ensemble(members: list[Restored], split: Split, tta: str) -> np.ndarray:
+  """Computes the logits of an ensemble on one split, as the function of `make_predictor` does."""
+  return make_predictor(members, tta)(split)
 
 
 def model_name(members: list[Restored]) -> str:

@@ -1,21 +1,28 @@
 """Classifies image files with trained nets; the command is `predict.py`.
 
-The largest centred square of an image is scaled to the size that the net was trained on.
+An image is prepared as the images that the net was trained on: `DataSettings.picture_resizing`.
 """
 
+import logging
 import pathlib
 
 import numpy as np
 
 from cifar_jax import output_files
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Split
+from cifar_jax.data.folder_layout import PassedOver, as_text, image_files
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard, scores
-from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_nets
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.report.figures import images
 
+logger = logging.getLogger(__name__)
+
 GUESSES = 3
+MOST_DRAWN = 40  # more would make a picture that no program shows
 
 
 def classify(members: list[Restored], inputs: np.ndarray, tta: str) -> np.ndarray:
@@ -48,7 +55,7 @@ def most_probable(
 
 def classify_files(
   runs: list[pathlib.Path],
-  files: list[pathlib.Path],
+  places: list[pathlib.Path],
   out: pathlib.Path | None,
   checkpoint: str,
   tta: str,
@@ -57,31 +64,80 @@ def classify_files(
   """Classifies image files, prints the most probable classes of each, and draws what the net sees.
 
   Args:
-    runs: the workdir of a run, or of several whose probabilities are averaged.
-    files: images of any size, in a format that Pillow reads.
-    out: the picture, a PNG; by default `evaluation/own_pictures.png` in the first workdir.
+    runs: the workdir of a run, or of several whose probabilities are averaged. Their data are not
+      needed.
+    places: image files of any size, in a format that Pillow reads, and directories of such files.
+    out: the picture, a PNG of the first `MOST_DRAWN` images; by default
+      `evaluation/own_pictures.png` in the first workdir.
     checkpoint: one of `options.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`.
 
   Raises:
-    InputError: a file is no image, a run cannot be restored, or the picture cannot be written.
+    InputError: a file is no image, a directory has no images, a run cannot be restored, or the
+      picture cannot be written.
   """
-  loaded = [pictures.read(path) for path in files]
-  members = restore_ensemble(runs, checkpoint, overrides)
+  found = _find_files(places)
+  members = restore_nets(runs, checkpoint, overrides)
   out = out or runs[0] / scorecard.FOLDER / 'own_pictures.png'
   output_files.make_folder(out.parent)
   experiment = members[0].experiment
-  height, width, _ = experiment.image_shape
-  inputs = np.stack([pictures.resize(image, height, width, 'crop') for image in loaded])
+  files, inputs = _read(found, members[0])
 
   probabilities = classify(members, inputs, tta)
   guesses = [most_probable(row, experiment.dataset.class_names) for row in probabilities]
-  longest = max(len(str(path)) for path in files)
+  longest = max(len(as_text(path)) for path in files)
   for path, ranked in zip(files, guesses, strict=True):
     table = '   '.join(f'{name} {100 * probability:5.1f} %' for name, probability in ranked)
-    print(f'{path!s:{longest}}   {table}')
+    print(f'{as_text(path):{longest}}   {table}')
   title = f'What {model_name(members)} sees, and its {len(guesses[0])} best guesses'
-  picture = images.guesses(inputs, [path.name for path in files], guesses, title)
+  names = [as_text(path.name) for path in files]
+  picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
   output_files.save_figure(picture, out)
-  print(f'written: {out}')
+  drawn = f' (the first {MOST_DRAWN} images)' if len(files) > MOST_DRAWN else ''
+  print(f'written: {out}{drawn}')
+
+
+def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:
+  """The files to classify, and whether each was named itself, not its directory."""
+  files: dict[pathlib.Path, bool] = {}
+  for place in places:
+    if not place.exists():
+      raise InputError(f'cannot read {place}: No such file or directory')
+    if not place.is_dir():
+      files[place] = True
+      continue
+    passed = PassedOver()
+    found = image_files(place, passed)
+    if not found:
+      raise InputError(f'{place} holds no images')
+    files |= {path: files.get(path, False) for path in found}
+    passed.report(place)
+  return files
+
+
+def _read(
+  files: dict[pathlib.Path, bool], member: Restored
+) -> tuple[list[pathlib.Path], np.ndarray]:
+  """Reads and prepares images, one at a time.
+
+  Args:
+    files: from `_find_files`. One that is no image is an InputError if it was named itself.
+    member: the run that the images are prepared for.
+
+  Returns:
+    The files that are images, and the images, uint8 `[n, height, width, 3]`.
+  """
+  height, width, _ = member.experiment.image_shape
+  how = DataSettings(**member.config.data).picture_resizing
+  inputs: dict[pathlib.Path, np.ndarray] = {}
+  for path, was_named in files.items():
+    try:
+      inputs[path] = pictures.resize(pictures.read(path), height, width, how)
+    except InputError as error:
+      if was_named:
+        raise
+      logger.warning('left out: %s', error)
+  if not inputs:
+    raise InputError('none of these files can be read as an image')
+  return list(inputs), np.stack(list(inputs.values()))

@@ -6,12 +6,15 @@ Nothing is written, so the run may still be training.
 import dataclasses
 import logging
 import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
-from cifar_jax.data.dataset import check_same_data
+from cifar_jax.config.training import CheckpointSettings
+from cifar_jax.data.dataset import check_same_data, without_images
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment, build, for_one_seed
 from cifar_jax.experiment.seeds import select_seed
@@ -21,6 +24,8 @@ from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar('T')
+
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
@@ -29,8 +34,8 @@ class Restored:
   Attributes:
     workdir: directory of the run.
     config: configuration of the run, with the overrides applied.
-    experiment: the experiment that `config` describes; for a run of several seeds, that of the
-      selected seed alone.
+    experiment: the experiment that `config` describes, perhaps without images; for a run of several
+      seeds, that of the selected seed alone.
     state: the state at the checkpoint, replicated over the mesh, with the averages of a run that
       averages its weights in the place of the weights; for a run of several seeds, that
       of the selected seed alone.
@@ -49,7 +54,7 @@ class Restored:
 def restore_run(
   run: pathlib.Path, checkpoint: str, overrides: list[str], seed_index: int = 0
 ) -> Restored:
-  """Restores a run from one of its checkpoints.
+  """Restores a run and its data from one of its checkpoints.
 
   Args:
     run: the workdir.
@@ -58,9 +63,32 @@ def restore_run(
     seed_index: index of the seed, from 0, in a run that trained several seeds.
 
   Raises:
-    InputError: there is no such run, checkpoint or seed, or the overrides change how the run was
-      trained.
+    InputError: there is no such run, checkpoint or seed, the overrides change how the run was
+      trained, or its data are not those that it was trained on.
   """
+  config = _read_config(run, overrides)
+  return _restore(run, checkpoint, config, build(config), seed_index)
+
+
+def restore_net(
+  run: pathlib.Path, checkpoint: str, overrides: list[str], seed_index: int = 0
+) -> Restored:
+  """Restores a run without its data, which may be on another machine.
+
+  What the net needs of the data (names of the classes, size, mean and deviation of the images) is
+  in the checkpoint, and the splits of the data set are empty. The checkpoints of earlier versions
+  lack it, and then the data are read as in `restore_run`, which has the same arguments and errors.
+  """
+  config = _read_config(run, overrides)
+  settings = CheckpointSettings(**config.checkpoint)
+  run_info, _ = _read_checkpoint(run, checkpoint, settings, Checkpoints.read_run_info)
+  dataset = without_images(config.data.name, run_info)
+  experiment = build(config, dataset)
+  return _restore(run, checkpoint, config, experiment, seed_index, has_data=dataset is None)
+
+
+def _read_config(run: pathlib.Path, overrides: list[str]) -> ConfigDict:
+  """Returns the configuration of a run with overrides that do not change how it was trained."""
   config = read_config(run)
   override(config, overrides)
   changes = loading.differences(read_config(run), config)
@@ -71,11 +99,29 @@ def restore_run(
     )
   if not (run / CHECKPOINTS).is_dir():
     raise InputError(f'{run} has no checkpoint yet')
-  experiment = build(config)
+  return config
+
+
+def _restore(
+  run: pathlib.Path,
+  checkpoint: str,
+  config: ConfigDict,
+  experiment: Experiment,
+  seed_index: int,
+  has_data: bool = True,
+) -> Restored:
+  """Restores the state of an experiment, and selects a seed."""
   num_seeds = experiment.num_seeds
   if not 0 <= seed_index < num_seeds:
     raise InputError(f'--seed-index is {seed_index}; {run} has {num_seeds} seeds, counted from 0')
-  state, step = _read_checkpoint(run, checkpoint, experiment)
+
+  def read(checkpoints: Checkpoints, step: int) -> tuple[State, dict[str, Any]]:
+    return checkpoints.restore(step, abstract_state(experiment))
+
+  (state, run_info), step = _read_checkpoint(run, checkpoint, experiment.checkpoint_settings, read)
+  state = state.to_evaluate
+  if has_data:
+    check_same_data(experiment.dataset, run_info)
   if num_seeds > 1:
     logger.warning('%s has %d seeds; this is seed %d', run, num_seeds, experiment.seeds[seed_index])
     experiment, state = for_one_seed(experiment, seed_index), select_seed(state, seed_index)
@@ -83,25 +129,25 @@ def restore_run(
 
 
 def _read_checkpoint(
-  run: pathlib.Path, checkpoint: str, experiment: Experiment
-) -> tuple[State, int]:
-  """The state at a checkpoint, and its step.
+  run: pathlib.Path,
+  checkpoint: str,
+  settings: CheckpointSettings,
+  read: Callable[[Checkpoints, int], T],
+) -> tuple[T, int]:
+  """What `read` returns for a checkpoint, and the checkpoint's step.
 
   A run that is still training deletes checkpoints that are no longer the newest or the best. If
   that happens during the reading, the current checkpoint is looked up again.
   """
   folder = run / CHECKPOINTS
   while True:
-    with Checkpoints(folder, experiment.checkpoint_settings, read_only=True) as checkpoints:
+    with Checkpoints(folder, settings, read_only=True) as checkpoints:
       step = checkpoints.best if checkpoint == 'best' else checkpoints.latest
       if step is None:
         reason = ' with a validation accuracy' if checkpoint == 'best' else ' yet'
         raise InputError(f'{run} has no checkpoint{reason}')
       try:
-        state, run_info = checkpoints.restore(step, abstract_state(experiment))
+        return read(checkpoints, step), step
       except Exception:
         if (folder / str(step)).exists():
           raise
-        continue
-    check_same_data(experiment.dataset, run_info)
-    return state.to_evaluate, step

@@ -130,8 +130,13 @@ def check_config(config: ConfigDict) -> None:
   make_schedule(1000, train_settings.num_epochs, schedule_settings)
 
 
-def build(config: ConfigDict) -> Experiment:
+def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   """Makes the experiment of a configuration. It writes nothing and computes nothing on a device.
+
+  Args:
+    config: the configuration.
+    dataset: its data set, if that need not be loaded: `data.dataset.without_images` for a net that
+      is not trained further.
 
   Raises:
     InputError: a section has an impossible value, or the data cannot be loaded. Faults that are
@@ -142,7 +147,7 @@ def build(config: ConfigDict) -> Experiment:
   mesh = make_mesh(config.sharding.num_devices)
   check_batch_size(train_settings.batch_size, mesh, train_settings.accumulation)
   augmentation = AugmentSettings(**config.augment)
-  dataset = data.load(DataSettings(**config.data))
+  dataset = dataset or data.load(DataSettings(**config.data))
   _check_images(config, dataset)
   augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
   _check_augmentation(augment_fn, dataset)

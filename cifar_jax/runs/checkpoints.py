@@ -181,6 +181,11 @@ class Checkpoints:
       ) from error
     return restored.state, restored.run
 
+  def read_run_info(self, step: int) -> dict[str, Any]:
+    """Returns the `run_info` that was saved with a checkpoint, without reading the state."""
+    restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+    return restored.run
+
   def wait(self) -> None:
     """Waits until everything is written; raises an error that occurred in the background."""
     self._manager.wait_until_finished()

@@ -1,14 +1,21 @@
 """The command `predict`, on image files."""
 
 import pathlib
+import shutil
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from cifar_jax import cli, predict
-from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax import cli, data, predict
+from cifar_jax.config.dataset import RESIZINGS
+from cifar_jax.data.dataset import Dataset, fingerprint
+from cifar_jax.evaluation import predict as prediction
+from cifar_jax.evaluation import scores
+from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble, restore_nets
 from cifar_jax.evaluation.predict import classify
+from cifar_jax.evaluation.restore import Restored
 from tests.support import fake_run
 
 
@@ -50,6 +57,76 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
   ]
   assert lines[0].count('%') == 3
   assert (run / 'evaluation' / 'own_pictures.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_run_predicts_directories_on_a_machine_without_its_data(
+  run: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  with_data = restore_ensemble([run], 'last', [])
+  test, names = with_data[0].experiment.dataset.test, with_data[0].experiment.dataset.class_names
+  files = [tmp_path / 'a.png', tmp_path / 'b' / 'c.png']
+  files[1].parent.mkdir()
+  for file, image in zip(files, test.images, strict=False):
+    PIL.Image.fromarray(image).save(file)
+  (tmp_path / 'Thumbs.db').touch()
+  (tmp_path / 'b' / 'broken.png').touch()
+  monkeypatch.setattr(data, 'load', None)  # nothing is read but the workdir
+  copied = tmp_path / 'copied'
+  shutil.copytree(run, copied)
+  status, out, _ = call_predict(
+    monkeypatch, capsys, '--workdir', copied, tmp_path / 'a.png', tmp_path / 'b'
+  )
+  assert status is None
+  expected = np.exp(scores.log_softmax(predict_ensemble(with_data, test, 'none')[:2]))
+  for line, file, row in zip(out.splitlines(), files, expected, strict=False):
+    name, probability = line.split()[1:3]
+    assert line.startswith(str(file)) and name == names[row.argmax()]
+    assert float(probability) == pytest.approx(100 * row.max(), abs=0.06)
+  assert out.count('%') == 6  # the broken file is left out
+  (copied / 'none').mkdir()
+  assert call_predict(monkeypatch, capsys, '--workdir', copied, copied / 'none')[0] == 2
+
+
+@pytest.mark.parametrize('resize', RESIZINGS)
+def test_a_picture_is_prepared_as_the_images_of_the_run_were(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, resize: str
+) -> None:
+  picture = np.random.RandomState(0).randint(0, 256, (20, 50, 3), np.uint8)
+  for name in ('cat', 'dog'):
+    for i in range(4):
+      file = tmp_path / 'images' / name / f'{i}.png'
+      file.parent.mkdir(parents=True, exist_ok=True)
+      PIL.Image.fromarray(picture).save(file)
+  words = ('data.name=folder', f'data.resize={resize}', 'data.image_size=32', 'train.batch_size=2')
+  sizes = ('data.validation_size=2', 'data.test_size=2')
+  run = fake_run.make(tmp_path / 'run', tmp_path / 'images', *words, *sizes)
+  seen: list[np.ndarray] = []
+
+  def record(members: list[Restored], inputs: np.ndarray, tta: str) -> np.ndarray:
+    seen.append(inputs)
+    return np.eye(2)[:1]
+
+  monkeypatch.setattr(prediction, 'classify', record)
+  prediction.classify_files([run], [file], None, 'last', 'none', [])
+  (member,) = restore_ensemble([run], 'last', [])
+  np.testing.assert_array_equal(seen[0], member.experiment.dataset.test.images[:1])
+  assert member.experiment.dataset.class_names == ('cat', 'dog')
+
+
+def test_a_checkpoint_of_an_earlier_version_needs_its_data(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def earlier(dataset: Dataset) -> dict[str, Any]:
+    described = fingerprint(dataset)
+    return {key: described[key] for key in described if key not in ('class_names', 'image_shape')}
+
+  monkeypatch.setattr(fake_run, 'fingerprint', earlier)
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  (member,) = restore_nets([run], 'last', [])
+  assert len(member.experiment.dataset.test) == 48
 
 
 def test_probabilities_sum_to_one(run: pathlib.Path) -> None:
