@@ -4,6 +4,9 @@
 ensemble; `--predictions FILE.npz` evaluates a prediction file (see `evaluation/predictions.py`).
 Both print a short table. They write values, pictures and, for a run, every prediction, into files
 whose names contain the split and the checkpoint.
+
+`--config.data.name=NAME --config.data.data_dir=DIR` evaluates a run on other data than its own:
+cifar10_1, cifar10_c, cifar100_c, svhn, a folder, or any other data set with the classes of the run.
 """
 
 from cifar_jax import cli

@@ -24,11 +24,12 @@ class DataSettings(Section):
 
   Attributes:
     name: `cifar10`, `cifar100`, `shapes` (drawn by the program, no download), `folder` (a folder of
-      images), or an image classification set of tensorflow-datasets, with `/config` where the set
-      has configurations.
+      images), `svhn` (its .mat files), or an image classification set of tensorflow-datasets, with
+      `/config` where the set has configurations. A run can be evaluated on `cifar10_1`, `cifar10_c`
+      and `cifar100_c` too.
     data_dir: the directory of the files, or where a download goes; empty for
-      `~/.cache/cifar_jax`, or for the default of tensorflow-datasets. `folder` needs a directory;
-      `shapes` ignores it.
+      `~/.cache/cifar_jax`, or for the default of tensorflow-datasets. `folder`, `svhn` and the sets
+      for evaluation need a directory; `shapes` ignores it.
     source: where `cifar10` and `cifar100` come from: `archive` (the official files) or `tfds`.
     validation_size: training images to hold out for validation: a number of images, or a share of
       them if it is below 1; may be 0. A `folder` with validation images of its own uses those,

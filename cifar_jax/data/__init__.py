@@ -1,8 +1,8 @@
 """Data sets: `load` reads one into memory and divides it into train, validation and test.
 
 Start with `dataset.py`, which says what a data set is. The readers are `archives.py` (the official
-CIFAR files), `tfds.py` (tensorflow-datasets), `folder.py` (a folder of images) and `shapes.py` (no
-files at all).
+CIFAR files), `tfds.py` (tensorflow-datasets), `folder.py` (a folder of images), `svhn.py`,
+`cifar10_1.py` and `corrupted.py` (CIFAR-10-C), and `shapes.py` (no files at all).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,18 @@ from collections.abc import Callable
 import numpy as np
 
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.data import archives, folder, held_out, official, pixels, shapes, tfds
+from cifar_jax.data import (
+  archives,
+  cifar10_1,
+  corrupted,
+  folder,
+  held_out,
+  official,
+  pixels,
+  shapes,
+  svhn,
+  tfds,
+)
 from cifar_jax.data.dataset import Dataset, Published, Split
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
@@ -20,6 +31,7 @@ __all__ = ['Dataset', 'Split', 'load']
 # The readers of data sets that are neither CIFAR nor of tensorflow-datasets, by `data.name`.
 READERS: dict[str, Callable[[DataSettings], Published]] = {
   'folder': folder.load,
+  'svhn': lambda settings: svhn.load(settings.data_dir),
   'shapes': lambda settings: shapes.load(settings.seed),
 }
 
@@ -77,6 +89,15 @@ def _read(settings: DataSettings) -> Published:
     return archives.load(name, settings.data_dir)
   if name in READERS:
     return READERS[name](settings)
+  if name in corrupted.NAMES:
+    raise InputError(
+      f'{name} has test images alone: give the --workdir of a run to python -m '
+      f'cifar_jax.evaluate, with --config.data.name={name}'
+    )
+  if name == 'cifar10_1' and settings.source == 'archive':
+    file = cifar10_1.find(settings.data_dir)
+    if file:
+      return cifar10_1.load(file)
   return tfds.load(settings)
 
 

@@ -50,6 +50,27 @@ def load(settings: DataSettings) -> Published:
   return Published(names, train, splits['test'], validation=splits.get('validation'))
 
 
+def load_test(settings: DataSettings) -> tuple[tuple[str, ...], Split]:
+  """Reads the test images of a folder alone, as `load` does.
+
+  Args:
+    settings: the section `data`. `data_dir` is a folder of `folder_layout.find_test`.
+
+  Returns:
+    The names of the classes, and the images with their labels.
+
+  Raises:
+    InputError: as `load`.
+  """
+  _check_settings(settings)
+  root, passed = paths.local(settings.data_dir), PassedOver()
+  class_names, files = folder_layout.find_test(root, passed)
+  memory.check_images_fit(len(files.paths), settings.image_size, settings.image_size)
+  split = _read_split(files, settings, len(class_names), passed)
+  passed.report(root)
+  return tuple(map(as_text, class_names)), split
+
+
 def _check_settings(settings: DataSettings) -> None:
   """Raises InputError for all keys at once that this reader needs and that are not set."""
   missing = []

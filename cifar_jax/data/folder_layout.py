@@ -25,6 +25,7 @@ _SPLIT_NAMES = {
   **dict.fromkeys(('validation', 'valid', 'val'), 'validation'),
   **dict.fromkeys(('test', 'testing'), 'test'),
 }
+_ALL = 'all'  # in place of a split: all images, of which no split is known
 # What systems and people leave beside images, in lower case.
 _COMPANIONS = (
   *('thumbs.db', 'desktop.ini', 'icon\r', 'readme', 'license', 'licence', 'copying', 'notice'),
@@ -90,25 +91,49 @@ def find(root: pathlib.Path, passed: PassedOver) -> tuple[tuple[str, ...], dict[
     InputError: there are no images, or two directories for the same split; or the splits have
       different classes.
   """
-  if not root.is_dir():
-    raise InputError(f'{root} is no directory: data.data_dir must hold a directory for each class')
   directories = _split_directories(root, passed)
-  class_directories = {
-    split: _directories(directory, passed) for split, directory in directories.items()
+  if _ALL in directories:
+    directories = {'train': directories[_ALL]}
+  if 'train' not in directories:
+    found = _listed(path.name for path in directories.values())
+    raise InputError(f'{root} has {found} and no train/')
+  if 'test' not in directories and 'validation' in directories:
+    directories['test'] = directories.pop('validation')
+  names = {
+    split: [path.name for path in _class_directories(directory, passed)]
+    for split, directory in directories.items()
   }
-  names = sorted(path.name for path in class_directories['train'])
-  for split, found in class_directories.items():
-    if difference := set(names) ^ {path.name for path in found}:
+  for split, found_names in names.items():
+    if difference := set(names['train']) ^ set(found_names):
       pair = f'{directories["train"].name}/ and {directories[split].name}/'
       raise InputError(f'{root}: only one of {pair} has {_listed(sorted(difference))}')
-  if not names:
-    raise InputError(
-      f'{directories["train"]} holds no directories: it should hold one for each class, with its '
-      'images'
-    )
-  return tuple(names), {
-    split: _files(directory, names, passed) for split, directory in directories.items()
+  return tuple(names['train']), {
+    split: _files(directory, names['train'], passed) for split, directory in directories.items()
   }
+
+
+def find_test(root: pathlib.Path, passed: PassedOver) -> tuple[tuple[str, ...], Files]:
+  """Finds the test images of a folder, of which no others are needed.
+
+  Args:
+    root: a folder with a directory of test images, or else of validation images; or one with the
+      directories of classes, all of whose images are test images.
+    passed: receives what is not an image.
+
+  Returns:
+    The names of the directories of the classes, sorted; and the files.
+
+  Raises:
+    InputError: there are no images, or only training images.
+  """
+  directories = _split_directories(root, passed)
+  directory = next(
+    (directories[split] for split in ('test', 'validation', _ALL) if split in directories), None
+  )
+  if directory is None:
+    raise InputError(f'{root} has no test images, only {directories["train"].name}/')
+  names = [path.name for path in _class_directories(directory, passed)]
+  return tuple(names), _files(directory, names, passed)
 
 
 def image_files(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
@@ -149,7 +174,9 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _split_directories(root: pathlib.Path, passed: PassedOver) -> dict[str, pathlib.Path]:
-  """The directory of each split; that of `train` is `root` itself where classes are in it."""
+  """The directory of each split that there is, or the folder of the classes as `_ALL`."""
+  if not root.is_dir():
+    raise InputError(f'{root} is no directory: data.data_dir must hold a directory for each class')
   found = collections.defaultdict(list)
   entries = sorted(root.iterdir())
   for path in entries:
@@ -159,29 +186,29 @@ def _split_directories(root: pathlib.Path, passed: PassedOver) -> dict[str, path
     if len(paths) > 1:
       raise InputError(f'{root} has {_listed(path.name for path in paths)}: keep one of them')
   splits = {split: paths[0] for split, paths in found.items()}
-  if not splits:
-    # An archive is often unpacked into a directory of its own.
-    inner = [path for path in entries if path.is_dir() and not _is_companion(path)]
-    if len(inner) == 1 and any(path.is_dir() for path in inner[0].iterdir()):
-      _pass_over_all_but(inner, entries, passed)
-      return _split_directories(inner[0], passed)
-    return {'train': root}
-  if 'train' not in splits:
-    raise InputError(f'{root} has {_listed(path.name for path in splits.values())} and no train/')
-  if 'test' not in splits and 'validation' in splits:
-    splits['test'] = splits.pop('validation')
-  _pass_over_all_but(list(splits.values()), entries, passed)
-  return splits
+  if splits:
+    _pass_over_all_but(list(splits.values()), entries, passed)
+    return splits
+  # An archive is often unpacked into a directory of its own.
+  inner = [path for path in entries if path.is_dir() and not _is_companion(path)]
+  if len(inner) == 1 and any(path.is_dir() for path in inner[0].iterdir()):
+    _pass_over_all_but(inner, entries, passed)
+    return _split_directories(inner[0], passed)
+  return {_ALL: root}
 
 
-def _directories(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
-  """The directories in one; its files are passed over."""
+def _class_directories(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
+  """The directories in one, sorted; its files are passed over."""
   found = []
   for path in sorted(directory.iterdir()):
     if path.is_dir() and not _is_companion(path):
       found.append(path)
     else:
       _pass_over(path, passed)
+  if not found:
+    raise InputError(
+      f'{directory} holds no directories: it should hold one for each class, with its images'
+    )
   return found
 
 

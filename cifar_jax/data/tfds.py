@@ -24,7 +24,7 @@ from cifar_jax.runtime import memory
 
 logger = logging.getLogger(__name__)
 
-_OURS = ('cifar10', 'cifar100', 'shapes', 'folder')
+_OURS = ('cifar10', 'cifar100', 'shapes', 'folder', 'svhn')
 _INSTALL = 'install the package tensorflow'
 _FORMAT = 'array_record'
 _CATALOG = 'https://www.tensorflow.org/datasets/catalog'

@@ -5,23 +5,17 @@ written into files whose names contain the split and the checkpoint.
 """
 
 import pathlib
-import zlib
+from typing import Any
 
 import numpy as np
 
 from cifar_jax import output_files
-from cifar_jax.data.dataset import select_split
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation import scorecard
-from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_ensemble
-from cifar_jax.evaluation.predictions import (
-  GroundTruth,
-  Predictions,
-  check_predictions,
-  read_predictions,
-)
-from cifar_jax.evaluation.restore import Restored
+from cifar_jax.evaluation import corruptions, scorecard
+from cifar_jax.evaluation.ensemble import model_name, predict_ensemble
+from cifar_jax.evaluation.predictions import Predictions, check_predictions, read_predictions
 from cifar_jax.evaluation.sources import load_ground_truth
+from cifar_jax.evaluation.trial import Trial, open_trial
 from cifar_jax.runs import provenance
 
 
@@ -41,62 +35,47 @@ def evaluate_runs(
     split: one of `config.dataset.SPLITS`.
     checkpoint: one of `options.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
-    overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data.
+    overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data, or another data
+      set.
     out: directory of the results; by default `evaluation` in the first workdir.
     seed_index: index of the seed, from 0, in runs that trained several seeds.
 
   Raises:
     InputError: there is no such run, checkpoint or split, or the results cannot be written.
   """
-  members = restore_ensemble(runs, checkpoint, overrides, seed_index)
-  experiment = members[0].experiment
+  trial = open_trial(runs, checkpoint, tta, overrides, seed_index)
   # First, because the commit may change during the computation.
-  origin = provenance.describe(experiment.mesh.size, 'cifar_jax.evaluate')
-  images = select_split(experiment.dataset, split)
+  origin = provenance.describe(trial.members[0].experiment.mesh.size, 'cifar_jax.evaluate')
   out = out or runs[0] / scorecard.FOLDER
   output_files.make_folder(out)
-  stem = _file_stem(members, runs, split, checkpoint, tta)
-  name = model_name(members)
+  if trial.has_corrupted_data:
+    _evaluate_corruptions(trial, out, origin)
+  else:
+    _evaluate_split(trial, split, out, origin)
 
-  logits = predict_ensemble(members, images, tta)
-  predictions = Predictions.of_logits(f'{runs[0].resolve().name}_{stem}', logits)
-  truth = GroundTruth(images.labels, experiment.dataset.class_names, images.images)
-  title = f'{name}{"" if tta == "none" else " with " + tta}, {split} split'
-  details = {
-    'split': split,
-    'checkpoint': checkpoint,
-    'tta': tta,
-    'members': [_member_details(member) for member in members],
-    **origin,
-  }
+
+def _evaluate_split(trial: Trial, split: str, out: pathlib.Path, origin: dict[str, Any]) -> None:
+  """Evaluates a trial on a split of its data."""
+  truth, stem = trial.truth(split), trial.file_stem(split)
+  logits = predict_ensemble(trial.members, truth.split(), trial.tta)
+  predictions = Predictions.of_logits(f'{trial.runs[0].resolve().name}_{stem}', logits)
+  details = {'split': split, **trial.details(), **origin}
   results = scorecard.save(out, stem, predictions, truth, details)
+  views = '' if trial.tta == 'none' else f' with {trial.tta}'
+  title = f'{model_name(trial.members)}{views}, {trial.images_name(split)}'
   scorecard.draw(out, stem, title, results, truth)
-
-  steps = ', '.join(str(member.step) for member in members)
-  print(
-    f'{name}, {checkpoint} checkpoint (step {steps}), tta {tta}, on {len(images)} {split} images'
-  )
+  print(f'{trial.heading()}, on {len(truth.labels)} images ({trial.images_name(split)})')
   print('\n'.join([*scorecard.lines(results), f'written: {out / stem}.json, .npz and pictures']))
 
 
-def _file_stem(
-  members: list[Restored], runs: list[pathlib.Path], split: str, checkpoint: str, tta: str
-) -> str:
-  """The beginning of file names, different for all that can be evaluated of a run."""
-  words = [split, checkpoint]
-  if tta != 'none':
-    words.append(tta)
-  if members[0].is_one_of_several_seeds:
-    words.append(f'seed{members[0].experiment.seeds[0]}')
-  if len(runs) > 1:
-    paths = '\n'.join(str(run.resolve()) for run in runs)
-    words.append(f'ensemble_of_{len(runs)}_{zlib.crc32(paths.encode()):08x}')
-  return '_'.join(words)
-
-
-def _member_details(member: Restored) -> dict[str, str | int]:
-  details = {'workdir': str(member.workdir), 'model': member.config.model.name, 'step': member.step}
-  return details | ({'seed': member.experiment.seeds[0]} if member.is_one_of_several_seeds else {})
+def _evaluate_corruptions(trial: Trial, out: pathlib.Path, origin: dict[str, Any]) -> None:
+  """Evaluates a trial on all corruptions of the test images."""
+  assert trial.data is not None
+  results = corruptions.measure(trial.members, trial.data, trial.tta) | trial.details() | origin
+  path = out / f'{trial.file_stem()}.json'
+  corruptions.write(path, results)
+  print(f'{trial.heading()}, on {trial.data.name}')
+  print('\n'.join([*corruptions.lines(results), f'written: {path}']))
 
 
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cifar_jax import output_files, paths
+from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 
@@ -35,6 +36,11 @@ class GroundTruth:
   labels: np.ndarray
   class_names: tuple[str, ...]
   images: np.ndarray | None = None
+
+  def split(self) -> Split:
+    """Returns the images with their labels, where the images are known."""
+    assert self.images is not None
+    return Split(self.images, self.labels)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,14 @@ from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import select_split
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.ensemble import predict_ensemble
 from cifar_jax.evaluation.predictions import (
   GroundTruth,
   Predictions,
   check_predictions,
   read_predictions,
 )
+from cifar_jax.evaluation.trial import open_trial
 
 
 def collect_predictions(
@@ -62,11 +63,10 @@ def collect_predictions(
 def _predict_run(
   run: pathlib.Path, split: str, checkpoint: str, tta: str, overrides: list[str]
 ) -> tuple[list[Predictions], GroundTruth | None]:
-  members = restore_ensemble([run], checkpoint, overrides)
-  dataset = members[0].experiment.dataset
-  images = select_split(dataset, split)
-  predictions = Predictions.of_logits(run.resolve().name, predict_ensemble(members, images, tta))
-  return [predictions], GroundTruth(images.labels, dataset.class_names, images.images)
+  trial = open_trial([run], checkpoint, tta, overrides)
+  truth = trial.truth(split)
+  logits = predict_ensemble(trial.members, truth.split(), tta)
+  return [Predictions.of_logits(run.resolve().name, logits)], truth
 
 
 def _number_duplicates(models: list[Predictions]) -> list[Predictions]:

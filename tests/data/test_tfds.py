@@ -153,7 +153,9 @@ def test_without_tensorflow_datasets_a_set_is_refused_and_the_packages_named(
 ) -> None:
   monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)  # importing it fails
   text = message(lambda: data.load(DataSettings('cifar11')))
-  assert 'cifar11 is none of cifar10, cifar100, shapes, folder (did you mean cifar10?)' in text
+  assert (
+    'cifar11 is none of cifar10, cifar100, shapes, folder, svhn (did you mean cifar10?)' in text
+  )
   assert 'install the packages tensorflow-datasets and importlib_resources' in text
 
 
@@ -184,7 +186,7 @@ def test_an_unprepared_set_is_refused_without_tensorflow(tmp_path: pathlib.Path)
     ('cifar11', "unknown data set 'cifar11': did you mean cifar10"),
     ('shape', 'did you mean shapes'),
     ('cifar10_corrupted/brightnes_1', 'did you mean cifar10_corrupted/brightness_1'),
-    ('qqqqqqqq', 'choose one of cifar10, cifar100, shapes, folder or of https://'),
+    ('qqqqqqqq', 'choose one of cifar10, cifar100, shapes, folder, svhn or of https://'),
     ('ag_news_subset', 'is not a set of labelled images'),
     ('', "unknown data set ''"),
   ],

@@ -1,0 +1,145 @@
+"""Runs evaluated on other data than their own: the same images, labels, size and statistics."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cifar_jax.data import archives, corrupted
+from cifar_jax.data.dataset import Split
+from cifar_jax.evaluation import corruptions, evaluate, scorecard
+from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.restore import Restored
+from cifar_jax.evaluation.sources import collect_predictions
+from tests.support import fake_run
+from tests.support.fake_cifar import message
+
+
+@pytest.fixture(scope='module')
+def run(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  return fake_run.make(tmp_path_factory.mktemp('runs') / 'one', tiny_cifar)
+
+
+@pytest.fixture(scope='module')
+def test_split(run: pathlib.Path) -> Split:
+  (member,) = restore_ensemble([run], 'last', [])
+  return member.experiment.dataset.test
+
+
+@pytest.fixture(scope='module')
+def predicted(run: pathlib.Path, test_split: Split) -> np.ndarray:
+  """The classes that the run predicts for its own test images."""
+  members = restore_ensemble([run], 'last', [])
+  return np.argmax(predict_ensemble(members, test_split, 'none'), axis=1)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.setattr(scorecard, 'draw', lambda *_: None)
+
+
+def choose(name: str, directory: pathlib.Path) -> list[str]:
+  return [f'--config.data.name={name}', f'--config.data.data_dir={directory}']
+
+
+def evaluate_on(run: pathlib.Path, overrides: list[str], out: pathlib.Path) -> dict[str, object]:
+  """Evaluates a run and returns the values of the only JSON file."""
+  evaluate.evaluate_runs([run], 'test', 'last', 'none', overrides, out)
+  (path,) = out.glob('*.json')
+  return {'file': path.name, **json.loads(path.read_text())}
+
+
+def test_other_test_images_are_evaluated_without_the_data_of_the_run(
+  run: pathlib.Path,
+  test_split: Split,
+  predicted: np.ndarray,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  some = test_split.take(np.arange(30))
+  np.save(tmp_path / 'cifar10.1_v6_data.npy', some.images)
+  np.save(tmp_path / 'cifar10.1_v6_labels.npy', some.labels)
+  monkeypatch.setattr(archives, 'load', None)
+  values = evaluate_on(run, choose('cifar10_1', tmp_path), tmp_path / 'out')
+  assert values['num_correct'] == (predicted[:30] == some.labels).sum()
+  assert values['file'] == 'cifar10_1_test_last.json'
+  assert 'on 30 images (cifar10_1, test split)' in capsys.readouterr().out
+  _, truth = collect_predictions([str(run)], 'test', 'last', 'none', choose('cifar10_1', tmp_path))
+  np.testing.assert_array_equal(truth.labels, some.labels)
+
+
+def test_a_folder_has_the_classes_of_the_run_by_name(
+  run: pathlib.Path, test_split: Split, predicted: np.ndarray, tmp_path: pathlib.Path
+) -> None:
+  names = {3: 'cat', 1: 'automobile'}
+  chosen = [i for i, label in enumerate(test_split.labels) if label in names]
+  for i in chosen:
+    file = tmp_path / 'images' / names[test_split.labels[i]] / f'{i}.png'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(test_split.images[i]).save(file)
+  values = evaluate_on(run, choose('folder', tmp_path / 'images'), tmp_path / 'out')
+  assert values['num_images'] == len(chosen)
+  assert values['num_correct'] == (predicted == test_split.labels)[chosen].sum()
+  counts = {row['name']: row['images'] for row in values['classes']}  # type: ignore[attr-defined]
+  assert counts['cat'] == (test_split.labels == 3).sum()
+  assert counts['automobile'] == (test_split.labels == 1).sum() and counts['airplane'] == 0
+  assert str(values['file']).startswith('folder_images_')
+  (tmp_path / 'images' / 'cat').rename(tmp_path / 'images' / 'lynx')
+  text = message(lambda: evaluate_on(run, choose('folder', tmp_path / 'images'), tmp_path / 'x'))
+  assert "has no class 'lynx'" in text
+
+
+def test_other_data_of_another_size_or_split_are_refused(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  np.save(tmp_path / 'cifar10.1_v6_data.npy', np.zeros((2, 32, 32, 3), np.uint8))
+  np.save(tmp_path / 'cifar10.1_v6_labels.npy', np.zeros(2, np.int32))
+  overrides = choose('cifar10_1', tmp_path)
+  larger = [*overrides, '--config.data.image_size=64']
+  assert 'leave out data.image_size' in message(lambda: evaluate_on(run, larger, tmp_path))
+  assert 'no train images' in message(
+    lambda: evaluate.evaluate_runs([run], 'train', 'last', 'none', overrides, tmp_path)
+  )
+
+
+def by_first_pixel(members: list[Restored], tta: str) -> Callable[[Split], np.ndarray]:
+  """A predictor of the class that the first pixel of an image gives."""
+  return lambda split: np.eye(10)[split.images[:, 0, 0, 0]]
+
+
+def test_all_corruptions_and_severities_are_one_table(
+  run: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.setattr(corruptions, 'make_predictor', by_first_pixel)
+  labels = np.tile(np.arange(10), 5)
+  directory = tmp_path / 'CIFAR-10-C'
+  directory.mkdir()
+  np.save(directory / 'labels.npy', labels)
+  for rank, name in enumerate((*corrupted.BENCHMARK, 'saturate')):
+    wrong = np.concatenate([np.arange(10) < min(severity + rank, 10) for severity in range(5)])
+    images = np.zeros((50, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0] = (labels + wrong) % 10
+    np.save(directory / f'{name}.npy', images)
+  values = evaluate_on(run, choose('cifar10_c', tmp_path), tmp_path / 'out')
+  expected = [[10.0 * min(s + rank, 10) for s in range(5)] for rank in range(16)]
+  assert list(values['error_percent'].values()) == expected  # type: ignore[attr-defined]
+  mean = np.mean(expected[:15])
+  assert values['mean_corruption_error_percent'] == pytest.approx(mean)
+  assert values['file'] == 'cifar10_c_last.json'
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[2].split() == ['gaussian_noise', '0.00', '10.00', '20.00', '30.00', '40.00', '20.00']
+  assert f'  mean corruption error {mean:.2f} %' in lines
+  assert any(line.startswith('  saturate*') for line in lines)
+  (directory / 'fog.npy').unlink()
+  values = evaluate_on(run, choose('cifar10_c', directory), tmp_path / 'out')
+  assert values['mean_corruption_error_percent'] is None and values['missing'] == ['fog']
+  assert 'fog are missing' in capsys.readouterr().out
+  with pytest.raises(ValueError, match='has the classes of cifar100'):
+    evaluate_on(run, choose('cifar100_c', directory), tmp_path / 'out')
