@@ -25,11 +25,10 @@ from ml_collections import ConfigDict
 from cifar_jax import paths
 from cifar_jax.analysis import runner
 from cifar_jax.config import load, override
-from cifar_jax.data import pictures
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import predict, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
-from cifar_jax.evaluation.restore import Restored, restore_run
+from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
 from cifar_jax.picture import Picture
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
@@ -132,17 +131,18 @@ class Run:
   @property
   def model(self) -> nn.Module:
     """The Flax module: `run.model.apply(run.variables, images, train=False)` gives logits."""
-    return self._restored.experiment.model
+    return self._net.experiment.model
 
   @property
   def variables(self) -> dict[str, Any]:
     """Parameters and statistics at the last checkpoint; of several seeds, those of the first."""
-    state = self._restored.state
+    state = self._net.state
     return {'params': state.params, 'batch_stats': state.batch_stats}
 
   @functools.cached_property
-  def _restored(self) -> Restored:
-    return restore_run(self.workdir, 'last', [])
+  def _net(self) -> Restored:
+    """The run without its data, which may be on another machine."""
+    return restore_net(self.workdir, 'last', [])
 
   def curves(self) -> Picture:
     """Loss, error and learning rate by epoch."""
@@ -167,13 +167,13 @@ class Run:
     path = self.workdir / scorecard.FOLDER / f'{stem_of_scorecard(self.result)}.json'
     return read_object(path, 'cifar_jax.evaluate writes it again')
 
-  @property
+  @functools.cached_property
   def _truth(self) -> GroundTruth:
-    dataset = self._restored.experiment.dataset
+    dataset = restore_run(self.workdir, 'last', []).experiment.dataset
     return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)
 
   def predict(self, *files: Path) -> list[Guesses]:
-    """Classifies image files.
+    """Classifies image files, prepared as the run's training images were.
 
     Args:
       *files: images of any size.
@@ -184,12 +184,10 @@ class Run:
     Raises:
       InputError: a file is no image.
     """
-    experiment = self._restored.experiment
-    height, width, _ = experiment.image_shape
-    loaded = [pictures.read(paths.local(file)) for file in files]
-    inputs = np.stack([pictures.crop_and_resize(image, height, width) for image in loaded])
-    probabilities = predict.classify([self._restored], inputs, 'none')
-    return [predict.most_probable(row, experiment.dataset.class_names) for row in probabilities]
+    inputs = np.stack([predict.prepare(paths.local(file), self._net) for file in files])
+    class_names = self._net.experiment.dataset.class_names
+    probabilities = predict.classify([self._net], inputs, 'none')
+    return [predict.most_probable(row, class_names) for row in probabilities]
 
   def lesion(self, **options: Any) -> 'Analysis':
     """The error without blocks, and with blocks exchanged: Veit et al. 2016, arXiv 1605.06431.

@@ -116,6 +116,24 @@ def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:
   return files
 
 
+def prepare(path: pathlib.Path, member: Restored) -> np.ndarray:
+  """Reads an image file and prepares it as the images that a run was trained on.
+
+  Args:
+    path: an image of any size, in a format that Pillow reads.
+    member: the run.
+
+  Returns:
+    uint8 `[height, width, 3]`.
+
+  Raises:
+    InputError: the file is no image.
+  """
+  height, width, _ = member.experiment.image_shape
+  how = DataSettings(**member.config.data).picture_resizing
+  return pictures.resize(pictures.read(path), height, width, how)
+
+
 def _read(
   files: dict[pathlib.Path, bool], member: Restored
 ) -> tuple[list[pathlib.Path], np.ndarray]:
@@ -128,12 +146,10 @@ def _read(
   Returns:
     The files that are images, and the images, uint8 `[n, height, width, 3]`.
   """
-  height, width, _ = member.experiment.image_shape
-  how = DataSettings(**member.config.data).picture_resizing
   inputs: dict[pathlib.Path, np.ndarray] = {}
   for path, was_named in files.items():
     try:
-      inputs[path] = pictures.resize(pictures.read(path), height, width, how)
+      inputs[path] = prepare(path, member)
     except InputError as error:
       if was_named:
         raise
