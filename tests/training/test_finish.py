@@ -74,7 +74,12 @@ def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
 
 @pytest.mark.parametrize(
   ('module', 'name'),
-  [(scorecard, 'draw'), (curves, 'learning_curves'), (page, 'write'), (finish, 'report_run')],
+  [
+    (scorecard, 'draw'),
+    (finish, 'report_run'),
+    pytest.param(curves, 'learning_curves', marks=pytest.mark.slow),
+    pytest.param(page, 'write', marks=pytest.mark.slow),
+  ],
 )
 def test_a_run_killed_while_it_draws_has_its_result(
   run: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
