@@ -5,7 +5,6 @@ import importlib
 import importlib.metadata
 import os
 import pathlib
-import subprocess
 import sys
 import types
 
@@ -111,26 +110,6 @@ def test_mallopt_is_called_only_on_linux(calls: Calls, monkeypatch: pytest.Monke
   monkeypatch.setattr(sys, 'platform', 'darwin')
   xla_flags.prepare()
   assert not calls
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='glibc is asked')
-def test_memory_above_two_gibibytes_is_kept_for_the_next_step() -> None:
-  program = """
-import ctypes, resource
-import cifar_jax
-libc = ctypes.CDLL(None)
-libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-libc.free.argtypes = [ctypes.c_void_p]
-libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-for _ in range(2):
-  before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-  buffer = libc.malloc(9 * 2**28)
-  libc.memset(buffer, 1, 9 * 2**28)
-  libc.free(buffer)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-  done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
-  assert int(done.stdout) < 1000, 'pages were mapped anew'
 
 
 @pytest.mark.parametrize(
