@@ -1,9 +1,9 @@
-"""A picture that a notebook shows, and that can be saved."""
+"""Pictures that a notebook shows and that can be saved, also with the numbers that they show."""
 
 import io
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cifar_jax import output_files
 
@@ -34,3 +34,21 @@ class Picture:
     buffer = io.BytesIO()
     self.figure.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
     return buffer.getvalue()
+
+
+class Analysis(Picture):
+  """What an analysis measured; a notebook shows its picture, `print` its table.
+
+  Attributes:
+    numbers: the measurements, as in the JSON file of the command.
+    figure: the figure.
+  """
+
+  def __init__(self, numbers: dict[str, Any], table: str, figure: 'Figure') -> None:
+    """Joins numbers, table and figure."""
+    super().__init__(figure)
+    self.numbers, self._table = numbers, table
+
+  def __str__(self) -> str:
+    """The table that the command prints."""
+    return self._table

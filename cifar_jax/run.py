@@ -29,7 +29,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import predict, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
-from cifar_jax.picture import Picture
+from cifar_jax.picture import Analysis, Picture
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
 from cifar_jax.runs.results import Record, read_object, read_records, read_result
@@ -189,7 +189,7 @@ class Run:
     probabilities = predict.classify([self._net], inputs, 'none')
     return [predict.most_probable(row, class_names) for row in probabilities]
 
-  def lesion(self, **options: Any) -> 'Analysis':
+  def lesion(self, **options: Any) -> Analysis:
     """The error without blocks, and with blocks exchanged: Veit et al. 2016, arXiv 1605.06431.
 
     Args:
@@ -197,27 +197,27 @@ class Run:
     """
     return self._analyse('lesion', options)
 
-  def path_length(self, **options: Any) -> 'Analysis':
+  def path_length(self, **options: Any) -> Analysis:
     """The gradient along paths of each length: Veit et al. 2016; options are the command's."""
     return self._analyse('path_length', options)
 
-  def branch_correlation(self, **options: Any) -> 'Analysis':
+  def branch_correlation(self, **options: Any) -> Analysis:
     """The correlation of Shake-Shake's branches: Gastaldi 2017; options are the command's."""
     return self._analyse('branch_correlation', options)
 
-  def activations(self, **options: Any) -> 'Analysis':
+  def activations(self, **options: Any) -> Analysis:
     """Activations and gradients by layer; options are the command's."""
     return self._analyse('activations', options)
 
-  def landscape(self, **options: Any) -> 'Analysis':
+  def landscape(self, **options: Any) -> Analysis:
     """The loss along a random direction, or to another run; options are the command's."""
     return self._analyse('landscape', options)
 
-  def complexity(self, **options: Any) -> 'Analysis':
+  def complexity(self, **options: Any) -> Analysis:
     """Operations, parameters, memory and time; options are the command's."""
     return self._analyse('complexity', options)
 
-  def _analyse(self, name: str, options: Mapping[str, Any]) -> 'Analysis':
+  def _analyse(self, name: str, options: Mapping[str, Any]) -> Analysis:
     """Runs an analysis with the options of its command.
 
     Raises:
@@ -233,24 +233,6 @@ class Run:
     arguments.overrides = []
     results, table, figure = runner.measure_run(name, self.workdir, arguments)
     return Analysis(results, table, figure([results]))
-
-
-class Analysis(Picture):
-  """What an analysis measured; a notebook shows its picture, `print` its table.
-
-  Attributes:
-    numbers: the measurements, as in the JSON file of the command.
-    figure: the figure.
-  """
-
-  def __init__(self, numbers: dict[str, Any], table: str, figure: Any) -> None:
-    """Joins numbers, table and figure."""
-    super().__init__(figure)
-    self.numbers, self._table = numbers, table
-
-  def __str__(self) -> str:
-    """The table that the command prints."""
-    return self._table
 
 
 def _as_options(changes: Mapping[str, Any]) -> list[str]:
