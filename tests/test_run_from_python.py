@@ -3,6 +3,7 @@
 import pathlib
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 import cifar_jax
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import console
 from tests.support.paths import ROOT
 
 PNG = b'\x89PNG'
@@ -21,6 +23,15 @@ SMALL = {
   'train.log_every_steps': 2,
   'sharding.num_devices': 1,
 }
+
+
+@pytest.fixture(scope='module', autouse=True)
+def restored_log() -> Iterator[None]:
+  """Puts the log back as it was: a program that calls `train` gets warnings alone."""
+  before = console.logger.handlers[:], console.logger.level, console.logger.propagate
+  yield
+  console.logger.handlers[:], console.logger.propagate = before[0], before[2]
+  console.logger.setLevel(before[1])
 
 
 @pytest.fixture(scope='module')

@@ -104,7 +104,7 @@ def test_help_shows_every_key_with_its_default_and_its_meaning(
     assert setting == f'{key}={value}'
     assert meaning or lines[number + 1].startswith(' ' * 34), key
   text = ' '.join(out.split())
-  assert 'multiple of the parameter that is added to its gradient (L2). It must be at' in text
+  assert 'times the learning rate (decoupled decay). It must be at' in text
   assert 'It must be one of constant, cosine, sgdr' in text
   assert max(map(len, lines)) <= 100
 

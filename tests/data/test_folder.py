@@ -125,7 +125,7 @@ def test_files_that_are_no_images_are_counted_and_others_that_are_left_out_are_n
   write(tmp_path / 'extra', 5)
   (tmp_path / 'train' / 'cat.jpg').touch()
   load(tmp_path)
-  (text,) = caplog.messages
+  (text,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
   assert text.endswith('left out extra, train/cat.jpg.')
 
 

@@ -143,7 +143,7 @@ def test_advice_on_too_large_a_batch_names_one_that_fits(
   assert 'not even 5 would fit' in out_of_memory.advice(experiment)
   monkeypatch.setattr(out_of_memory, 'limit_bytes', lambda _: 100)
 
-  def no_memory(*_: object) -> NoReturn:
+  def no_memory(*_: object, **__: object) -> NoReturn:
     raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.')
 
   monkeypatch.setattr(session, 'run_session', no_memory)

@@ -227,7 +227,7 @@ def test_the_command_evaluate_gives_the_result_of_the_run(
   result = json.loads((undisturbed / 'result.json').read_text())
   values = result['test'] if which == 'last' else result['best']['test']
   out = capsys.readouterr().out
-  assert '48 test images' in out
+  assert 'on 48 images (test split)' in out
   assert f'accuracy        {100 * values["accuracy"]:.2f} %' in out
   assert f'top-5 accuracy  {100 * values["top5_accuracy"]:.2f} %' in out
   assert f'loss            {values["loss"]:.4f}' in out
