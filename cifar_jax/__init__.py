@@ -29,12 +29,11 @@ from typing import TYPE_CHECKING
 from cifar_jax.lazy_exports import lazy_exports
 from cifar_jax.runtime import xla_flags
 
-xla_flags.prepare_on_import()  # before anything imports JAX
-
-from cifar_jax import config, models  # noqa: E402
-
 if TYPE_CHECKING:
+  from cifar_jax import config, models
   from cifar_jax.run import Run, load_run, train
 
 __all__ = ['Run', 'config', 'load_run', 'models', 'train']
-__getattr__ = lazy_exports(__name__, {'run': ('Run', 'load_run', 'train')})
+__getattr__ = lazy_exports(__name__, {'run': ('Run', 'load_run', 'train')}, ('config', 'models'))
+
+xla_flags.prepare_on_import()

@@ -5,18 +5,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazy_exports(package: str, exports: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+def lazy_exports(
+  package: str, exports: Mapping[str, tuple[str, ...]], modules: tuple[str, ...] = ()
+) -> Callable[[str], Any]:
   """Makes the `__getattr__` of a package (PEP 562).
 
   Args:
     package: the package's `__name__`.
     exports: the names that each module of the package gives it.
+    modules: modules that are names of the package themselves.
   """
-  modules = {name: module for module, names in exports.items() for name in names}
+  origins = {name: module for module, names in exports.items() for name in names}
 
   def __getattr__(name: str) -> Any:  # noqa: N807
-    if name not in modules:
+    if name in modules:
+      return importlib.import_module(f'{package}.{name}')
+    if name not in origins:
       raise AttributeError(f'module {package!r} has no attribute {name!r}')
-    return getattr(importlib.import_module(f'{package}.{modules[name]}'), name)
+    return getattr(importlib.import_module(f'{package}.{origins[name]}'), name)
 
   return __getattr__

@@ -176,14 +176,16 @@ class Run:
     """Classifies image files, prepared as the run's training images were.
 
     Args:
-      *files: images of any size.
+      *files: images of any size, one or more.
 
     Returns:
       For each file its most probable classes with their probabilities, the highest first.
 
     Raises:
-      InputError: a file is no image.
+      InputError: a file is no image, or there is no file.
     """
+    if not files:
+      raise InputError('predict needs an image file')
     inputs = np.stack([predict.prepare(paths.local(file), self._net) for file in files])
     class_names = self._net.experiment.dataset.class_names
     probabilities = predict.classify([self._net], inputs, 'none')

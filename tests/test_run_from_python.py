@@ -84,6 +84,8 @@ def test_its_pictures_are_shown_and_saved(
 def test_it_classifies_a_picture(trained: list[cifar_jax.Run], tmp_path: pathlib.Path) -> None:
   Image.new('RGB', (50, 40), 'red').save(tmp_path / 'red.png')
   (guesses,) = trained[0].predict(tmp_path / 'red.png')
+  with pytest.raises(InputError, match='needs an image'):
+    trained[0].predict()
   assert len(guesses) == 3 and all(0 <= probability <= 1 for _, probability in guesses)
   assert guesses[0][1] >= guesses[1][1]
 

@@ -35,7 +35,11 @@ class Sample:
     return zip(self.images, self.labels, strict=True)
 
   def first_whole_batch(self) -> tuple[jax.Array, jax.Array]:
-    """The images and labels of the first batch; InputError if it is padded."""
+    """Images `[batch, height, width, 3]` and labels `[batch]` of the first batch.
+
+    Raises:
+      InputError: the batch is padded.
+    """
     batch_size = len(self.labels[0])
     if self.size < batch_size:
       raise InputError(

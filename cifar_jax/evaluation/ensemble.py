@@ -98,7 +98,7 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
 
 
 def predict_ensemble(members: list[Restored], split: Split, tta: str) -> np.ndarray:
-  """Computes the logits of an ensemble on one split, as the function of `make_predictor` does."""
+  """The logits of an ensemble on one split, float32 `[n, classes]`; see `make_predictor`."""
   return make_predictor(members, tta)(split)
 
 

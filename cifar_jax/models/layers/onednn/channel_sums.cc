@@ -4,8 +4,9 @@
 // of their product, [..., 2, channels] in float32. For each index of the leading axes, which come
 // from jax.vmap, the sums are taken once.
 //
-// Rows are summed in parts of kRows, whose results lie in the second result, the scratch space, and
-// are added in order. So the sums are the same to the bit however many threads there are.
+// Rows are summed in parts, whose sums lie in the second result, the scratch space [..., parts, 2,
+// channels], and are added in order. So the sums are the same to the bit however many threads there
+// are.
 
 #include <algorithm>
 #include <atomic>
@@ -22,8 +23,6 @@
 namespace {
 
 namespace ffi = xla::ffi;
-
-constexpr int64_t kRows = 128;  // of a part; sums.py plans the scratch space by it
 
 float Widen(float value) { return value; }
 
@@ -90,13 +89,14 @@ void ForEach(ffi::ThreadPool& pool, int64_t count, const Function& function) {
 
 template <typename T>
 void Sum(ffi::ThreadPool& pool, const T* a, const T* b, int64_t repeats, int64_t rows,
-         int64_t channels, float* out, float* scratch) {
-  const int64_t parts = (rows + kRows - 1) / kRows, width = 2 * channels;
+         int64_t channels, int64_t parts, float* out, float* scratch) {
+  const int64_t part_rows = parts ? (rows + parts - 1) / parts : 0, width = 2 * channels;
   std::memset(scratch, 0, repeats * parts * width * sizeof(float));
   ForEach(pool, repeats * parts, [&](int64_t i) {
-    const int64_t first = i % parts * kRows;
+    const int64_t first = i % parts * part_rows;
     const int64_t offset = (i / parts * rows + first) * channels;
-    SumPart(a + offset, b + offset, std::min(kRows, rows - first), channels, scratch + i * width);
+    SumPart(a + offset, b + offset, std::min(part_rows, rows - first), channels,
+            scratch + i * width);
   });
   std::vector<double> total(width);
   for (int64_t repeat = 0; repeat < repeats; ++repeat, out += width) {
@@ -112,10 +112,12 @@ ffi::Error Run(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b,
                ffi::ResultBuffer<ffi::F32> result, ffi::ResultBuffer<ffi::F32> scratch) {
   const auto shape = a.dimensions();
   const int64_t channels = shape.back(), rows = shape[shape.size() - 2];
+  const int64_t parts = scratch->dimensions()[shape.size() - 2];
   int64_t repeats = 1;
   for (size_t axis = 0; axis + 2 < shape.size(); ++axis) repeats *= shape[axis];
   auto sum = [&](auto* first, auto* second) {
-    Sum(pool, first, second, repeats, rows, channels, result->typed_data(), scratch->typed_data());
+    Sum(pool, first, second, repeats, rows, channels, parts, result->typed_data(),
+        scratch->typed_data());
   };
   if (a.element_type() == ffi::DataType::F32) {
     sum(a.typed_data<float>(), b.typed_data<float>());

@@ -172,7 +172,7 @@ def split_batch(
 
   Args:
     compute: a function of two arrays.
-    inputs: the two arrays.
+    inputs: the two arrays, `[batch, ...]` where they have a batch.
     has_batch: whether the first axis of each is the batch. Otherwise all devices have all of it.
     result_has_batch: the same of the result. Otherwise the devices' results are summed.
   """

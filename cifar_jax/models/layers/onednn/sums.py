@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from cifar_jax.models.layers.onednn.operations import split_batch
 
-ROWS = 128  # of a part; `kRows` in channel_sums.cc
+ROWS = 128  # at most, in each of the parts that are summed in turn
 DTYPES = (jnp.float32, jnp.bfloat16)  # others are computed in float32
 
 
