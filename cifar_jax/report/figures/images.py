@@ -28,8 +28,13 @@ def grid(images: np.ndarray, captions: list[str], title: str, columns: int = 5) 
 
   columns = min(columns, len(images))
   rows = -(-len(images) // columns)
-  height = 1.75 + 0.28 * (1 + max(caption.count('\n') for caption in captions))
-  figure = Figure(figsize=(max(2.1 * columns, 6), height * rows + 0.8), layout='constrained')
+  height = 2.05 + 0.28 * (1 + max(caption.count('\n') for caption in captions))
+  total = height * rows + 0.8
+  margin = (
+    0.2 / total
+  )  # the layout does not count the captions, of which the last row's would be cut
+  figure = Figure(figsize=(max(2.1 * columns, 6), total))
+  figure.set_layout_engine('constrained', rect=(0, margin, 1, 1 - margin))
   figure.suptitle(title, fontsize=16)
   cells = list(figure.subplots(rows, columns, squeeze=False).flat)
   for axes in cells:
