@@ -40,7 +40,7 @@ quoted() {
 
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}  # may be unset in a command of ssh
 unit=$HOME/.config/systemd/user/cifar_jax.service
-# A person must act on 1, 2 and 3 (README.md). Other failures, such as a lost process, may pass; one
+# A person must act on 1, 2 and 3 (docs/training.md). Other failures, such as a lost process, may pass; one
 # that comes 20 times in an hour does not.
 content="[Unit]
 Description=cifar_jax

@@ -29,7 +29,7 @@ check_arguments "$@"
 
 # All processes of a node see all its GPUs, and JAX gives each process the GPU of its local number.
 # --gpus-per-task would hide the other GPUs and change the numbers. A person must act on statuses 1,
-# 2 and 3 (README.md), and on a fault of the program, 70, that comes soon after each start.
+# 2 and 3 (docs/training.md), and on a fault of the program, 70, that comes soon after each start.
 script="#!/usr/bin/env bash
 srun --kill-on-bad-exit=1 $(printf '%q ' "$python" -m cifar_jax.main "$@")
 status=\$?

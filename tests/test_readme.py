@@ -1,4 +1,4 @@
-"""The README's commands and files exist, and its numbers are those of the committed results."""
+"""Commands and files that the README and the pages name exist; their numbers are the results'."""
 
 import json
 import pathlib
@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from benchmarks.results_page import __main__ as results_page
 from cifar_jax import models
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
@@ -16,8 +17,17 @@ README = (ROOT / 'README.md').read_text()
 PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'launch/README.md')]
 PAGES.append(ROOT / 'benchmarks' / 'README.md')
 PAGES += sorted((ROOT / 'docs').rglob('*.md'))
-BLOCKS = re.findall(r'^```\n(.*?)^```', README, flags=re.DOTALL | re.MULTILINE)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+COMMANDED = [ROOT / 'README.md']  # pages whose blocks hold nothing but commands
+COMMANDED += [ROOT / 'docs' / f'{name}.md' for name in ('training', 'models', 'evaluation')]
+BLOCK = re.compile(r'^```\n(.*?)^```', flags=re.DOTALL | re.MULTILINE)
+COMMANDS = sorted(
+  {
+    line
+    for page in COMMANDED
+    for block in BLOCK.findall(page.read_text())
+    for line in block.splitlines()
+  }
+)
 RESULTS = sorted((ROOT / 'benchmarks' / 'results').glob('*.json'))
 # Words that a page sets in backticks and that look like a path of this repository.
 PATH = re.compile(
@@ -44,12 +54,17 @@ def test_each_command_names_a_module_and_a_configuration_that_exist(command: str
 
 
 @pytest.mark.parametrize('file', RESULTS, ids=lambda file: file.stem)
-def test_each_result_stands_in_the_readme_with_its_source(file: pathlib.Path) -> None:
+def test_each_result_has_a_row_and_a_clean_commit(file: pathlib.Path) -> None:
   result = json.loads(file.read_text())
-  assert f'benchmarks/results/{file.name}' in README
-  assert result['commit'] in README and '+changes' not in result['commit']
-  if 'test' in result:
-    assert f'{100 * result["test"]["accuracy"]:.2f} %' in README
+  assert f'benchmarks/results/{file.name}' in (ROOT / 'docs' / 'results.md').read_text()
+  assert '+changes' not in result['commit']
+
+
+def test_the_pages_of_results_are_written_anew_when_a_result_changes() -> None:
+  results = results_page.read()
+  assert results_page.PAGE.read_text() == results_page.page(results)
+  marked = results_page.MARKED.search(README)
+  assert marked and marked[0] == results_page.best(results)
 
 
 def test_the_reading_order_names_files_that_exist() -> None:

@@ -2,7 +2,7 @@
 
   python -m benchmarks.speed                                  all nets in both dtypes
   python -m benchmarks.speed --nets wrn_28_10 --batch 128 --append
-  python -m benchmarks.speed --table                          the README's table
+  python -m benchmarks.speed --table                          the table in docs/speed.md
 
 PyTorch is that of this Python, or of another one (`--torch-python`). Without `--data-dir` the
 images are random, in the number of CIFAR-10's, as no measured time depends on their content. Each

@@ -1,4 +1,4 @@
-"""Makes the README's table from the file of results."""
+"""Makes the table in docs/speed.md from the file of results."""
 
 import pathlib
 from typing import Any
@@ -82,7 +82,7 @@ def _remarks(result: dict[str, Any], file: pathlib.Path) -> str:
     )
   versions = f'jax {result["versions"]["jax"]}, PyTorch {result["versions"]["torch"]}'
   sentences.append(
-    f'{result["machine"]}, {versions} ([result](benchmarks/results/{file.name}), commit '
+    f'{result["machine"]}, {versions} ([result](../benchmarks/results/{file.name}), commit '
     f'{result["commit"]}).'
   )
   return ' '.join(sentences)
