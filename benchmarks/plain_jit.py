@@ -1,0 +1,94 @@
+"""Evaluates every registered model, and takes its gradient, by a plain `jax.jit`, as users do.
+
+  python -m benchmarks.plain_jit                       every registered model: hours on a CPU
+  python -m benchmarks.plain_jit pyramidnet20_a84      these models
+
+Training compiles its steps with options of its own. A user's program has only what `import
+cifar_jax` sets, which must be enough: in jaxlib 0.10.2 the evaluation of PyramidNets ended in a
+segmentation fault without it. Each model gets a process of its own, a batch of eight random images,
+and must give finite logits and a finite gradient. Prints a line per model and adds it to
+`results/plain_jit.json`; a model that the file has for the same commit is not run again. Exits with
+1 if a model failed.
+"""
+
+import argparse
+import functools
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import result_file
+from cifar_jax import models
+from cifar_jax.models.classifier import image_size
+
+RESULT = result_file.FOLDER / 'plain_jit.json'
+BATCH_SIZE, NUM_CLASSES = 8, 10
+
+
+def main() -> None:
+  """Runs the models, each in a process of its own."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('models', nargs='*', default=list(models.NAMES))
+  parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
+  arguments = parser.parse_args()
+  if arguments.here:
+    print(json.dumps(measure(arguments.models[0])))
+    return
+  origin = result_file.origin('plain_jit')
+  rows = {row['model']: row for row in earlier_rows(origin['commit'])}
+  for name in arguments.models:
+    if name in rows:
+      continue
+    command = [sys.executable, '-m', 'benchmarks.plain_jit', name, '--here']
+    done = subprocess.run(command, cwd=result_file.ROOT, stdout=subprocess.PIPE, text=True)
+    failed = {'model': name, 'status': done.returncode, 'is_finite': False}
+    rows[name] = json.loads(done.stdout) if done.returncode == 0 else failed
+    result_file.print_row(rows[name])
+    result_file.write(RESULT, origin | {'rows': list(rows.values())})
+  sys.exit(not all(row['is_finite'] for row in rows.values()))
+
+
+def earlier_rows(commit: str) -> list[dict[str, Any]]:
+  """Returns the rows of the file of results, if they are of this commit."""
+  if not RESULT.exists() or json.loads(RESULT.read_text())['commit'] != commit:
+    return []
+  return result_file.read_rows(RESULT)
+
+
+def measure(name: str) -> dict[str, Any]:
+  """Returns whether logits and gradient of a model are finite, and the seconds that it took."""
+  start = time.perf_counter()
+  model: Any = models.create(name, num_classes=NUM_CLASSES)
+  size = image_size(model)
+  random = np.random.RandomState(0)
+  images = jnp.asarray(random.standard_normal((BATCH_SIZE, size, size, 3)), jnp.float32)
+  labels = jnp.asarray(random.randint(0, NUM_CLASSES, BATCH_SIZE))
+  variables = jax.tree.map(functools.partial(draw, random), models.abstract_variables(model))
+  logits = jax.jit(lambda variables: model.apply(variables, images, train=False))(variables)
+
+  def loss(params: Any) -> jax.Array:
+    logits = model.apply(variables | {'params': params}, images, train=False)
+    return -jax.nn.log_softmax(logits)[jnp.arange(BATCH_SIZE), labels].mean()
+
+  gradient = jax.jit(jax.grad(loss))(variables['params'])
+  is_finite = all(bool(jnp.isfinite(x).all()) for x in (logits, *jax.tree.leaves(gradient)))
+  seconds = round(time.perf_counter() - start, 1)
+  return {'model': name, 'status': 0, 'is_finite': is_finite, 'seconds': seconds}
+
+
+def draw(random: np.random.RandomState, array: jax.ShapeDtypeStruct) -> jax.Array:
+  """Returns He-normal kernels, and ones for all else: initial weights that need no compiler."""
+  if array.ndim < 2:
+    return jnp.ones(array.shape, array.dtype)
+  scale = np.sqrt(2 / np.prod(array.shape[:-1]))
+  return jnp.asarray(scale * random.standard_normal(array.shape), array.dtype)
+
+
+if __name__ == '__main__':
+  main()
