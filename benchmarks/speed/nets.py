@@ -39,7 +39,9 @@ NETS = {
     overrides=('model.dropout=0',),
   ),
   'shake_shake_resnext_29_2x4x64d': Net(
-    'Shake-Shake ResNeXt-29 2x4x64d', 'configs/shake_shake.py:net=resnext', cpu_batch=16
+    'Shake-Shake ResNeXt-29 2x4x64d',
+    'configs/shake_shake.py:net=resnext,dataset=cifar10',
+    cpu_batch=16,
   ),
 }
 DTYPES = ('float32', 'bfloat16')
