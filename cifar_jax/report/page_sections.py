@@ -75,7 +75,7 @@ def class_tables(runs: list[Run]) -> Html:
   tables = []
   for run in runs:
     for name, evaluation in page_data.objects(run.workdir / 'evaluation').items():
-      classes = evaluation.get('classes')
+      classes: Any = evaluation.get('classes')
       if _are_classes(classes):
         rows = [
           [

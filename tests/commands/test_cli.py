@@ -32,6 +32,22 @@ def run_command(body: str, **environment: str) -> subprocess.CompletedProcess[st
   )
 
 
+def test_closed_standard_streams_do_not_end_in_the_files_of_a_run(tmp_path: pathlib.Path) -> None:
+  code = (
+    'import os, sys\nfrom cifar_jax import cli\n'
+    'def main():\n'
+    '  files = [open(str(i), "w") for i in range(3)]\n'
+    '  print("a result", sys.stdin.read(), sys.stderr.isatty())\n'
+    '  os.write(1, b"from a library")\n  os.write(2, b"from a library")\n'
+    'cli.run(main)\n'
+  )
+  shell = 'exec "$0" -c "$1" <&- >&- 2>&-'
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+  done = subprocess.run(['sh', '-c', shell, sys.executable, code], cwd=tmp_path, env=environment)
+  assert done.returncode == 0
+  assert [(tmp_path / str(i)).read_text() for i in range(3)] == [''] * 3
+
+
 def test_a_fault_of_the_program_has_a_status_of_its_own_and_its_traceback() -> None:
   done = run_command('raise KeyError("a fault")')
   assert done.returncode == 70 and done.stderr.startswith('Traceback')
