@@ -166,6 +166,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     sys.stdout.reconfigure(errors='backslashreplace')
   try:
     with ending_at_interrupt() as interrupted:
+      _check_current_directory()
       sys.argv[1:] = jax_options.take(sys.argv[1:])
       xla_flags.refuse_64_bits()
       status = main()
@@ -207,6 +208,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         )
     traceback.print_exc()
     sys.exit(FAULT)
+
+
+def _check_current_directory() -> None:
+  """Raises InputError if the current directory was removed, in which no path means anything."""
+  try:
+    os.getcwd()
+  except FileNotFoundError as error:
+    raise InputError('the current directory was removed: change to another one') from error
 
 
 def _open_closed_streams() -> None:
