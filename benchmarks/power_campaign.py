@@ -11,11 +11,13 @@ lead to the result of the undisturbed run. Prints a line per copy, and writes
 
 import argparse
 import contextlib
+import filecmp
 import json
 import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,7 +75,9 @@ def take_copies(
     process = start(mount / 'run', folder / 'compiled')
     while process.poll() is None and len(copies) < count - 1:
       if saved_steps(mount / 'run'):  # there is something to lose
+        process.send_signal(signal.SIGSTOP)
         copies.append(copy_of(disk, folder, len(copies)))
+        process.send_signal(signal.SIGCONT)
       time.sleep(generator.uniform(0.1, 0.8))
     if process.wait():
       raise SystemExit(f'the run ended with {process.returncode}')
@@ -87,8 +91,16 @@ def saved_steps(run: pathlib.Path) -> list[int]:
 
 
 def copy_of(disk: pathlib.Path, folder: pathlib.Path, index: int) -> pathlib.Path:
-  """Copies a disk while it is in use."""
-  return pathlib.Path(shutil.copyfile(disk, folder / f'copy{index}.img'))
+  """Copies a disk while it is in use, as it is at one moment.
+
+  A disk that is written to during the copy would have some blocks of an earlier and some of a later
+  moment, which no power failure leaves. Then it is copied again.
+  """
+  copy = folder / f'copy{index}.img'
+  while True:
+    shutil.copyfile(disk, copy)
+    if filecmp.cmp(disk, copy, shallow=False):
+      return copy
 
 
 def start(run: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen[bytes]:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from cifar_jax import paths
 from cifar_jax.config import flag_forms
 from cifar_jax.config.command_line import nearest
-from cifar_jax.config.section import shortened
+from cifar_jax.config.section import LARGEST_INT, shortened
 from cifar_jax.errors import (
   DivergedError,
   InputError,
@@ -98,17 +98,28 @@ def path(text: str) -> pathlib.Path:
     raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def positive(text: str) -> int:
-  """Parses an integer of at least 1, as the `type` of an argument.
+def integer(at_least: int, at_most: int) -> Callable[[str], int]:
+  """Makes the `type` of an argument that is an integer within limits.
 
-  Raises:
-    ArgumentTypeError: the integer is smaller; the parser reports the message.
-    ValueError: the text is no integer; the parser reports the text.
+  The function raises ArgumentTypeError for any other text; the parser reports the message.
   """
-  number = int(text)
-  if number < 1:
-    raise argparse.ArgumentTypeError(f'{text} is not at least 1')
-  return number
+
+  def parse(text: str) -> int:
+    try:
+      number = int(text)
+    except ValueError:
+      number = None
+    if number is None or not at_least <= number <= at_most:
+      raise argparse.ArgumentTypeError(
+        f'{shortened(text)} is not an integer of at least {at_least} and at most {at_most}'
+      )
+    return number
+
+  return parse
+
+
+positive = integer(1, LARGEST_INT)
+seed = integer(0, 2**32 - 1)
 
 
 def dispatch(prog: str, description: str, commands: Mapping[str, tuple[str, str]]) -> int | None:
@@ -149,11 +160,13 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   Args:
     main: the command; returns its exit status, where None means 0.
   """
+  _open_closed_streams()
   if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
     # No result is lost because the terminal's encoding lacks a letter.
     sys.stdout.reconfigure(errors='backslashreplace')
   try:
     with ending_at_interrupt() as interrupted:
+      _check_current_directory()
       sys.argv[1:] = jax_options.take(sys.argv[1:])
       xla_flags.refuse_64_bits()
       status = main()
@@ -195,6 +208,25 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         )
     traceback.print_exc()
     sys.exit(FAULT)
+
+
+def _check_current_directory() -> None:
+  """Raises InputError if the current directory was removed, in which no path means anything."""
+  try:
+    os.getcwd()
+  except FileNotFoundError as error:
+    raise InputError('the current directory was removed: change to another one') from error
+
+
+def _open_closed_streams() -> None:
+  """Opens those of the three standard streams that were closed at the start, on the null device.
+
+  Otherwise the next files take their numbers, and what libraries print is written into them: into
+  the records of a run, for one.
+  """
+  for number, (name, mode) in enumerate((('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w'))):
+    if getattr(sys, name) is None and os.open(os.devnull, os.O_RDWR) == number:
+      setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _exit_with(message: object, status: int) -> NoReturn:

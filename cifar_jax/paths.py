@@ -13,8 +13,9 @@ def local(path: str | os.PathLike[str]) -> pathlib.Path:
   """Returns a path with `~` expanded.
 
   Raises:
-    InputError: the path is a URL, such as `gs://bucket/run`. Locks, atomic renames and checksums of
-      a run need a file system, and a `pathlib.Path` of a URL would be a local folder.
+    InputError: the path is a URL, such as `gs://bucket/run`, or there is no such home directory.
+      Locks, atomic renames and checksums of a run need a file system, and a `pathlib.Path` of a URL
+      or of an unknown `~` would be a local folder.
   """
   text = os.fspath(path)
   if _SCHEME.match(text):
@@ -22,4 +23,9 @@ def local(path: str | os.PathLike[str]) -> pathlib.Path:
       f'{text} is not on this machine: mount the bucket as a folder (for gs:// with gcsfuse), or '
       'copy it here, and give that folder'
     )
-  return pathlib.Path(os.path.expanduser(text))
+  path = pathlib.Path(os.path.expanduser(text))
+  if text.startswith('~') and str(path).startswith('~') and not path.exists():
+    raise InputError(
+      f'{text}: there is no home directory {path.parts[0]}: set HOME, or give a path without it'
+    )
+  return path

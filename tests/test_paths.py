@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from cifar_jax import cli, paths
+from cifar_jax.config import loading
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.predictions import read_predictions
 
@@ -18,6 +19,18 @@ def test_a_tilde_is_the_home_directory(
   assert paths.local('runs/~a') == pathlib.Path('runs/~a')
   with pytest.raises(InputError, match=f'cannot read {tmp_path}/x.npz'):
     read_predictions('~/x.npz:net')
+
+
+def test_an_unknown_home_directory_is_refused_unless_it_is_the_name_of_a_file(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.chdir(tmp_path)
+  for path in ('~no such user/run', '~no such user'):
+    with pytest.raises(InputError, match='there is no home directory ~no such user: set HOME'):
+      paths.local(path)
+    assert loading.split(f'{path}.py:a=1')[0] == f'{path}.py'
+  (tmp_path / '~$picture.png').touch()  # as office programs leave them
+  assert paths.local('~$picture.png') == pathlib.Path('~$picture.png')
 
 
 @pytest.mark.parametrize('url', ['gs://b/run', 's3://b', 'https://x.org/a', pathlib.Path('gs://b')])

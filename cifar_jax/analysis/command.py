@@ -44,6 +44,8 @@ def run(name: str, parser: cli.Parser) -> None:
   picture = arguments.picture
   if picture and picture.suffix != '.png':
     raise InputError(f'--picture {picture} is drawn as PNG: let its name end with .png')
+  if picture and (picture.is_dir() or not picture.parent.is_dir()):
+    raise InputError(f'--picture {picture} must name a file in a directory that exists')
 
   from cifar_jax.analysis import runner
 

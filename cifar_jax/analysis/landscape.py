@@ -14,7 +14,7 @@ def make_parser() -> cli.Parser:
   parser.add_argument(
     '--points', type=cli.positive, default=21, help='number of points on the line'
   )
-  parser.add_argument('--seed', type=int, default=0, help='seed of the random direction')
+  parser.add_argument('--seed', type=cli.seed, default=0, help='seed of the random direction')
   return parser
 
 

@@ -13,7 +13,7 @@ def make_parser() -> cli.Parser:
   parser.add_argument(
     '--draws', type=cli.positive, default=10, help='number of random choices per lesion'
   )
-  parser.add_argument('--seed', type=int, default=0, help='seed of the random lesions')
+  parser.add_argument('--seed', type=cli.seed, default=0, help='seed of the random lesions')
   return parser
 
 

@@ -16,7 +16,7 @@ def make_parser() -> cli.Parser:
   parser.add_argument(
     '--lengths', type=cli.positive, default=40, help='largest number of lengths to measure'
   )
-  parser.add_argument('--seed', type=int, default=0, help='seed of the random paths')
+  parser.add_argument('--seed', type=cli.seed, default=0, help='seed of the random paths')
   return parser
 
 

@@ -10,6 +10,8 @@ from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.errors import InputError
 
+_SMALLEST = 4  # pixels, as of images that nets are trained on
+
 
 def main() -> None:
   """Draws the gallery. JAX is imported once the command line is valid."""
@@ -23,6 +25,8 @@ def main() -> None:
   path = arguments.gallery
   if path.is_dir() or not path.parent.is_dir():
     raise InputError(f'{path} is a directory, or in a missing one: give the name of a file')
+  if path.suffix.lower() != '.png':
+    raise InputError(f'--gallery {path} is drawn as PNG: let its name end with .png')
 
   name = arguments.dataset or ('cifar10' if arguments.data_dir else 'shapes')
   settings = DataSettings(name, data_dir=arguments.data_dir, validation_size=0)
@@ -41,6 +45,12 @@ def _draw(path: pathlib.Path, settings: DataSettings) -> None:
   dataset = data.load(settings)
   if not len(dataset.train):
     raise InputError(f'the data set {settings.name} has no training images')
+  height, width = dataset.train.images.shape[1:3]
+  if min(height, width) < _SMALLEST:
+    raise InputError(
+      f'the images are {height}x{width}, too small for the augmentations: set data.image_size to '
+      f'{_SMALLEST} or more'
+    )
   statistics = Statistics(
     num_classes=dataset.num_classes,
     mean=dataset.mean,

@@ -1,7 +1,7 @@
 """The section `data`: which images a run is trained, validated and tested on."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cifar_jax.config.section import Section, setting
 from cifar_jax.errors import InputError
@@ -11,6 +11,7 @@ SPLITS = ('train', 'validation', 'test')
 RESIZINGS = ('squeeze', 'crop', 'pad')
 # The names of data sets in tables and pictures; others are shown by their own name.
 TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
+_COUNTS_OR_SHARES = ('validation_size', 'test_size')
 _SQUARE = ('cifar10', 'cifar100', 'shapes')
 # By default 5,000 images are held out for validation. `shapes` has 12,000 training images, and a
 # folder any number, so that a share is held out.
@@ -72,12 +73,24 @@ class DataSettings(Section):
   def __post_init__(self) -> None:
     """Raises InputError for a value outside its limits, or for a part of an image."""
     super().__post_init__()
-    for key in ('validation_size', 'test_size'):
+    for key in _COUNTS_OR_SHARES:
       value = getattr(self, key)
       if value > 1 and value != int(value):
         raise InputError(
-          f'data.{key} is {value}; it must be a whole number of images, or a share below 1'
+          f'data.{key} is {value:.12g}; it must be a whole number of images, or a share below 1'
         )
+
+
+def count_or_share(key: str, value: Any) -> Any:
+  """Returns a value as it is shown and stored: a whole number of images without decimal places.
+
+  Args:
+    key: the key, with or without its section.
+    value: its value; that of a key that is no number of images is returned as it is.
+  """
+  is_number = key.removeprefix(f'{DataSettings.NAME}.') in _COUNTS_OR_SHARES
+  is_whole = is_number and isinstance(value, float) and value.is_integer()
+  return int(value) if is_whole else value
 
 
 def default_validation_size(name: str) -> float:

@@ -9,7 +9,7 @@ from cifar_jax.config import loading, locations
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import ArgumentsAskedError
-from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.dataset import DataSettings, count_or_share
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
@@ -87,7 +87,7 @@ def _table(title: str, values: Mapping[str, object], beginnings: Sequence[str]) 
   lines = [f'{title}:', *textwrap.wrap(_FORMS, _WIDTH), '']
   for key, value in values.items():
     if key.startswith(tuple(beginnings)):
-      lines += _row(f'  {key}={value}', meanings.get(key, ''))
+      lines += _row(f'  {key}={count_or_share(key, value)}', meanings.get(key, ''))
   return '\n'.join(lines)
 
 
@@ -114,5 +114,6 @@ def _attributes(section: type[Section]) -> dict[str, str]:
   for field in dataclasses.fields(section):
     if limits := field.metadata.get('limits'):
       bounds = dataclasses.replace(limits, meaning='')  # the docstring says it
-      meanings[field.name] = f'{meanings[field.name]} It must be {bounds}.'
+      meaning = meanings.get(field.name, '')  # `python -OO` has no docstrings
+      meanings[field.name] = f'{meaning} It must be {bounds}.'.lstrip()
   return meanings

@@ -1,7 +1,9 @@
 """Configurations as files: read from `configs/`, stored as JSON, checked and compared."""
 
+import contextlib
 import inspect
 import json
+import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from cifar_jax import json_text
 from cifar_jax.config import locations, python_file
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import nearest
+from cifar_jax.config.dataset import DataSettings, count_or_share
 from cifar_jax.errors import InputError
 
 # Keys, and beginnings of keys, that may have another value when a run is resumed. Some of them
@@ -74,7 +77,7 @@ def split(path_and_arguments: str) -> tuple[str, str]:
 
 
 def _is_file(path: str) -> bool:
-  return pathlib.Path(path).expanduser().is_file()
+  return pathlib.Path(os.path.expanduser(path)).is_file()
 
 
 def _call(get_config: Callable[..., Any], text: str) -> Any:
@@ -87,13 +90,16 @@ def _call(get_config: Callable[..., Any], text: str) -> Any:
 
 
 def _make_floats(config: ConfigDict, example: ConfigDict) -> None:
-  """Turns each integer into a float whose key has a float in the example."""
+  """Turns each integer into a float whose key has a float in the example.
+
+  One that is too large for a float stays, and the limits of its section refuse it.
+  """
   for key, value in config.items():
     expected = example.get(key)
     if isinstance(value, ConfigDict) and isinstance(expected, ConfigDict):
       _make_floats(value, expected)
     elif isinstance(expected, float) and type(value) is int:
-      with config.ignore_type():
+      with config.ignore_type(), contextlib.suppress(OverflowError):
         config[key] = float(value)
 
 
@@ -122,11 +128,16 @@ def check(config: ConfigDict, where: object) -> None:
 
 def to_json(config: ConfigDict) -> str:
   """Returns the text of a workdir's `config.json`."""
-  return json.dumps(config.to_dict(), indent=2) + '\n'
+  sections = config.to_dict()
+  data = sections[DataSettings.NAME]
+  data |= {key: count_or_share(key, value) for key, value in data.items()}
+  return json.dumps(sections, indent=2) + '\n'
 
 
 def from_json(text: str) -> ConfigDict:
-  """Returns the locked configuration that `to_json` made a text from; lists become tuples again.
+  """Returns the locked configuration that `to_json` made a text from.
+
+  Lists become tuples again, and integers floats where the key is a float.
 
   Raises:
     ValueError: the text is no JSON object.
@@ -134,7 +145,9 @@ def from_json(text: str) -> ConfigDict:
   value = json_text.parse(text)
   if not isinstance(value, dict):
     raise ValueError('not a JSON object')
-  return ConfigDict(_to_plain(value)).lock()
+  config = ConfigDict(_to_plain(value))
+  _make_floats(config, base(''))
+  return config.lock()
 
 
 def _to_plain(value: Any) -> Any:
@@ -163,8 +176,9 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   A key that one configuration lacks, because an earlier version wrote it, counts with its default.
   """
   before, after = (flatten(base('', c.data.name)) | flatten(c) for c in (old, new))
+  shown = lambda values, key: repr(count_or_share(key, values.get(key, 'absent')))  # noqa: E731
   return [
-    f'{key} was {before.get(key, "absent")!r} and is now {after.get(key, "absent")!r}'
+    f'{key} was {shown(before, key)} and is now {shown(after, key)}'
     for key in sorted(before.keys() | after.keys())
     if not key.startswith(MAY_CHANGE) and before.get(key) != after.get(key)
   ]

@@ -108,7 +108,7 @@ class OptimizerSettings(Section):
     nesterov: whether the momentum of `sgd` and `muon` is Nesterov's.
     weight_decay: multiple of the parameter that `sgd` adds to its gradient (L2). The others
       subtract it from the parameter, times the learning rate (decoupled decay).
-    decayed: `all` parameters, as in the papers, or only `kernels` (more than one axis).
+    decayed: `all` parameters, as in the papers, or only `kernels` (convolutions, dense layers).
     clip_norm: largest global norm of the gradient; 0 for no limit.
     norm_bias_factor: factor of the learning rate of the normalisations' biases; their decay keeps
       the common rate.

@@ -69,7 +69,7 @@ def write(directory: pathlib.Path, published: Published, source: list[Any]) -> N
 
 def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
   """Opens a cache; raises ValueError if it is out of date, and more kinds if it is damaged."""
-  record = json_text.parse((directory / _RECORD).read_text())
+  record = json_text.parse(json_text.read_text(directory / _RECORD))
   if record['version'] != _VERSION:
     raise ValueError(f'its format is version {record["version"]}, not {_VERSION}')
   if source is not None and record['source'] != source:

@@ -6,7 +6,7 @@ import pathlib
 import threading
 import time
 
-from cifar_jax.errors import InputError
+from cifar_jax.errors import InputError, cannot_write
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
 
   Raises:
     InputError: the download broke off repeatedly, cannot be written, or has another checksum.
+    ShortageError: the disk is full.
   """
   part = path.with_name(f'{path.name}.part')
   try:
@@ -61,7 +62,7 @@ def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
       raise
     part.rename(path)
   except OSError as error:
-    raise InputError(f'{path} cannot be written: {error}') from error
+    raise cannot_write(path, error) from error
 
 
 def check_digest(path: pathlib.Path, algorithm: str, expected: str) -> None:

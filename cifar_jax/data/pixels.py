@@ -1,6 +1,7 @@
 """Arithmetic on uint8 images: exact statistics of their channels, and resizing."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from cifar_jax.data import pictures
 
 Channels = tuple[float, float, float]  # red, green, blue
 
-_IMAGES_AT_ONCE = 256  # CIFAR images, 6 MB as float64, then fit into a processor's cache
+_PIXELS_AT_ONCE = 256 * 32 * 32  # as float64 they take 6 MB and fit into a processor's cache
 
 
 def channel_sums(images: np.ndarray) -> np.ndarray:
@@ -26,12 +27,17 @@ def channel_sums(images: np.ndarray) -> np.ndarray:
   height, width = images.shape[1:3]
   ones = np.ones(height * width)
   sums = np.empty((len(images), 2, 3), np.int64)
-  for start in range(0, len(images), _IMAGES_AT_ONCE):
-    part = slice(start, start + _IMAGES_AT_ONCE)
+  for part in _parts(images):
     values = images[part].reshape(-1, height * width, 3).astype(np.float64)
     sums[part, 0] = ones @ values
     sums[part, 1] = ones @ np.square(values, out=values)
   return sums
+
+
+def _parts(images: np.ndarray) -> Iterator[slice]:
+  """Divides images `[n, height, width, 3]` into parts of about `_PIXELS_AT_ONCE`, however large."""
+  count = max(1, _PIXELS_AT_ONCE // max(1, images.shape[1] * images.shape[2]))
+  return (slice(start, start + count) for start in range(0, len(images), count))
 
 
 def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Channels]:
@@ -72,8 +78,8 @@ def covariance(images: np.ndarray) -> tuple[Channels, Channels, Channels]:
     the squares of the deviations of `mean_and_std`. Without images all values are 0.
   """
   total, products = np.zeros(3), np.zeros((3, 3))
-  for start in range(0, len(images), _IMAGES_AT_ONCE):
-    values = images[start : start + _IMAGES_AT_ONCE].reshape(-1, 3).astype(np.float64)
+  for part in _parts(images):
+    values = images[part].reshape(-1, 3).astype(np.float64)
     total += values.sum(axis=0)
     products += values.T @ values
   count = max(1, images.size // 3)

@@ -88,9 +88,10 @@ def lines(compared: Comparison) -> list[str]:
       ]
   else:
     kappas = [p['error_consistency'] for p in pairs if p['error_consistency'] is not None]
+    consistency = f'{min(kappas):.3f} to {max(kappas):.3f}' if kappas else 'undefined'
     by_chance = sum(pair['mcnemar_p'] >= comparison.LEVEL for pair in pairs)
     table += [
-      f'{len(pairs)} pairs: error consistency {min(kappas):.3f} to {max(kappas):.3f}; '
+      f'{len(pairs)} pairs: error consistency {consistency}; '
       f'{by_chance} differ by no more than chance (McNemar p ≥ {comparison.LEVEL})'
     ]
   return [*table, f'all fail on {len(compared["all_fail"])} of {compared["num_images"]} images']

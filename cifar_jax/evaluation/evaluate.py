@@ -97,13 +97,18 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
     raise InputError(f'{file} has other labels than the {split} split of these data')
   for model in models:
     check_predictions(model, truth)
+  stems = {model.name: model.name.replace('/', '_') for model in models}
+  if len(set(stems.values())) < len(stems):
+    raise InputError(
+      f'{file} has models whose names differ only in / and _, and so would their files: give '
+      'FILE.npz:NAME'
+    )
   out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
   width = max(len(model.name) for model in models)
   for model in models:
     results = scorecard.compute(model, truth)
-    stem = model.name.replace('/', '_')
-    scorecard.write(out, stem, results)
-    scorecard.draw(out, stem, model.name, results, truth)
+    scorecard.write(out, stems[model.name], results)
+    scorecard.draw(out, stems[model.name], model.name, results, truth)
     if len(models) > 1:
       low, high = (100 * (1 - bound) for bound in reversed(results['accuracy_interval']))
       print(

@@ -19,7 +19,10 @@ if TYPE_CHECKING:  # importing matplotlib takes a second
 Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
-CONFUSION_MATRIX = '_confusion_matrix.png'  # end of a picture's name
+# The ends of pictures' names.
+_CONFUSION, _RELIABILITY, _MISTAKES = (
+  f'_{name}.png' for name in ('confusion_matrix', 'reliability', 'mistakes')
+)
 MISTAKES = 20  # most confident mistakes in a scorecard
 _CLASSES_PRINTED = 20  # of more classes, those with the lowest F1 are printed
 
@@ -149,6 +152,14 @@ def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
   output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
 
 
+def picture_paths(out: pathlib.Path, stem: str, scorecard: Scorecard) -> list[pathlib.Path]:
+  """The pictures that `draw` makes of a scorecard where the images are known."""
+  names = [_CONFUSION]
+  names += [_RELIABILITY] if 'calibration' in scorecard else []
+  names += [_MISTAKES] if scorecard.get('most_confident_mistakes') else []
+  return [out / f'{stem}{name}' for name in names]
+
+
 def draw(
   out: pathlib.Path, stem: str, title: str, scorecard: Scorecard, truth: GroundTruth
 ) -> None:
@@ -163,14 +174,14 @@ def draw(
     scorecard: from `compute`, perhaps with further entries.
     truth: labels of the same images; without images there is no picture of the mistakes.
   """
-  with output_files.decoration(path := out / f'{stem}{CONFUSION_MATRIX}'):
+  with output_files.decoration(path := out / f'{stem}{_CONFUSION}'):
     output_files.save_figure(confusion_figure(title, scorecard, truth), path)
   if 'calibration' in scorecard:
-    with output_files.decoration(path := out / f'{stem}_reliability.png'):
+    with output_files.decoration(path := out / f'{stem}{_RELIABILITY}'):
       figure = confusion_and_calibration.reliability(scorecard['calibration'], title)
       output_files.save_figure(figure, path)
   if scorecard.get('most_confident_mistakes') and truth.images is not None:
-    with output_files.decoration(path := out / f'{stem}_mistakes.png'):
+    with output_files.decoration(path := out / f'{stem}{_MISTAKES}'):
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
 
 

@@ -11,8 +11,12 @@ _DENSE = MuonDimensionNumbers(reduction_axis=-2, output_axis=-1)
 
 
 def kernels(params: Any) -> Any:
-  """True for parameters of more than one axis."""
-  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+  """True for the weights of convolutions and dense layers.
+
+  The number of axes does not tell them: the scales of a scanned stage's norms have two, as its
+  blocks are stacked.
+  """
+  return _by_path(lambda names: names[-1] == 'kernel', params)
 
 
 def norm_biases(params: Any) -> Any:

@@ -1,5 +1,6 @@
 """Learning-rate schedules: functions of the step, which is an integer or an int32 scalar."""
 
+import collections
 import itertools
 from collections.abc import Callable
 from functools import partial
@@ -81,8 +82,10 @@ def _rate_fn(num_steps: int, steps_per_epoch: float, settings: ScheduleSettings)
     return cosine_cycles(rate, first, settings.cycle_multiplier, num_steps)
   if settings.name == 'piecewise':
     # Optax multiplies the rate by the factor at a boundary; it does not set the rate to the factor.
-    boundaries = {round(boundary * num_steps): settings.factor for boundary in settings.boundaries}
-    return optax.piecewise_constant_schedule(rate, boundaries)
+    # In a run of a few steps several boundaries may be the same step.
+    steps = collections.Counter(round(boundary * num_steps) for boundary in settings.boundaries)
+    factors = {step: settings.factor**count for step, count in steps.items()}
+    return optax.piecewise_constant_schedule(rate, factors)
   if settings.name == 'triangular':
     start, end = settings.start_factor * rate, settings.end_factor * rate
     return triangle(start, rate, end, settings.peak, num_steps)

@@ -107,7 +107,7 @@ def objects(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _object(path: pathlib.Path) -> dict[str, Any]:
   """Returns the JSON object in a file; empty if there is none."""
   try:
-    value = json_text.parse(path.read_text(encoding='utf-8'))
+    value = json_text.parse(json_text.read_text(path))
   except (OSError, ValueError):  # a picture can be shown without its numbers
     return {}
   return value if isinstance(value, dict) else {}

@@ -10,9 +10,11 @@ from cifar_jax.report import markup, page_data
 from cifar_jax.report.figures import curves
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.page_data import Run
+from cifar_jax.runs import contents
 
 MISSING = '–'  # stands for a value that a run does not have
 _CLASS_MEASURES = ('precision', 'recall', 'f1')
+_are_classes = contents.are(contents.fits(contents.CLASS))
 
 
 def format_number(value: float | None, form: str) -> str:
@@ -73,11 +75,15 @@ def class_tables(runs: list[Run]) -> Html:
   tables = []
   for run in runs:
     for name, evaluation in page_data.objects(run.workdir / 'evaluation').items():
-      rows = [
-        [row['name'], row['images'], *(format_number(row[key], '.3f') for key in _CLASS_MEASURES)]
-        for row in evaluation.get('classes', ())
-      ]
-      if rows:
+      classes: Any = evaluation.get('classes')
+      if _are_classes(classes):
+        rows = [
+          [
+            *(row['name'], row['images']),
+            *(format_number(row.get(key), '.3f') for key in _CLASS_MEASURES),
+          ]
+          for row in classes
+        ]
         caption = f'{run.name}: {name.replace("_", " ")}' if len(runs) > 1 else name
         table = markup.table(['class', 'images', *_CLASS_MEASURES], rows, caption)
         tables.append(tag('details', tag('summary', f'Classes: {caption}'), table))

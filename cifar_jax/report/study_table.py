@@ -11,6 +11,7 @@ from cifar_jax import output_files
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import page_data
 from cifar_jax.report.figures import panels
+from cifar_jax.runs import contents
 from cifar_jax.runs.results import read_object
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -32,12 +33,14 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
     folder: directory of the study.
 
   Raises:
-    InputError: the file is missing, cannot be read, or lacks one of these keys.
+    InputError: the file is missing, cannot be read, or lacks one of these values.
   """
   path = pathlib.Path(folder) / STUDY
   study = read_object(path, 'give the --workdir of a study')
-  if not {'study', 'title', 'source', 'changes', 'entries'} <= study.keys():
-    raise InputError(f'{path} describes no study: give another --workdir')
+  if wrong := contents.wrong_value(study, contents.STUDY):
+    raise InputError(
+      f'{path} describes no study ({wrong} is missing or wrong): give another --workdir'
+    )
   return study
 
 
@@ -61,13 +64,13 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
     finished = [page_data.read(path) for path in paths if (path / 'result.json').exists()]
     keys = ('label', 'epochs', 'full_epochs', 'published', 'published_train')
     table.append(
-      {key: entry[key] for key in keys}
+      {key: entry.get(key) for key in keys}
       | {
         'num_runs': len(paths),
         'errors': [run.test_error for run in finished],
         'train_errors': [run.train_error for run in finished if run.train_error is not None],
         'seconds': [run.result['seconds'] for run in finished],
-        'commits': sorted({str(run.result['commit']) for run in finished}),
+        'commits': sorted({str(run.result.get('commit')) for run in finished}),
         'devices': sorted({run.result['device'] for run in finished}),
       }
     )

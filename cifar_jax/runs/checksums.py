@@ -57,13 +57,12 @@ def write(directory: pathlib.Path) -> None:
 def damage(directory: pathlib.Path) -> str:
   """A description of the first damaged or missing file of a checkpoint; '' if it is intact."""
   try:
-    text = (directory / NAME).read_text(errors='replace')  # a flipped bit need not be valid UTF-8
-    expected = json_text.parse(text)
+    expected = json_text.parse(json_text.read_text(directory / NAME))
     actual = _checksums(directory)
   except FileNotFoundError as error:
     return f'{_path_within(directory, error.filename)} is missing'
   except ValueError:
-    return '' if _lacks_checksums(text) else f'{NAME} is not as it was written'
+    return '' if lacks_checksums(directory) else f'{NAME} is not as it was written'
   if not isinstance(expected, dict):
     return f'{NAME} is not as it was written'
   missing = [f'{name} is missing' for name in expected if name not in actual]
@@ -76,13 +75,9 @@ def damage(directory: pathlib.Path) -> str:
 def lacks_checksums(directory: pathlib.Path) -> bool:
   """Whether an earlier version of this program wrote a checkpoint, without checksums."""
   try:
-    return _lacks_checksums((directory / NAME).read_text())
+    return json_text.read_text(directory / NAME).startswith(_ORBAX_LINE)
   except (OSError, ValueError):
     return False
-
-
-def _lacks_checksums(text: str) -> bool:
-  return text.startswith(_ORBAX_LINE)
 
 
 def _path_within(directory: pathlib.Path, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import re
 
 from cifar_jax.errors import InputError
 from cifar_jax.runs import checksums, first_save
@@ -10,11 +11,16 @@ logger = logging.getLogger(__name__)
 
 # The suffix of a damaged checkpoint's directory, which frees the name for a new checkpoint.
 SUFFIX = '.damaged'
+_STEP = re.compile('0|[1-9][0-9]*')  # `isdigit` is true of ² too
 
 
 def steps_in(directory: pathlib.Path) -> list[int]:
-  """The steps of all checkpoints in a directory, damaged or not, sorted."""
-  return sorted(int(path.name) for path in directory.glob('*') if path.name.isdigit())
+  """The steps of all checkpoints in a directory, damaged or not, sorted.
+
+  Copies that a person has made there, such as `8 (old)`, are no checkpoints.
+  """
+  names = (path.name for path in directory.glob('*') if path.is_dir())
+  return sorted(int(name) for name in names if _STEP.fullmatch(name))
 
 
 def find(directory: pathlib.Path) -> dict[int, str]:

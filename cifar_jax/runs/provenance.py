@@ -13,12 +13,15 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from cifar_jax import json_text
 from cifar_jax.runtime import xla_flags
 
 ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
 # `git archive` writes the commit into this file (.gitattributes).
 COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
+# JAX's settings on which its random numbers depend, beside the seed.
+_RANDOM = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_random_seed_offset')
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -65,6 +68,11 @@ def versions() -> dict[str, str]:
   return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def random_settings() -> dict[str, Any]:
+  """The settings of JAX that change all random numbers of a run, by name, ready for JSON."""
+  return {name: getattr(jax.config, name) for name in _RANDOM}
+
+
 def _environment() -> list[str]:
   """The variables that change how JAX computes, in the syntax of a shell."""
   return [
@@ -78,8 +86,9 @@ def commit(root: pathlib.Path) -> str | None:
   """The commit of the code, 12 digits, with `+changes` if files of a checkout differ from it.
 
   Args:
-    root: of the code: a checkout; or a copy, whose commit is the variable `CIFAR_JAX_COMMIT` or, if
-      `git archive` made the copy, stands in a file.
+    root: of the code: a checkout; or a copy, whose commit is the variable `CIFAR_JAX_COMMIT`, or
+      stands in a file if `git archive` made the copy, or is what pip noted if it installed a
+      repository.
 
   Returns:
     The commit; None if nothing says it.
@@ -94,9 +103,25 @@ def commit(root: pathlib.Path) -> str | None:
     if pathlib.Path(git('rev-parse', '--show-toplevel')).resolve() == root.resolve():
       changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
       return git('rev-parse', '--short=12', 'HEAD') + changes
+  return os.environ.get(COMMIT, '')[:12] or _commit_of_archive(root) or _commit_that_pip_noted(root)
+
+
+def _commit_of_archive(root: pathlib.Path) -> str | None:
   with contextlib.suppress(OSError):
-    text = os.environ.get(COMMIT, '') or (root / COMMIT_FILE).read_text().strip()
+    text = (root / COMMIT_FILE).read_text().strip()
     return None if text.startswith('$Format') else text[:12]
+  return None
+
+
+def _commit_that_pip_noted(root: pathlib.Path) -> str | None:
+  """The commit of `pip install git+URL`, in the form of PEP 610, if that is the code in `root`."""
+  with contextlib.suppress(
+    importlib.metadata.PackageNotFoundError, ValueError, LookupError, TypeError
+  ):
+    installed = importlib.metadata.distribution('cifar_jax')
+    if pathlib.Path(str(installed.locate_file(''))).resolve() == root.resolve():
+      note = json_text.parse(installed.read_text('direct_url.json') or 'null')
+      return str(note['vcs_info']['commit_id'])[:12]
   return None
 
 

@@ -18,8 +18,11 @@ from typing import Any
 from cifar_jax import json_text
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
+from cifar_jax.runs import contents
 
 METRICS = 'metrics.jsonl'
+# Of the records: those of 100 seeds at each of 100,000 steps have half of it.
+_MAX_RECORD_BYTES = 1 << 30
 
 Record = dict[str, Any]
 Curve = tuple[list[float], list[float]]  # epochs and values
@@ -35,25 +38,37 @@ def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
     InputError: the file is missing, or a line before the last is not a record.
   """
   path = pathlib.Path(workdir) / METRICS
-  text = _read_text(path, 'give the --workdir of a run that has begun to train')
+  text = _read_text(path, 'give the --workdir of a run that has begun to train', _MAX_RECORD_BYTES)
   lines = text.rstrip().split('\n')
-  records = [_parse_record(line) for line in lines]
-  if records[-1] is None:
-    records.pop()
-  if None in records:
-    number = records.index(None) + 1
-    raise InputError(f'{path}:{number} is not a record of metrics: remove that line')
-  return [record for record in records if record is not None]
+  records = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      record = json_text.parse(line)
+    except ValueError:
+      record = None
+    if wrong := contents.wrong_value(record, contents.RECORD):
+      if number == len(lines):
+        break
+      raise InputError(
+        f'{path}:{number} is not a record of metrics ({wrong} is missing or wrong): '
+        'remove that line'
+      )
+    records.append(record)
+  return records
 
 
 def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   """Returns the results of a finished run, from `result.json`.
 
   Raises:
-    InputError: the file is missing, as before the end of the run, or is not a JSON object.
+    InputError: the file is missing, as before the end of the run, or is not a JSON object with the
+      values of a result.
   """
   path = pathlib.Path(workdir) / 'result.json'
-  return read_object(path, 'let the run finish: start it again with the same --workdir')
+  result = read_object(path, 'let the run finish: start it again with the same --workdir')
+  if wrong := contents.wrong_value(result, contents.RESULT):
+    raise InputError(f'{path}: {wrong} is missing or wrong: delete the file and run again')
+  return result
 
 
 def read_config_dict(workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,10 +80,13 @@ def read_config_dict(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     A dictionary for each section, and `seed`.
 
   Raises:
-    InputError: the file is missing or is not a JSON object.
+    InputError: the file is missing, or is not a JSON object with the sections that a page shows.
   """
   path = pathlib.Path(workdir) / 'config.json'
-  return read_object(path, 'give the --workdir of a run')
+  config = read_object(path, 'give the --workdir of a run')
+  if wrong := contents.wrong_value(config, contents.CONFIG):
+    raise InputError(f'{path}: {wrong} is missing or wrong: restore it from a copy')
+  return config
 
 
 def series(records: list[Record], split: str, key: str) -> Curve:
@@ -120,14 +138,15 @@ def last_epoch_mean(records: list[Record], key: str) -> float | None:
 def _windows(records: list[Record]) -> list[tuple[int, int, Record]]:
   """The training records, each with the number of its epoch, from 0, and of its steps.
 
-  A record is the mean over the steps since the record before it. No record spans two epochs.
+  A record is the mean over the steps since the record before it. No record spans two epochs. A
+  record without steps of its own, of a file that was merged from two, is left out.
   """
-  train = [record for record in records if record['split'] == 'train']
-  previous = [{'step': 0, 'epoch': 0.0}, *train]
-  return [
-    (math.floor(before['epoch']), record['step'] - before['step'], record)
-    for before, record in zip(previous, train, strict=False)
-  ]
+  windows, before = [], {'step': 0, 'epoch': 0.0}
+  for record in records:
+    if record['split'] == 'train' and record['step'] > before['step']:
+      windows.append((math.floor(before['epoch']), record['step'] - before['step'], record))
+      before = record
+  return windows
 
 
 def best_by_test(records: list[Record]) -> dict[str, Any]:
@@ -148,13 +167,13 @@ def best_by_test(records: list[Record]) -> dict[str, Any]:
   return {'step': best['step'], 'epoch': round(best['epoch']), 'test': measures}
 
 
-def _read_text(path: pathlib.Path, remedy: str) -> str:
+def _read_text(path: pathlib.Path, remedy: str, max_bytes: int = json_text.MAX_BYTES) -> str:
   refuse_pipe(path)
   try:
-    return path.read_text(encoding='utf-8')
+    return json_text.read_text(path, max_bytes)
   except FileNotFoundError:
     raise InputError(f'there is no {path}: {remedy}') from None
-  except (OSError, UnicodeDecodeError) as error:
+  except (OSError, ValueError) as error:
     raise InputError(f'{path} cannot be read ({error}): restore it from a copy') from None
 
 
@@ -177,12 +196,3 @@ def read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
   if not isinstance(value, dict):
     raise InputError(f'{path} does not hold a JSON object: repair it or run again')
   return value
-
-
-def _parse_record(line: str) -> Record | None:
-  """Returns the record in a line, or None if the line is not a record."""
-  try:
-    value = json_text.parse(line)
-  except ValueError:
-    return None
-  return value if isinstance(value, dict) and {'step', 'epoch', 'split'} <= value.keys() else None

@@ -23,7 +23,9 @@ def main() -> int:
   parser.add_argument(
     '--epochs', type=cli.positive, help="epochs of each run; the paper's by default"
   )
-  parser.add_argument('--seeds', type=cli.positive, default=1, help='number of runs per entry')
+  parser.add_argument(
+    '--seeds', type=cli.integer(1, 1000), default=1, help='number of runs per entry'
+  )
   parser.add_argument('--list', action='store_true', help='show all studies and exit')
   arguments, overrides = parser.parse_with_overrides()
   if arguments.list:

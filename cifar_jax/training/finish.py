@@ -117,15 +117,18 @@ def report_run(workdir: pathlib.Path, dataset: Callable[[], Dataset]) -> None:
 def _draw_scorecard(
   workdir: pathlib.Path, result: dict[str, Any], dataset: Callable[[], Dataset]
 ) -> None:
-  """Draws the pictures of the scorecard of `save_scorecard`, if they are not there."""
+  """Draws the pictures of the scorecard of `save_scorecard`, if one of them is not there."""
   seeds = tuple(result.get('seeds', [result['seed']]))
   folder, stem = workdir / scorecard.FOLDER, stem_of_scorecard(result)
   path = folder / f'{stem}.json'
-  if (folder / f'{stem}{scorecard.CONFUSION_MATRIX}').exists() or not path.exists():
+  if not path.exists():
     return
   title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
   with output_files.decoration(folder):
-    scorecard.draw(folder, stem, title, json_text.parse(path.read_text()), _truth(dataset()))
+    content = json_text.parse(json_text.read_text(path))
+    pictures = scorecard.picture_paths(folder, stem, content)
+    if not all(picture.exists() for picture in pictures):
+      scorecard.draw(folder, stem, title, content, _truth(dataset()))
 
 
 def stem_of_scorecard(result: dict[str, Any]) -> str:

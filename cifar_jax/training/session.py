@@ -91,7 +91,8 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
 def _program(config: ConfigDict) -> dict[str, Any]:
   """What all processes of a run must have in common, apart from the data."""
   keys = {key: value for key, value in flatten(config).items() if key != 'data.data_dir'}
-  return {**keys, 'the commit': provenance.commit(provenance.ROOT), **provenance.versions()}
+  commit, versions = provenance.commit(provenance.ROOT), provenance.versions()
+  return {**keys, 'the commit': commit, **versions, **provenance.random_settings()}
 
 
 def _data(dataset: Dataset) -> dict[str, Any]:
@@ -184,6 +185,7 @@ def _first_or_latest_state(
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
+    _check_random_settings(run_info)
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
     if earlier != hardware:
@@ -207,7 +209,23 @@ def _first_or_latest_state(
       *(experiment.seeds[0], experiment.seeds[-1]),
     )
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
-  return state, run_info
+  return state, run_info | {'random': provenance.random_settings()}
+
+
+def _check_random_settings(run_info: dict[str, Any]) -> None:
+  """Raises InputError if JAX draws other random numbers than in the sessions of a run so far."""
+  now = provenance.random_settings()
+  earlier = run_info.setdefault('random', now)  # an early version did not record them
+  changes = [
+    f'{name} was {earlier.get(name)} and is now {value}'
+    for name, value in now.items()
+    if value != earlier.get(name)
+  ]
+  if changes:
+    raise InputError(
+      f'JAX would draw other random numbers than before: {"; ".join(changes)}; set it as before, '
+      'or give another --workdir'
+    )
 
 
 def _write_result(

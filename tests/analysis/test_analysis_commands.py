@@ -71,7 +71,12 @@ def test_the_loss_is_constant_between_a_net_and_itself(
   ('words', 'complaint'),
   [
     (('--split', 'tset'), 'invalid choice'),
-    (('--num-images', '0'), 'not at least 1'),
+    (('--num-images', '0'), 'not an integer of at least 1'),
+    (('--num-images', '9' * 5000), '999….* is not an integer'),
+    (('--draws', '1' + '0' * 400), 'at most 2147483647'),
+    (('--seed', '-1'), 'is not an integer of at least 0'),
+    (('--seed', '4294967296'), 'at most 4294967295'),
+    (('--picture', 'missing/lesions.png'), 'a directory that exists'),
     (('--config.model.depth=3',), 'model'),
     (('--drwas', '1'), 'drwas'),
     (('--picture', 'lesions.json'), 'PNG'),

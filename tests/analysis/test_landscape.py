@@ -27,6 +27,16 @@ def test_each_filter_of_a_direction_has_the_norm_of_the_nets_filter() -> None:
       assert not np.any(change)
 
 
+def test_a_direction_of_a_scanned_stage_is_scaled_block_by_block() -> None:
+  block = {'norm': {'scale': jnp.ones((3, 4))}, 'conv': {'kernel': jnp.ones((3, 1, 1, 2, 4))}}
+  scales = jnp.arange(1.0, 4)[:, None, None, None, None]
+  block['conv']['kernel'] *= scales  # of the three blocks
+  direction = landscape.random_direction(jax.random.key(0), {'stage1_rest': block})['stage1_rest']
+  assert not np.any(direction['norm']['scale'])
+  norms = np.sqrt(np.sum(np.square(direction['conv']['kernel']), axis=(1, 2, 3)))
+  np.testing.assert_allclose(norms, np.sqrt(2) * np.arange(1, 4)[:, None].repeat(4, 1), rtol=1e-5)
+
+
 def test_the_loss_and_the_error_count_every_image_once() -> None:
   net = models.create('resnet8')
   variables = filled_variables(net)

@@ -32,6 +32,33 @@ def run_command(body: str, **environment: str) -> subprocess.CompletedProcess[st
   )
 
 
+def test_closed_standard_streams_do_not_end_in_the_files_of_a_run(tmp_path: pathlib.Path) -> None:
+  code = (
+    'import os, sys\nfrom cifar_jax import cli\n'
+    'def main():\n'
+    '  files = [open(str(i), "w") for i in range(3)]\n'
+    '  print("a result", sys.stdin.read(), sys.stderr.isatty())\n'
+    '  os.write(1, b"from a library")\n  os.write(2, b"from a library")\n'
+    'cli.run(main)\n'
+  )
+  shell = 'exec "$0" -c "$1" <&- >&- 2>&-'
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+  done = subprocess.run(['sh', '-c', shell, sys.executable, code], cwd=tmp_path, env=environment)
+  assert done.returncode == 0
+  assert [(tmp_path / str(i)).read_text() for i in range(3)] == [''] * 3
+
+
+def test_a_removed_current_directory_is_one_line(tmp_path: pathlib.Path) -> None:
+  code = 'from cifar_jax import cli\ncli.run(lambda: print("not reached"))\n'
+  shell = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -c "$1"'
+  done = subprocess.run(
+    ['sh', '-c', shell, sys.executable, code],
+    cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(ROOT)}, capture_output=True, text=True,
+  )  # fmt: skip
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr == 'cifar_jax: the current directory was removed: change to another one\n'
+
+
 def test_a_fault_of_the_program_has_a_status_of_its_own_and_its_traceback() -> None:
   done = run_command('raise KeyError("a fault")')
   assert done.returncode == 70 and done.stderr.startswith('Traceback')

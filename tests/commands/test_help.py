@@ -10,8 +10,9 @@ import pytest
 
 from cifar_jax import __main__, cli, main
 from cifar_jax.analysis import __main__ as analysis
-from cifar_jax.config import loading
+from cifar_jax.config import help_text, loading
 from cifar_jax.config.base import base
+from cifar_jax.config.dataset import DataSettings, count_or_share
 from tests.support.paths import ROOT
 
 MODULES = [module for module, _ in (__main__.COMMANDS | analysis.ANALYSES).values()]
@@ -98,7 +99,8 @@ def test_help_shows_every_key_with_its_default_and_its_meaning(
 ) -> None:
   _, out, _ = show(monkeypatch, capsys, 'train', form)
   lines = out.splitlines()
-  for key, value in loading.flatten(base('', 'cifar10')).items():
+  for key, default in loading.flatten(base('', 'cifar10')).items():
+    value = count_or_share(key, default)
     number = next(i for i, line in enumerate(lines) if line.startswith(f'  {key}={value}'))
     setting, _, meaning = lines[number].strip().partition('  ')
     assert setting == f'{key}={value}'
@@ -107,6 +109,12 @@ def test_help_shows_every_key_with_its_default_and_its_meaning(
   assert 'times the learning rate (decoupled decay). It must be at' in text
   assert 'It must be one of constant, cosine, sgdr' in text
   assert max(map(len, lines)) <= 100
+
+
+def test_help_without_docstrings_still_shows_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.setattr(DataSettings, '__doc__', None)  # as with `python -OO`
+  text = help_text.of_keys('data.')
+  assert 'data.validation_size=5000' in text and 'It must be at least 0.' in text
 
 
 def test_help_with_a_recipe_shows_its_arguments_and_its_values(

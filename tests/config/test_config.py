@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from cifar_jax import models
-from cifar_jax.config import loading
+from cifar_jax.config import help_text, loading
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import arguments, override
@@ -81,6 +81,28 @@ def test_overrides_reach_every_key_with_its_type() -> None:
 def test_a_config_written_as_json_is_read_back_unchanged() -> None:
   config = loading.load(str(ROOT / 'configs/wide_resnet.py'))
   assert loading.from_json(loading.to_json(config)) == config
+
+
+def test_numbers_of_images_are_stored_and_shown_as_whole_numbers() -> None:
+  config = base('resnet20')
+  override(config, ['--config.data.validation_size=100'])
+  stored = json.loads(loading.to_json(config))['data']
+  assert repr(stored['validation_size']) == '100' and stored['test_size'] == 0.2
+  assert loading.differences(base('resnet20'), config) == [
+    'data.validation_size was 5000 and is now 100'
+  ]
+  read = loading.from_json(loading.to_json(config))
+  override(read, ['--config.data.validation_size=0.25'])  # a share may follow a number
+  assert read.data.validation_size == 0.25
+  assert 'data.validation_size=5000  ' in help_text.of_keys('data.')
+
+
+def test_integers_beyond_all_floats_are_refused_by_their_limits() -> None:
+  stored = base('resnet20').to_dict()
+  stored['optimizer']['weight_decay'] = 10**400
+  config = loading.from_json(json.dumps(stored))
+  with pytest.raises(InputError, match=r'optimizer\.weight_decay is 1000.* at most'):
+    OptimizerSettings(**config.optimizer)
 
 
 def test_differences_are_the_keys_that_change_results() -> None:

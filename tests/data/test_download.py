@@ -1,5 +1,6 @@
 """Downloads from a server on this machine, which can break off and ignore ranges."""
 
+import errno
 import hashlib
 import http.server
 import pathlib
@@ -7,12 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from cifar_jax.data import archives, download
 from cifar_jax.data.official import OFFICIAL
+from cifar_jax.errors import ShortageError
 from tests.support.fake_cifar import expect_archive, message, pack, write_folder
 
 CONTENT = bytes(range(256)) * 4000
@@ -117,7 +120,16 @@ def test_a_file_with_another_checksum_is_refused_and_removed(
 def test_a_path_that_cannot_be_written_is_named(server: Server, tmp_path: pathlib.Path) -> None:
   (tmp_path / 'file').touch()
   text = message(lambda: fetch(server, tmp_path / 'file' / 'file.tar.gz'))
-  assert 'cannot be written' in text
+  assert 'cannot write' in text
+
+
+def test_a_full_disk_is_a_shortage(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+  def full(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(download, '_append', full)
+  with pytest.raises(ShortageError, match='the disk is full: make room, then run the same command'):
+    download.fetch('http://nowhere', tmp_path / 'file.tar.gz', len(CONTENT), SHA256)
 
 
 def test_unreachable_returns_the_reason_within_its_time(server: Server) -> None:

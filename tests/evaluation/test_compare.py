@@ -1,5 +1,6 @@
 """The command `compare`, on predictions whose comparison can be computed by hand."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import compare as command
-from cifar_jax.evaluation import compare
+from cifar_jax.evaluation import compare, sources
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, write_predictions
 from cifar_jax.evaluation.sources import collect_predictions, load_ground_truth
 from tests.support import fake_run
@@ -52,6 +53,32 @@ def test_many_pairs_are_summarised_in_one_line() -> None:
   assert len(compared['pairs']) == 15 and '15 pairs' in table[-2] and '15 differ by' in table[-2]
 
 
+def test_many_pairs_of_models_without_errors_are_summarised_too() -> None:
+  compared = compare.compare_models([wrong_on(f'm{i}') for i in range(6)], TRUTH)
+  assert 'error consistency undefined; 15 differ by' in compare.lines(compared)[-2]
+
+
+def test_runs_with_the_same_labels_and_other_images_are_not_compared(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  """Folders with equally many images of each class have the same labels."""
+  larger = np.ones((8, 8, 8, 3), np.uint8)  # the same images in another size may be compared
+  truths = {
+    'one': TRUTH,
+    'pixels': dataclasses.replace(TRUTH, images=np.ones((8, 4, 4, 3), np.uint8)),
+    'names': GroundTruth(LABELS, ('cat', 'dog', 'fox'), larger),
+    'size': dataclasses.replace(TRUTH, images=larger),
+  }
+  monkeypatch.setattr(
+    sources, '_predict_run', lambda run, *_: ([wrong_on(run.name)], truths[run.name])
+  )
+  for other, words in {'pixels': 'the images differ', 'names': 'the classes differ'}.items():
+    refusal = message(lambda: collect_predictions(['one', other], 'test', 'last', 'none', []))  # noqa: B023
+    assert words in refusal
+  models, _ = collect_predictions(['one', 'size'], 'test', 'last', 'none', [])
+  assert [model.name for model in models] == ['one', 'size']
+
+
 def test_error_consistency_of_models_without_errors_is_null_in_json(tmp_path: pathlib.Path) -> None:
   models = [wrong_on('a'), wrong_on('b')]
   compared = compare.compare_models(models, TRUTH)
@@ -82,8 +109,8 @@ def test_runs_and_prediction_files_are_compared(
   published, labelled = tmp_path / 'published.npz', tmp_path / 'labelled.npz'
   np.savez(published, a=truth.labels, b=(truth.labels + 1) % 10)
   write_predictions(labelled, truth, Predictions('a', truth.labels))
-  sources = [str(run), str(published), str(labelled)]
-  monkeypatch.setattr('sys.argv', ['compare', *sources, '--out', str(tmp_path / 'out')])
+  words = [str(run), str(published), str(labelled)]
+  monkeypatch.setattr('sys.argv', ['compare', *words, '--out', str(tmp_path / 'out')])
   command.main()
   compared = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
   names = [row['name'] for row in compared['models']]

@@ -220,6 +220,11 @@ def test_wrong_input_is_refused_in_one_line(
   assert 'other labels' in message(
     lambda: evaluate.evaluate_file(str(tmp_path / 'x.npz'), 'test', overrides, tmp_path / 'out')
   )
+  both: dict[str, Any] = {'a/b': [0, 1], 'a_b': [1, 1]}
+  np.savez(tmp_path / 'y.npz', labels=[0, 1], class_names=['a', 'b'], **both)
+  assert 'differ only in / and _' in message(
+    lambda: evaluate.evaluate_file(str(tmp_path / 'y.npz'), 'test', [], tmp_path / 'out')
+  )
   assert not (tmp_path / 'out').exists()
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import optax
 import pytest
 
+from cifar_jax import models
 from cifar_jax.config.optimization import OptimizerSettings, ScheduleSettings
 from cifar_jax.errors import InputError
-from cifar_jax.optim import optimizer
+from cifar_jax.optim import optimizer, parameter_groups
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from tests.support.paths import REFERENCE
 
@@ -46,6 +47,15 @@ def test_decay_applies_to_all_parameters_or_only_to_kernels() -> None:
     updates, _ = tx.update(zeros, tx.init(params), params, value=jnp.float32(0.0))
     np.testing.assert_allclose(updates['kernel'], -0.1 * 0.5, rtol=1e-6)
     assert bool(np.any(updates['scale'])) == scale_moves
+
+
+def test_the_norms_of_a_scanned_stage_are_no_kernels() -> None:
+  net = models.create('resnet398')  # 66 blocks a stage, of which 65 are stacked
+  params = models.abstract_variables(net)['params']
+  decayed = jax.tree_util.tree_leaves_with_path(parameter_groups.kernels(params))
+  assert any('stage1_rest' in jax.tree_util.keystr(path) for path, _ in decayed)
+  for path, is_kernel in decayed:
+    assert is_kernel == jax.tree_util.keystr(path).endswith("['kernel']")
 
 
 def grouped_params() -> dict[str, dict[str, jax.Array]]:

@@ -38,6 +38,11 @@ def test_piecewise_multiplies_the_rate_at_each_boundary() -> None:
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_boundaries_on_the_same_step_each_multiply_the_rate() -> None:
+  rate = schedule(4, 1.0, name='piecewise', boundaries=(0.4, 0.45, 0.6)).learning_rate_fn
+  np.testing.assert_allclose([rate(step) for step in range(4)], [0.1, 0.1, 1e-4, 1e-4], rtol=1e-5)
+
+
 def test_sgdr_restarts_at_the_end_of_each_cycle() -> None:
   # Cycles of 2, 4, 8 and 16 epochs of 10 steps.
   got = rates(name='sgdr', first_cycle_epochs=2.0, cycle_multiplier=2.0)

@@ -75,8 +75,9 @@ def test_the_error_on_a_missing_file_names_the_file_and_the_remedy(tmp_path: pat
 
 
 def test_read_result_returns_the_object_in_the_file(tmp_path: pathlib.Path) -> None:
-  (tmp_path / 'result.json').write_text('{"test_accuracy": 0.5}')
-  assert read_result(tmp_path) == {'test_accuracy': 0.5}
+  result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 2.5, 'device': '1 x cpu'}
+  (tmp_path / 'result.json').write_text(json.dumps(result | {'new': 3}))
+  assert read_result(tmp_path) == result | {'new': 3}
 
 
 @pytest.mark.parametrize('text', ['{"seed"', '[1]'])

@@ -1,5 +1,6 @@
 """A result knows the commit that computed it, in a checkout and in a copy of one."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -57,3 +58,23 @@ def test_a_plain_copy_has_the_commit_of_the_environment_or_none(
   assert provenance.commit(copy) is None
   monkeypatch.setenv(provenance.COMMIT, '0123456789abcdef')
   assert provenance.commit(copy) == '0123456789ab'
+
+
+def test_what_pip_installs_from_a_repository_has_the_commit_that_pip_noted(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  site = tmp_path / 'site-packages'
+  note = site / 'cifar_jax-0.1.0.dist-info' / 'direct_url.json'
+  note.parent.mkdir(parents=True)
+  (note.parent / 'METADATA').write_text('Metadata-Version: 2.1\nName: cifar_jax\nVersion: 0.1.0\n')
+  monkeypatch.syspath_prepend(site)
+  monkeypatch.delenv(provenance.COMMIT, raising=False)
+  (site / provenance.COMMIT_FILE).parent.mkdir(parents=True)
+  shutil.copy(ROOT / provenance.COMMIT_FILE, site / provenance.COMMIT_FILE)
+  assert provenance.commit(site) is None  # as from an index
+  for text in ('{', '[]', '{"vcs_info": 1}', '{"dir_info": {"editable": true}}'):
+    note.write_text(text)
+    assert provenance.commit(site) is None
+  note.write_text(json.dumps({'vcs_info': {'vcs': 'git', 'commit_id': '0123456789abcdef'}}))
+  assert provenance.commit(site) == '0123456789ab'
+  assert provenance.commit(tmp_path) is None  # of other code than the installed one

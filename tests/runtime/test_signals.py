@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import pty
 import signal
 import subprocess
@@ -103,6 +104,38 @@ def test_an_interrupt_that_is_lost_in_a_callback_ends_the_process_nevertheless(
   time.sleep(0.1)
   assert statuses == [130]  # an interrupt that arrives ends the block, and nothing else
   assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize('command', ['cifar_jax.main', 'cifar_jax', 'cifar_jax.analysis.lesion'])
+def test_an_interrupt_while_a_command_imports_its_modules_is_one_line(
+  tmp_path: pathlib.Path, command: str
+) -> None:
+  interrupting = 'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n'
+  (tmp_path / 'ml_collections.py').write_text(interrupting)
+  environment = os.environ | {'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
+  words = [sys.executable, '-m', command, 'train', '--help']
+  done = subprocess.run(words, env=environment, capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (130, 'cifar_jax: interrupted\n')
+
+
+def test_other_programs_keep_their_own_handling_of_interrupts(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  before = signal.getsignal(signal.SIGINT)
+  others = (['pytest'], ['python', '-m', 'pytest']), (['-m'], ['python', '-m', 'cifar_jax_2.x'])
+  for words, original in (*others, ([], ['python']), (['-c'], ['python', '-c', 'cifar_jax'])):
+    monkeypatch.setattr(sys, 'argv', words)
+    monkeypatch.setattr(sys, 'orig_argv', original)
+    signals.end_at_interrupt_until_command_runs()
+    assert signal.getsignal(signal.SIGINT) is before
+  monkeypatch.setattr(sys, 'argv', ['/usr/bin/cifar-jax', 'train'])
+  try:
+    signals.end_at_interrupt_until_command_runs()
+    assert signal.getsignal(signal.SIGINT) is not before
+    with signals.ending_at_interrupt():
+      assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  finally:
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_that_an_interrupt_has_caused_is_no_fault(

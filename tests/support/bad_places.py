@@ -57,7 +57,7 @@ def _workdirs(root: pathlib.Path) -> None:
   for name in ('RUN', 'METRICS', 'NOISE', 'MDIR', 'CFILE', 'CVOID', 'RESULT', 'RVOID', 'MPIPE'):
     with claim_workdir(root / name, config):
       pass
-  good = json.dumps({'step': 1, 'epoch': 0.1, 'split': 'train', 'loss': 1.0})
+  good = json.dumps({'step': 1, 'epoch': 0.1, 'split': 'train', 'loss': 1.0, 'accuracy': 0.5})
   (root / 'METRICS' / 'metrics.jsonl').write_text(f'{good}\n{{"step": 2\n{good}\n')
   (root / 'NOISE' / 'metrics.jsonl').write_bytes(bytes(range(128, 256)) * 9)
   (root / 'MDIR' / 'metrics.jsonl').mkdir()

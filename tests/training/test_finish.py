@@ -1,5 +1,6 @@
 """A run's result is written before its pictures, and no fault of a picture costs the result."""
 
+import contextlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cifar_jax import cli
 from cifar_jax.config import base
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
@@ -70,6 +72,9 @@ def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
   assert run() == 0
   assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
   assert json.loads((tmp_path / 'run' / 'result.json').read_text()) == result
+  (tmp_path / 'run' / PICTURES[1]).unlink()  # as after a kill between two pictures
+  assert run() == 0
+  assert (tmp_path / 'run' / PICTURES[1]).exists()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,44 @@ def test_a_run_killed_while_it_draws_has_its_result(
   assert json.loads((tmp_path / 'run' / 'result.json').read_text())['test']
   assert run() == 0
   assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a disk')
+@pytest.mark.parametrize('name', ['evaluate_run', 'save_scorecard', '_write_result', 'report_run'])
+def test_a_disk_that_fills_up_while_a_run_finishes_costs_nothing(
+  run: Any,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+  name: str,
+) -> None:
+  workdir = tmp_path / 'run'
+  workdir.mkdir()
+  if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', workdir]).returncode:
+    pytest.skip('mounting is not allowed')
+  step = getattr(session, name)
+
+  def fill_the_disk_first(*arguments: Any) -> Any:
+    with contextlib.suppress(OSError), (workdir / 'filler').open('wb', buffering=0) as file:
+      while file.write(bytes(1 << 12)):
+        pass
+    return step(*arguments)
+
+  try:
+    with monkeypatch.context() as broken:
+      broken.setattr(session, name, fill_the_disk_first)
+      with pytest.raises(SystemExit) as ending:
+        cli.run(run)
+    (last_line,) = capsys.readouterr().err.splitlines()[-1:] or ['']
+    if name != 'report_run':  # there the result is written, and only pictures are missing
+      assert ending.value.code == cli.SHORTAGE
+      assert 'the disk is full: make room, then run the same command again' in last_line
+    (workdir / 'filler').unlink()
+    assert run() == 0
+    assert json.loads((workdir / 'result.json').read_text())['test']
+    assert all((workdir / picture).exists() for picture in PICTURES)
+  finally:
+    subprocess.run(['umount', '--lazy', workdir], check=True)
 
 
 def test_a_workdir_that_another_run_took_meanwhile_is_left_alone(

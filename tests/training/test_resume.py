@@ -6,6 +6,7 @@ import pathlib
 import shutil
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -60,6 +61,17 @@ def test_a_run_killed_before_its_first_checkpoint_was_noted_notes_it_the_next_ti
   (run / 'checkpoints.saved').unlink()
   stop_session(experiment, run, 1)
   assert (run / 'checkpoints.saved').exists()
+
+
+def test_a_run_does_not_go_on_with_other_random_numbers(
+  experiment: Experiment, run: pathlib.Path
+) -> None:
+  with (
+    jax.default_prng_impl('rbg'),
+    pytest.raises(InputError, match=r'jax_default_prng_impl was threefry2x32 and is now rbg; set'),
+  ):
+    run_session(experiment, run)
+  stop_session(experiment, run, 1)  # nothing was changed
 
 
 @pytest.mark.parametrize(('lines', 'warns'), [(2, False), (1, True), (0, True)])

@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.analysis import runner
+from cifar_jax.analysis.module_names import is_scanned
 from cifar_jax.analysis.sample import PADDING, Sample
 from cifar_jax.analysis.training_mode import apply_in_training_mode
 from cifar_jax.errors import InputError
+from cifar_jax.optim import parameter_groups
 from cifar_jax.runtime.devices import jit_in_turn
 
 
@@ -32,23 +34,27 @@ def random_direction(key: jax.Array, params: Any) -> Any:
   Args:
     key: scalar key of the normal distribution.
     params: parameters of the net. A filter is the part of a kernel that makes one output channel,
-      `[..., channel]`.
+      `[..., channel]`, in a scanned stage of one block, `[block, ..., channel]`.
 
   Returns:
-    A tree like the parameters; zero for arrays of shape `[channels]`.
+    A tree like the parameters; zero for all that are no kernels.
   """
-  leaves, structure = jax.tree.flatten(params)
+  leaves, structure = jax.tree_util.tree_flatten_with_path(params)
   keys = jax.random.split(key, len(leaves))
+  is_kernel = jax.tree.leaves(parameter_groups.kernels(params))
 
-  def random_like(key: jax.Array, leaf: jax.Array) -> jax.Array:
-    if leaf.ndim < 2:
-      return jnp.zeros_like(leaf)
-    axes = tuple(range(leaf.ndim - 1))
+  def random_like(key: jax.Array, path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+    num_stacked = any(is_scanned(str(part.key)) for part in path)
+    axes = tuple(range(num_stacked, leaf.ndim - 1))
     normal = jax.random.normal(key, leaf.shape)
     norm = lambda x: jnp.sqrt(jnp.sum(x * x, axes, keepdims=True))  # noqa: E731
     return normal * norm(leaf) / norm(normal)
 
-  return jax.tree.unflatten(structure, map(random_like, keys, leaves))
+  directions = [
+    random_like(key, path, leaf) if kernel else jnp.zeros_like(leaf)
+    for key, (path, leaf), kernel in zip(keys, leaves, is_kernel, strict=True)
+  ]
+  return jax.tree.unflatten(structure, directions)
 
 
 class Surface:

@@ -16,6 +16,7 @@ from cifar_jax.models.classifier import Gated, image_size
 from cifar_jax.models.cost import counting
 from cifar_jax.models.cost.columns import SORTS
 from cifar_jax.models.published_errors import DATASETS
+from cifar_jax.runtime.parent_process import end_with_parent
 
 Row = dict[str, Any]
 
@@ -65,7 +66,7 @@ def rows(names: Sequence[str]) -> list[Row]:
   pool = concurrent.futures.ProcessPoolExecutor(
     helpers,
     mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
-    initializer=only_traces,
+    initializer=_begin_helper,
   )
   order = sorted(names, key=_size, reverse=True)  # the largest take longest, so they start first
   with pool, tqdm.tqdm(total=len(order), unit=' models', disable=None) as progress:
@@ -76,6 +77,12 @@ def rows(names: Sequence[str]) -> list[Row]:
     counted_here = {name: row(name) for name in reversed(order) if futures[name].cancel()}
     results = {name: counted_here.get(name) or futures[name].result() for name in names}
   return [results[name] for name in names]
+
+
+def _begin_helper() -> None:
+  """Prepares a process of the pool."""
+  only_traces()
+  end_with_parent()
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Convolutions by oneDNN: equal to XLA's in every setting, repeatable, and never a must."""
 
+import errno
 import functools
 import logging
 import os
@@ -8,7 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -270,6 +271,20 @@ def put_a_file_in_place_of_the_cache(
   return 'Not a directory'
 
 
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+  def full(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(library, '_compile', full)
+  return 'the disk is full: make room'
+
+
+def lose_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+  monkeypatch.delenv('XDG_CACHE_HOME')
+  monkeypatch.setattr(os.path, 'expanduser', lambda path: path)  # a user without an entry or HOME
+  return 'there is no home directory ~: set HOME'
+
+
 def uninstall(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
   monkeypatch.setattr(library, 'PACKAGES', ('no-such-package', 'nor-this'))
   return 'pip install no-such-package nor-this'
@@ -285,6 +300,8 @@ OBSTACLES = [
   break_the_compiler,
   lose_the_compiler,
   put_a_file_in_place_of_the_cache,
+  fill_the_disk,
+  lose_the_home,
   uninstall,
   change_the_platform,
 ]
@@ -347,4 +364,24 @@ def test_several_processes_build_the_library_once(
   ]
   paths = {process.communicate()[0] for process in processes}
   assert len(paths) == 1 and (tmp_path / 'calls').read_text() == 'call\n'
-  assert pathlib.Path(paths.pop().strip()).read_text() == 'built\n'
+  assert pathlib.Path(paths.pop().strip()).read_bytes().startswith(b'built\n')
+
+
+@needs_onednn
+@pytest.mark.parametrize('damage', ['truncated', 'emptied', 'changed', 'without its checksum'])
+def test_a_damaged_library_is_built_again(
+  unloaded: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, damage: str
+) -> None:
+  compiler = tmp_path / 'compiler'
+  compiler.write_text('#!/bin/sh\nfor last; do :; done\necho a library > "$last"\n')
+  compiler.chmod(0o755)
+  monkeypatch.setenv('CXX', str(compiler))
+  path = library._built()
+  whole = path.read_bytes()
+  damaged = {'truncated': whole[:-6], 'emptied': b'', 'changed': b'A' + whole[1:]}
+  path.write_bytes(damaged.get(damage, whole[:-4]))
+  compiler.write_text(compiler.read_text() + f'touch {tmp_path}/called\n')
+  assert library._built() == path and path.read_bytes() == whole
+  assert (tmp_path / 'called').exists()
+  (tmp_path / 'called').unlink()
+  assert library._built() == path and not (tmp_path / 'called').exists()

@@ -15,6 +15,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax.errors import InputError
+from cifar_jax import paths
+from cifar_jax.errors import InputError, ShortageError
 from cifar_jax.output_files import lock, replacing
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 CHOICE = 'CIFAR_JAX_CPU_CONV'  # environment variable: `onednn`, `xla`, or absent for either
 COMPILERS = ('c++', 'g++', 'clang++')  # tried in this order, after the variable CXX
 COMPILE_LIMIT = 600  # seconds
+_CHECKSUM_BYTES = 4  # behind the library in its file, where the system's loader does not look
 OPERATIONS = (  # in the order of `Operation` in convolution.cc
   'convolution',
   'input_gradient',
@@ -100,7 +103,7 @@ def load() -> Library | None:
     # Loaded first, so that the other finds it by its name, wherever it is installed.
     ctypes.CDLL(str(_file_of_package(PACKAGES[0], 'libdnnl.so.3')))
     return Library(ctypes.CDLL(str(path)))
-  except (_UnavailableError, InputError, OSError) as error:
+  except (_UnavailableError, InputError, ShortageError, OSError) as error:
     if choice == 'onednn':
       raise InputError(f'{CHOICE} is onednn, which cannot be used: {error}') from error
     logger.warning('convolutions are computed by XLA, which is slower than oneDNN: %s', error)
@@ -108,7 +111,7 @@ def load() -> Library | None:
 
 
 def _built() -> pathlib.Path:
-  """The built library in the user's cache; compiles it if it is not there yet.
+  """The built library in the user's cache; compiles it if it is not there whole.
 
   Raises:
     _UnavailableError: it cannot be built here.
@@ -122,9 +125,9 @@ def _built() -> pathlib.Path:
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
   contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
-  folder = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'cifar_jax'
+  folder = paths.local(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'cifar_jax'
   path = folder / f'onednn-{digest}.so'
-  if path.exists():
+  if _is_whole(path):
     return path
   compiler = os.environ.get('CXX') or next(filter(shutil.which, COMPILERS), None)
   if not compiler:
@@ -132,11 +135,27 @@ def _built() -> pathlib.Path:
   folder.mkdir(parents=True, exist_ok=True)
   with (folder / 'onednn.lock').open('w') as file:
     lock(file, wait=True)
-    if not path.exists():  # no other process has built it meanwhile
+    if not _is_whole(path):  # no other process has built it meanwhile
       logger.info('compiling the convolutions of oneDNN, once for this machine, into %s', path)
       with replacing(path) as temporary:
         _compile(compiler, temporary, libdnnl, include)
+        with temporary.open('ab') as library:
+          library.write(_checksum(temporary.read_bytes()))
   return path
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+  """Whether a library is there, with its checksum behind it; to load a damaged one may crash."""
+  try:
+    content = path.read_bytes()
+  except FileNotFoundError:
+    return False
+  size = len(content) - _CHECKSUM_BYTES
+  return content[size:] == _checksum(content[:size]) if size > 0 else False
+
+
+def _checksum(content: bytes) -> bytes:
+  return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, 'little')
 
 
 def _compile(
