@@ -27,7 +27,7 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
   data = DataSettings(name=dataset, validation_size=default_validation_size(dataset))
   config = _free({'seed': 0})
   _add(config, (data, AugmentSettings()))
-  config.model = _free({'name': model, 'dtype': 'float32'})
+  config.model = _free({'name': model, 'dtype': 'float32', 'module': ''})
   _add(config, (LossSettings(), ScheduleSettings(), OptimizerSettings()))
   _add(config, (TrainSettings(), CheckpointSettings(), ShardingSettings()))
   config.lock()

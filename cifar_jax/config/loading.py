@@ -12,16 +12,18 @@ from ml_collections import ConfigDict
 from cifar_jax import json_text
 from cifar_jax.config import locations, python_file
 from cifar_jax.config.base import base
-from cifar_jax.config.command_line import nearest
+from cifar_jax.config.command_line import make_module_absolute, nearest
 from cifar_jax.errors import InputError
 
 # Keys, and beginnings of keys, that may have another value when a run is resumed. Some of them
 # change results by rounding alone: the number of devices, the steps per dispatch (which a profile
 # can divide further), and whether a GPU is deterministic. `data.data_dir` may change because the
 # data themselves are compared when they are read (`data.dataset.check_same_data`), and
-# `train.nonfinite` because a run that `stop` has ended has no other way to go on.
+# `train.nonfinite` because a run that `stop` has ended has no other way to go on. `model.module` is
+# where the code is, not what it does.
 MAY_CHANGE = (
   'data.data_dir',
+  'model.module',
   'checkpoint.',
   'sharding.',
   'train.log_every_steps',
@@ -55,6 +57,7 @@ def load(path_and_arguments: str) -> ConfigDict:
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
   config = ConfigDict(_to_plain(config.to_dict()))
   check(config, path)
+  make_module_absolute(config, locations.find(path).parent)
   _make_floats(config, base(''))
   return config.lock()
 

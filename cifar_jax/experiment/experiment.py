@@ -27,6 +27,7 @@ from cifar_jax.data.dataset import Dataset
 from cifar_jax.errors import InputError
 from cifar_jax.experiment import losses
 from cifar_jax.experiment.seeds import root_keys, select_seed
+from cifar_jax.models.classifier import check_classifier
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from cifar_jax.runtime.devices import check_batch_size, make_mesh
@@ -149,6 +150,9 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   augmentation = AugmentSettings(**config.augment)
   dataset = dataset or data.load(DataSettings(**config.data))
   _check_images(config, dataset)
+  model = models.create(num_classes=dataset.num_classes, **config.model)
+  if models.is_own(config.model.name):
+    check_classifier(model, dataset.test.images.shape[1:])
   augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
   _check_augmentation(augment_fn, dataset)
   num_steps = _num_steps(train_settings, len(dataset.train))
@@ -160,7 +164,7 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
     checkpoint_settings=CheckpointSettings(**config.checkpoint),
     mesh=mesh,
     dataset=dataset,
-    model=models.create(num_classes=dataset.num_classes, **config.model),
+    model=model,
     loss_fn=losses.make(LossSettings(**config.loss)),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augmentation=augmentation,

@@ -15,6 +15,7 @@ from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.state import State, abstract_state, initial_state
+from cifar_jax.models import own_module
 from cifar_jax.report import summary
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
@@ -52,6 +53,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.
   """
+  _record_own_module(config)
   processes.check_same(lambda: _program(config))
   with processes.first_process_first():
     check_workdir(workdir, config)
@@ -88,10 +90,25 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     raise
 
 
+def _record_own_module(config: ConfigDict) -> None:
+  """Sets `model.module` to where the model's family is registered, if it is a user's own."""
+  models.create(**config.model)  # runs the module if it is given and was not imported
+  if module := models.module_of(config.model.name):
+    with config.unlocked():
+      config.model.module = module
+    own_module.note(module)
+
+
 def _program(config: ConfigDict) -> dict[str, Any]:
   """What all processes of a run must have in common, apart from the data."""
-  keys = {key: value for key, value in flatten(config).items() if key != 'data.data_dir'}
-  return {**keys, 'the commit': provenance.commit(provenance.ROOT), **provenance.versions()}
+  flat = flatten(config)
+  keys = {key: flat[key] for key in flat if key not in ('data.data_dir', 'model.module')}
+  return {
+    **keys,
+    'the own module': own_module.digest(config.model.get('module', '')),
+    'the commit': provenance.commit(provenance.ROOT),
+    **provenance.versions(),
+  }
 
 
 def _data(dataset: Dataset) -> dict[str, Any]:
@@ -183,6 +200,7 @@ def _first_or_latest_state(
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
+    own_module.warn_if_changed(experiment.model, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
@@ -207,7 +225,7 @@ def _first_or_latest_state(
       *(experiment.seeds[0], experiment.seeds[-1]),
     )
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
-  return state, run_info
+  return state, run_info | own_module.describe(experiment.model)
 
 
 def _write_result(

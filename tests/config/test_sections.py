@@ -96,7 +96,7 @@ def test_a_section_of_the_base_has_the_fields_and_defaults_of_its_class(
 
 def test_the_base_has_no_other_sections() -> None:
   assert set(base('resnet20')) == {section.NAME for section in SECTIONS} | {'seed', 'model'}
-  assert base('resnet20').model.to_dict() == {'name': 'resnet20', 'dtype': 'float32'}
+  assert base('resnet20').model.to_dict() == {'name': 'resnet20', 'dtype': 'float32', 'module': ''}
 
 
 def test_shapes_has_fewer_validation_images() -> None:

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cifar_jax import paths
 from cifar_jax.errors import InputError
 from cifar_jax.output_files import lock, replacing
 
@@ -122,7 +123,7 @@ def _built() -> pathlib.Path:
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
   contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
-  folder = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'cifar_jax'
+  folder = paths.cache_folder()
   path = folder / f'onednn-{digest}.so'
   if path.exists():
     return path
