@@ -10,14 +10,15 @@ from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import ArgumentsAskedError
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
 from cifar_jax.errors import InputError
 
 _SECTIONS: tuple[type[Section], ...] = (
-  *(DataSettings, AugmentSettings, LossSettings, ScheduleSettings, OptimizerSettings),
-  *(TrainSettings, CheckpointSettings, ShardingSettings),
+  *(DataSettings, AugmentSettings, InitSettings, LossSettings, ScheduleSettings),
+  *(OptimizerSettings, TrainSettings, CheckpointSettings, ShardingSettings),
 )
 _OTHERS = {
   'seed': 'seed of the run: its initial weights, order of images, augmentation and noise.',

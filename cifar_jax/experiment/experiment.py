@@ -15,6 +15,7 @@ from cifar_jax.augment import Normalize, views
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.training import (
   STEPS_PER_DISPATCH_ON_ACCELERATORS,
@@ -55,6 +56,7 @@ class Experiment:
     seeds: the seed of the run, or all seeds that it trains at once.
     key: the root key; `[seeds]` for several seeds.
     num_steps: number of steps of the run.
+    init_settings: the section `init`: what the run begins with, and what is frozen.
   """
 
   train_settings: TrainSettings
@@ -72,6 +74,7 @@ class Experiment:
   seeds: tuple[int, ...]
   key: jax.Array
   num_steps: int
+  init_settings: InitSettings = dataclasses.field(default_factory=InitSettings)
 
   @property
   def batch_size(self) -> int:
@@ -108,6 +111,7 @@ def check_config(config: ConfigDict) -> None:
   data_settings = DataSettings(**config.data)
   augmentation = AugmentSettings(**config.augment)
   views.make(augmentation.tta, augmentation)
+  InitSettings(**config.init)
   LossSettings(**config.loss)
   optimizer_settings = OptimizerSettings(**config.optimizer)
   models.create(**config.model)
@@ -159,6 +163,7 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   schedule_settings = ScheduleSettings(**config.schedule)
   schedule = make_schedule(max(1, num_steps), train_settings.num_epochs, schedule_settings)
   optimizer_settings = OptimizerSettings(**config.optimizer)
+  init_settings = InitSettings(**config.init)
   return Experiment(
     train_settings=train_settings,
     checkpoint_settings=CheckpointSettings(**config.checkpoint),
@@ -171,10 +176,11 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
     augment_fn=augment_fn,
     optimizer_settings=optimizer_settings,
     schedule=schedule,
-    tx=optimizer.make(schedule, optimizer_settings),
+    tx=optimizer.make(schedule, optimizer_settings, init_settings.frozen_names),
     seeds=tuple(range(config.seed, config.seed + train_settings.seeds)),
     key=root_keys(config.seed, train_settings.seeds),
     num_steps=num_steps,
+    init_settings=init_settings,
   )
 
 

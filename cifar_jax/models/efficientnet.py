@@ -106,7 +106,7 @@ class EfficientNet(nn.Module):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm = layers.batch_norm(train, self.dtype, momentum=0.99, epsilon=1e-3)
     conv = functools.partial(layers.conv, padding='SAME', dtype=self.dtype)
 

@@ -124,7 +124,7 @@ class ShakeShake(ShakeNet):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else NoNorm
 
     conv_init = self.conv_init

@@ -96,7 +96,7 @@ class ShakeResNeXt(ShakeNet):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm = layers.batch_norm(train, self.dtype)
 
     conv_init = self.conv_init

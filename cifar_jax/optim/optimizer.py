@@ -4,7 +4,7 @@ SGD adds L2 decay to the gradient before the momentum. This is what Torch's SGD 
 papers' results rest on. The decay of the others is decoupled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -40,7 +40,9 @@ _DIRECTIONS: dict[str, Callable[[OptimizerSettings], optax.GradientTransformatio
 }
 
 
-def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTransformationExtraArgs:
+def make(
+  schedule: Schedule, settings: OptimizerSettings, frozen: Sequence[str] = ()
+) -> optax.GradientTransformationExtraArgs:
   """The optimizer: clipping, the update rule, the schedule's plateau, freezing and lookahead.
 
   With `sgd`, Nesterov momentum and decay of all parameters its steps equal those of Torch's SGD.
@@ -48,6 +50,7 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
   Args:
     schedule: from `make_schedule`.
     settings: the section `optimizer`.
+    frozen: modules whose parameters never change (`parameter_groups.parts`).
 
   Returns:
     A gradient transformation whose `update` also takes `value=loss`.
@@ -60,6 +63,8 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
     last = round(settings.whitening_until * schedule.num_steps)
     freeze = optax.scale_by_schedule(lambda step: jnp.where(step < last, 1.0, 0.0))
     stages.append(optax.masked(freeze, parameter_groups.whitening))
+  if frozen:  # also by decay, which needs no gradient
+    stages.append(optax.masked(optax.set_to_zero(), parameter_groups.parts(frozen)))
   if settings.lookahead_steps:
     stages.append(lookahead(settings.lookahead_steps, settings.lookahead_decay, schedule.num_steps))
   return optax.with_extra_args_support(optax.chain(*stages))

@@ -12,6 +12,7 @@ import pytest
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Limits, Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
@@ -20,6 +21,7 @@ from cifar_jax.errors import InputError
 SECTIONS: tuple[type[Section], ...] = (
   DataSettings,
   AugmentSettings,
+  InitSettings,
   LossSettings,
   ScheduleSettings,
   OptimizerSettings,
@@ -158,6 +160,7 @@ def test_values_that_contradict_each_other_are_refused() -> None:
   assert_contradiction('augment.crops is five', AugmentSettings, crops='five', pad=0)
   assert_contradiction('augment.flip', AugmentSettings, alternating_flip=True)
   assert_contradiction('augment.autoaugment', AugmentSettings, autoaugment=True, randaugment=2)
+  assert_contradiction('init.frozen', InitSettings, frozen='stem')
   assert_contradiction('schedule.factor', ScheduleSettings, name='plateau', factor=1.0)
 
 
