@@ -32,6 +32,8 @@ MAY_CHANGE = (
   'train.profile',
   'train.deterministic',
 )
+# Sections that configurations of earlier versions lack; each key has its default then.
+_ADDED_SECTIONS = ('init',)
 
 
 def load(path_and_arguments: str) -> ConfigDict:
@@ -131,12 +133,15 @@ def to_json(config: ConfigDict) -> str:
 def from_json(text: str) -> ConfigDict:
   """Returns the locked configuration that `to_json` made a text from; lists become tuples again.
 
+  Sections that an earlier version lacks are empty.
+
   Raises:
     ValueError: the text is no JSON object.
   """
   value = json_text.parse(text)
   if not isinstance(value, dict):
     raise ValueError('not a JSON object')
+  value = {name: {} for name in _ADDED_SECTIONS} | value
   return ConfigDict(_to_plain(value)).lock()
 
 
@@ -165,9 +170,22 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
   A key that one configuration lacks, because an earlier version wrote it, counts with its default.
   """
-  before, after = (flatten(base('', c.data.name)) | flatten(c) for c in (old, new))
+  before, after = _with_defaults(old), _with_defaults(new)
   return [
     f'{key} was {before.get(key, "absent")!r} and is now {after.get(key, "absent")!r}'
+    for key in changed_keys(old, new)
+  ]
+
+
+def changed_keys(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """The keys that `differences` describes, sorted."""
+  before, after = _with_defaults(old), _with_defaults(new)
+  return [
+    key
     for key in sorted(before.keys() | after.keys())
     if not key.startswith(MAY_CHANGE) and before.get(key) != after.get(key)
   ]
+
+
+def _with_defaults(config: ConfigDict) -> dict[str, Any]:
+  return flatten(base('', config.data.name)) | flatten(config)
