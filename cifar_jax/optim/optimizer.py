@@ -63,10 +63,10 @@ def make(
     last = round(settings.whitening_until * schedule.num_steps)
     freeze = optax.scale_by_schedule(lambda step: jnp.where(step < last, 1.0, 0.0))
     stages.append(optax.masked(freeze, parameter_groups.whitening))
-  if frozen:  # also by decay, which needs no gradient
-    stages.append(optax.masked(optax.set_to_zero(), parameter_groups.parts(frozen)))
   if settings.lookahead_steps:
     stages.append(lookahead(settings.lookahead_steps, settings.lookahead_decay, schedule.num_steps))
+  if frozen:  # last: decay needs no gradient, and lookahead rounds
+    stages.append(optax.masked(optax.set_to_zero(), parameter_groups.parts(frozen)))
   return optax.with_extra_args_support(optax.chain(*stages))
 
 

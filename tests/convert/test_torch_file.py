@@ -106,7 +106,7 @@ HOSTILE = {
   'a storage of another folder': dictionary({'w': tensor('../../0', FLOAT, [2], [1])}),
   'a petabyte of one number': dictionary({'w': tensor('0', FLOAT, [10**15], [0])}),
   'a million views of one storage': dictionary({
-    f'w{i}': tensor('0', FLOAT, [100], [0]) for i in range(100)
+    f'w{i}': tensor('0', FLOAT, [100, 100], [0, 0]) for i in range(100)
   }),
   'a pickle that ends early': b'(((',
   'a number as the class of a storage': dictionary({'w': b'(K\x01K\x02K\x03tQ'}),

@@ -148,7 +148,7 @@ def test_frozen_parameters_never_change_and_their_statistics_follow_the_images(
   trainer = Trainer(with_parts(tiny_cifar, parts, *words))
   before = jax.device_get(trainer.state)
   trainer.run(3)
-  after = jax.device_get(trainer.state.to_evaluate)
+  after = jax.device_get(trainer.state)
   for name, is_frozen in (('stage1_dense', True), ('stage1_norm', True), ('head', False)):
     for leaf, array in before.params[name].items():
       assert np.array_equal(after.params[name][leaf], array) == is_frozen, (name, leaf)
@@ -202,7 +202,7 @@ def test_a_resumed_run_does_not_need_the_weights_any_more(
     (['source=nowhere.safetensors'], ['no file', 'nowhere.safetensors']),
     (['source=EMPTY'], ['EMPTY', 'config.json']),
     (['source=RUN', 'frozen=stage9'], ["'stage9'", 'stage1_block1', 'head']),
-    (['source=PARTS'], ['PARTS', 'missing', 'stem_conv', 'unknown', 'stage1_dense']),
+    (['source=PARTS'], ['PARTS', 'missing', 'unknown']),
     (['frozen=stem'], ['init.frozen', 'init.source is empty']),
   ],
 )
@@ -231,4 +231,4 @@ def test_a_run_without_the_wanted_checkpoint_or_of_another_model_is_one_line(
   settings = InitSettings(source=str(run))
   deeper = models.create('resnet14')
   text = message(lambda: initial_weights.read(settings, deeper, 32))
-  assert 'missing' in text and 'params/stage1_block2' in text
+  assert 'missing' in text and 'stage1_block2' in text
