@@ -19,6 +19,7 @@ COMMANDS = {
   'range_test': ('cifar_jax.range_test', 'find a learning rate: the loss while the rate rises'),
   'models': ('cifar_jax.models.__main__', 'list the models with their cost and published error'),
   'convert': ('cifar_jax.convert.__main__', 'convert weights from and to PyTorch'),
+  'export': ('cifar_jax.export', 'write a trained net as StableHLO, which runs with JAX alone'),
   'augment': ('cifar_jax.augment.__main__', 'draw images before and after each augmentation'),
   'study': ('cifar_jax.study.__main__', "train all nets of a paper's table"),
   'report': ('cifar_jax.report.__main__', 'write the page on a run, or on several'),

@@ -1,4 +1,4 @@
-"""Paths that a person gives: `~` is the home directory, and files are on this machine."""
+"""Paths that a person gives, and the folder of this program in the person's home."""
 
 import os
 import pathlib
@@ -7,6 +7,11 @@ import re
 from cifar_jax.errors import InputError
 
 _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+-]+:/')  # one slash is left of two in a `pathlib.Path`
+
+
+def cache_folder() -> pathlib.Path:
+  """The folder of what this program keeps for one user of a machine, in `XDG_CACHE_HOME`."""
+  return local(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'cifar_jax'
 
 
 def local(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -22,14 +22,11 @@ EDIT = re.compile(
 )
 # What is new, as the names of tests and their parameters have it; and files with tests that hold
 # for every model, recipe, augmentation, study and module, in which some have these parameters.
-NEW = ('depthwise', 'grey', 'npz', 'weight_norms', 'adamax')
+NEW = ('depthwise', 'plain_flax', 'grey', 'npz', 'weight_norms', 'adamax')
 GENERAL_TESTS = (
   'tests/test_imports.py',
   'tests/augment/test_gallery.py',
   'tests/augment/test_make.py',
-  'tests/config/test_config.py',
-  'tests/models/test_every_family.py',
-  'tests/models/test_family_contract.py',
   'tests/study/test_study_files.py',
 )
 
@@ -48,18 +45,16 @@ from cifar_jax import models
 from cifar_jax.analysis import weight_norms
 from cifar_jax.config import load, override
 from cifar_jax.data import shapes
+from cifar_jax.models.classifier import check_classifier
 from cifar_jax.study import __main__ as study
 from cifar_jax.training import session
 
 DEPTH = 8
 
 
-def test_depthwise_resnet_has_the_parameters_of_its_layers() -> None:
-  count, inputs = 27 * 32 + 2 * 32, 32
-  for width in (32, 64, 128):
-    count += 9 * inputs + 2 * inputs + inputs * width + 2 * width
-    inputs = width
-  assert models.num_params(models.create(f'depthwise_resnet{DEPTH}')) == count + 128 * 10 + 10
+def test_plain_flax_satisfies_the_contract() -> None:
+  net = models.create('plain_flax', module='my/plain_flax.py', width=8)
+  check_classifier(net, (32, 32, 3))
 
 
 def test_depthwise_resnet_trains_with_adamax_on_grey_images_and_is_analysed(
@@ -67,7 +62,7 @@ def test_depthwise_resnet_trains_with_adamax_on_grey_images_and_is_analysed(
 ) -> None:
   monkeypatch.setattr(shapes, 'TRAIN_SIZE', 100)
   monkeypatch.setattr(shapes, 'TEST_SIZE', 40)
-  config = load(f'configs/depthwise_resnet.py:depth={DEPTH},dataset=shapes,epochs=1')
+  config = load(f'my/depthwise.py:depth={DEPTH},dataset=shapes,epochs=1')
   override(config, [
     '--config.data.validation_size=20', '--config.train.batch_size=40',
     '--config.sharding.num_devices=1', '--config.augment.grey=0.5',
@@ -146,6 +141,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns('__pycache__'))
   shutil.copy(ROOT / 'pyproject.toml', root)
   (root / 'benchmarks').mkdir()
+  (root / 'my').mkdir()
   for edit in EDITS:
     edit.apply(root)
   (root / 'tests' / 'test_trained_together.py').write_text(TRAINED_TOGETHER)
@@ -182,7 +178,7 @@ def test_the_examples_are_formatted_and_clean(extended: pathlib.Path) -> None:
 
 
 def test_the_examples_pass_their_own_tests_and_the_general_ones(extended: pathlib.Path) -> None:
-  written = [edit.path for edit in EDITS if edit.place == 'write' and edit.path.startswith('tests')]
+  written = [edit.path for edit in EDITS if edit.place == 'write' and '/test_' in edit.path]
   written.append('tests/test_trained_together.py')
   chosen = ' or '.join((*NEW, 'every_augmentation'))
   options = ('-n0', '-p', 'no:cacheprovider', '-vv', '-k', chosen)

@@ -18,22 +18,24 @@ LEVELS: tuple[tuple[str, ...], ...] = (
   ('cifar_jax.errors', 'cifar_jax.lazy_exports'),
   (
     *('cifar_jax.input_files', 'cifar_jax.json_text', 'cifar_jax.output_files'),
-    'cifar_jax.paths',
+    *('cifar_jax.paths', 'cifar_jax.pickle_machine'),
   ),
   ('cifar_jax.config', 'cifar_jax.models.layers', 'cifar_jax.picture', 'cifar_jax.runtime'),
   ('cifar_jax.cli', 'cifar_jax.augment', 'cifar_jax.data', 'cifar_jax.optim', 'cifar_jax.runs'),
   ('cifar_jax.models', 'cifar_jax.report.figures'),
-  ('cifar_jax.convert', 'cifar_jax.experiment', 'cifar_jax.models.cost', 'cifar_jax.report'),
+  ('cifar_jax.convert', 'cifar_jax.models.cost', 'cifar_jax.report'),
+  ('cifar_jax.experiment',),
   ('cifar_jax.evaluation',),
   ('cifar_jax.analysis', 'cifar_jax.study', 'cifar_jax.training'),
   (
-    *('cifar_jax.compare', 'cifar_jax.evaluate', 'cifar_jax.main', 'cifar_jax.predict'),
-    *('cifar_jax.range_test', 'cifar_jax.run'),
+    *('cifar_jax.compare', 'cifar_jax.evaluate', 'cifar_jax.export', 'cifar_jax.main'),
+    *('cifar_jax.predict', 'cifar_jax.range_test', 'cifar_jax.run'),
   ),
   ('cifar_jax.__main__',),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-DOORS = ('compare', 'evaluate', 'main', 'predict', 'range_test')  # commands, which nothing imports
+# Commands, which nothing imports.
+DOORS = ('compare', 'evaluate', 'export', 'main', 'predict', 'range_test')
 # What a recipe may import; it runs before JAX is imported.
 FOR_RECIPES = {'cifar_jax.config', 'cifar_jax.errors'}
 

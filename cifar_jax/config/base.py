@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.dataset import DataSettings, default_validation_size
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
@@ -27,8 +28,8 @@ def base(model: str, dataset: str = 'cifar10') -> ConfigDict:
   data = DataSettings(name=dataset, validation_size=default_validation_size(dataset))
   config = _free({'seed': 0})
   _add(config, (data, AugmentSettings()))
-  config.model = _free({'name': model, 'dtype': 'float32'})
-  _add(config, (LossSettings(), ScheduleSettings(), OptimizerSettings()))
+  config.model = _free({'name': model, 'dtype': 'float32', 'module': ''})
+  _add(config, (InitSettings(), LossSettings(), ScheduleSettings(), OptimizerSettings()))
   _add(config, (TrainSettings(), CheckpointSettings(), ShardingSettings()))
   config.lock()
   config.model.unlock()  # a recipe adds the fields of its family

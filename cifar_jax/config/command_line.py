@@ -3,11 +3,13 @@
 import ast
 import dataclasses
 import difflib
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from cifar_jax import paths
 from cifar_jax.config.dataset import DataSettings, default_validation_size
 from cifar_jax.errors import InputError
 
@@ -97,8 +99,17 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> None:
     if isinstance(value, ConfigDict):
       raise InputError(f'{path} is a section; set one of its keys: {", ".join(value)}')
     section[names[-1]] = _parse(text, value, path)
+  if 'model' in config:
+    make_module_absolute(config, pathlib.Path())
   if data_name is not None and config.data.name != data_name:
     _use_default_validation_size(config.data, data_name, assignments)
+
+
+def make_module_absolute(config: ConfigDict, folder: pathlib.Path) -> None:
+  """Makes `model.module`, if it is a file relative to `folder`, a path that holds anywhere."""
+  module = config.model.get('module', '')
+  if module.endswith('.py'):
+    config.model.module = str((folder / paths.local(module)).absolute())
 
 
 def _use_default_validation_size(

@@ -10,19 +10,22 @@ from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import ArgumentsAskedError
 from cifar_jax.config.dataset import DataSettings, count_or_share
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
 from cifar_jax.errors import InputError
 
 _SECTIONS: tuple[type[Section], ...] = (
-  *(DataSettings, AugmentSettings, LossSettings, ScheduleSettings, OptimizerSettings),
-  *(TrainSettings, CheckpointSettings, ShardingSettings),
+  *(DataSettings, AugmentSettings, InitSettings, LossSettings, ScheduleSettings),
+  *(OptimizerSettings, TrainSettings, CheckpointSettings, ShardingSettings),
 )
 _OTHERS = {
   'seed': 'seed of the run: its initial weights, order of images, augmentation and noise.',
   'model.name': 'a name that `cifar-jax models` lists, or another of the same grammar.',
   'model.dtype': '`float32` or `bfloat16`, of the activations; parameters are float32 in both.',
+  'model.module': 'for a family of your own: the module that registers it, a file that ends in '
+  '.py or the dotted name of a module. Where a configuration imports the module, it is found.',
 }
 _INDENT, _WIDTH = 34, 100
 _FORMS = """\
@@ -31,8 +34,8 @@ A key is set by --config.KEY=VALUE or --config.KEY VALUE, one that is true or fa
 
 
 def of_finished_run() -> str:
-  """The keys that matter to a command on a finished run: where its data are, and the devices."""
-  return of_keys('data.', 'sharding.')
+  """The keys that matter to a command on a finished run: where its data and an own model are."""
+  return of_keys('data.', 'model.module', 'sharding.')
 
 
 def of_keys(*beginnings: str) -> str:

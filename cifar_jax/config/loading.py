@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from cifar_jax import json_text
 from cifar_jax.config import locations, python_file
 from cifar_jax.config.base import base
-from cifar_jax.config.command_line import nearest
+from cifar_jax.config.command_line import make_module_absolute, nearest
 from cifar_jax.config.dataset import DataSettings, count_or_share
 from cifar_jax.errors import InputError
 
@@ -22,9 +22,11 @@ from cifar_jax.errors import InputError
 # change results by rounding alone: the number of devices, the steps per dispatch (which a profile
 # can divide further), and whether a GPU is deterministic. `data.data_dir` may change because the
 # data themselves are compared when they are read (`data.dataset.check_same_data`), and
-# `train.nonfinite` because a run that `stop` has ended has no other way to go on.
+# `train.nonfinite` because a run that `stop` has ended has no other way to go on. `model.module` is
+# where the code is, not what it does.
 MAY_CHANGE = (
   'data.data_dir',
+  'model.module',
   'checkpoint.',
   'sharding.',
   'train.log_every_steps',
@@ -33,6 +35,8 @@ MAY_CHANGE = (
   'train.profile',
   'train.deterministic',
 )
+# Sections that configurations of earlier versions lack; each key has its default then.
+_ADDED_SECTIONS = ('init',)
 
 
 def load(path_and_arguments: str) -> ConfigDict:
@@ -58,6 +62,7 @@ def load(path_and_arguments: str) -> ConfigDict:
     raise InputError(f'{path} must define get_config(text), which returns a ConfigDict')
   config = ConfigDict(_to_plain(config.to_dict()))
   check(config, path)
+  make_module_absolute(config, locations.find(path).parent)
   _make_floats(config, base(''))
   return config.lock()
 
@@ -139,13 +144,15 @@ def from_json(text: str) -> ConfigDict:
 
   Lists become tuples again, and integers floats where the key is a float.
 
+  Sections that an earlier version lacks are empty.
+
   Raises:
     ValueError: the text is no JSON object.
   """
   value = json_text.parse(text)
   if not isinstance(value, dict):
     raise ValueError('not a JSON object')
-  config = ConfigDict(_to_plain(value))
+  config = ConfigDict(_to_plain({name: {} for name in _ADDED_SECTIONS} | value))
   _make_floats(config, base(''))
   return config.lock()
 
@@ -175,10 +182,23 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
   A key that one configuration lacks, because an earlier version wrote it, counts with its default.
   """
-  before, after = (flatten(base('', c.data.name)) | flatten(c) for c in (old, new))
+  before, after = _with_defaults(old), _with_defaults(new)
   shown = lambda values, key: repr(count_or_share(key, values.get(key, 'absent')))  # noqa: E731
   return [
     f'{key} was {shown(before, key)} and is now {shown(after, key)}'
+    for key in changed_keys(old, new)
+  ]
+
+
+def changed_keys(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """The keys that `differences` describes, sorted."""
+  before, after = _with_defaults(old), _with_defaults(new)
+  return [
+    key
     for key in sorted(before.keys() | after.keys())
     if not key.startswith(MAY_CHANGE) and before.get(key) != after.get(key)
   ]
+
+
+def _with_defaults(config: ConfigDict) -> dict[str, Any]:
+  return flatten(base('', config.data.name)) | flatten(config)

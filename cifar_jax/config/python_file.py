@@ -1,4 +1,4 @@
-"""Runs a user's Python file: a configuration or a study."""
+"""Runs a user's Python file: a configuration, a study, or a module with models."""
 
 import contextlib
 import pathlib

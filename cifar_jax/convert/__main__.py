@@ -1,19 +1,29 @@
-"""Converts the weights of a public PyTorch implementation to a file with our names, and back.
+"""Converts weights: of a public PyTorch implementation to our names, and of a run to PyTorch's.
 
-  python -m cifar_jax.convert FILE.safetensors --model NAME --rules pytorchcv --out DIR_OR_FILE
+  python -m cifar_jax.convert FILE --model NAME --rules pytorchcv --out DIR_OR_FILE
+  python -m cifar_jax.convert WORKDIR --rules torchvision --out DIR_OR_FILE
 
-The result holds float32 arrays in Torch's layouts, named as our layers
-(`stage1_block1.conv1.weight`); `cifar_jax.convert.to_variables(FILE, model)` reads it. With
-`--to-torch` the command reads such a file and writes the implementation's state_dict.
+FILE is a safetensors file, or a checkpoint of PyTorch 1.6 or later (.pth, .pt), of which nothing is
+run. The result holds float32 arrays in Torch's layouts, named as our layers
+(`stage1_block1.conv1.weight`); `cifar_jax.convert.to_variables(FILE, model)` and
+`--config.init.source=FILE` read it. With `--to-torch` the command reads such a file and writes the
+implementation's state_dict.
+
+Of a run the weights of a checkpoint are written, under the names of `--rules`. docs/weights.md says
+which public repositories have which names. In PyTorch, `safetensors.torch.load_file(FILE)` gives
+the state_dict.
 """
 
+import argparse
 import dataclasses
-from typing import TYPE_CHECKING
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from cifar_jax import cli, models
-from cifar_jax.config import command_line
-from cifar_jax.convert.implementations import rule_names
+from cifar_jax.config import command_line, help_text
+from cifar_jax.config.initialization import RULES
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation.options import add_checkpoint, add_seed_index
 
 if TYPE_CHECKING:  # JAX is imported once the command line is valid
   import flax.linen as nn
@@ -23,32 +33,69 @@ SUFFIX = '.safetensors'
 
 def main() -> None:
   """Reads the command line, converts, and prints what was written."""
-  arguments = _parser().parse_args()
+  parser = _parser()
+  arguments, overrides = parser.parse_with_overrides()
+  is_run = arguments.source.is_dir()
+  _check_options(arguments, is_run, bool(overrides))
   from cifar_jax.convert import engine, files
 
-  model = make_model(arguments.model, arguments.fields)
-  before, after = ('own', arguments.rules) if arguments.to_torch else (arguments.rules, 'own')
-  variables = engine.to_variables(arguments.file, model, before)
-  arrays = engine.to_state_dict(variables, model, after)
+  name, rules = arguments.model, arguments.rules
+  if is_run:
+    name, variables, model = _read_run(arguments, overrides)
+  else:
+    model = make_model(name, arguments.fields)
+    before, rules = ('own', rules) if arguments.to_torch else (rules, 'own')
+    variables = engine.to_variables(arguments.source, model, before)
+  arrays = engine.to_state_dict(variables, model, rules)
   out = arguments.out
   if out.suffix != SUFFIX:
-    out = out / f'{arguments.model}_{after}{SUFFIX}'
-  if out.exists() and out.samefile(arguments.file):
+    out = out / f'{name}_{rules}{SUFFIX}'
+  if out.exists() and out.samefile(arguments.source):
     raise InputError(f'--out {out} is the file to be converted; give another one')
   # Torch's readers ask for `format`; the other two tell a person what the file is.
-  files.write(out, arrays, {'format': 'pt', 'model': arguments.model, 'fields': arguments.fields})
-  print(f'wrote {out}: {len(arrays)} arrays, named by the rules {after}')
+  files.write(out, arrays, {'format': 'pt', 'model': name, 'fields': arguments.fields})
+  print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}')
 
 
 def _parser() -> cli.Parser:
-  parser = cli.Parser('python -m cifar_jax.convert', __doc__)
-  parser.add_argument('file', type=cli.path, help='a safetensors file')
-  parser.add_argument('--model', required=True, help='a name of python -m cifar_jax.models')
+  parser = cli.Parser('python -m cifar_jax.convert', __doc__, help_text.of_finished_run)
+  parser.add_argument('source', type=cli.path, metavar='FILE_OR_WORKDIR')
+  parser.add_argument('--model', default='', help='a name of python -m cifar_jax.models')
   parser.add_argument('--fields', default='', help='num_classes=100,shortcut=project,...')
-  parser.add_argument('--rules', choices=rule_names(), default='own')
+  parser.add_argument('--rules', choices=RULES, default='own')
   parser.add_argument('--out', type=cli.path, required=True, help='a directory or .safetensors')
   parser.add_argument('--to-torch', action='store_true', help='from our names to those of --rules')
+  add_checkpoint(parser)
+  add_seed_index(parser)
   return parser
+
+
+def _check_options(arguments: argparse.Namespace, is_run: bool, has_overrides: bool) -> None:
+  """Raises InputError for options that do not go with a file, or with a run."""
+  source = arguments.source
+  of_a_run = has_overrides or arguments.seed_index or arguments.checkpoint != 'last'
+  if is_run and not (source / 'config.json').is_file():
+    raise InputError(f'{source} holds no run: there is no {source / "config.json"}')
+  if is_run and (arguments.model or arguments.fields or arguments.to_torch):
+    raise InputError(
+      f'{source} is a run, which has a model: leave out --model, --fields and --to-torch'
+    )
+  if not is_run and not arguments.model:
+    raise InputError(f'--model is missing: which net are the weights in {source} of?')
+  if not is_run and of_a_run:
+    raise InputError(f'{source} is no run: leave out --checkpoint, --seed-index and --config')
+
+
+def _read_run(
+  arguments: argparse.Namespace, overrides: list[str]
+) -> tuple[str, dict[str, Any], 'nn.Module']:
+  """The name of a run's model, its variables at the checkpoint, and its module."""
+  from cifar_jax.evaluation.restore import restore_net
+
+  run: pathlib.Path = arguments.source
+  net = restore_net(run, arguments.checkpoint, overrides, arguments.seed_index)
+  variables = {'params': net.state.params, 'batch_stats': net.state.batch_stats}
+  return net.config.model.name, variables, net.experiment.model
 
 
 def make_model(name: str, text: str) -> 'nn.Module':

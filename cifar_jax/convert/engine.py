@@ -10,14 +10,17 @@ import flax.traverse_util
 import jax.numpy as jnp
 import numpy as np
 
+from cifar_jax.config.initialization import RULES
 from cifar_jax.convert import files, layouts, report, stages
-from cifar_jax.convert.implementations import IMPLEMENTATIONS, rule_names
+from cifar_jax.convert.implementations import IMPLEMENTATIONS
 from cifar_jax.convert.names import COUNTER, LEAVES, Rules
 from cifar_jax.errors import InputError
 
 StateDict = Mapping[str, np.ndarray]
 Path = tuple[str, ...]  # collection, layers, leaf
 
+# Of nets that were trained in parallel, compiled, or as a part of a larger module.
+PREFIXES = ('module.', '_orig_mod.', 'model.')
 OUR_NAMES = Rules(lambda names: {name: name for name in names})
 
 
@@ -34,16 +37,22 @@ class Target(NamedTuple):
 
 
 def to_variables(
-  state_dict: StateDict | str | os.PathLike[str], model: nn.Module, rules: str | Rules = 'own'
+  state_dict: StateDict | str | os.PathLike[str],
+  model: nn.Module,
+  rules: str | Rules = 'own',
+  *,
+  without_head: bool = False,
 ) -> dict[str, Any]:
   """Returns the variables of a model from a Torch state_dict.
 
   Args:
-    state_dict: arrays of any float dtype by name, or a safetensors file of them. The norms'
-      counters of batches are ignored, and so is the `module.` before each name of a net that was
-      trained in parallel.
+    state_dict: arrays of any float dtype by name, or a file of them, safetensors or a checkpoint of
+      PyTorch (`torch_file.py`). The norms' counters of batches are ignored, and so are the
+      `PREFIXES` that all names have.
     model: a module from `models.create`, with the fields of the net that was trained.
-    rules: one of `rule_names()`, or the rules of one family.
+    rules: one of `config.initialization.RULES`, or the rules of one family.
+    without_head: whether to leave out the layers called `head`, which may have another number of
+      classes in the state_dict.
 
   Returns:
     `params` and `batch_stats`, as float32 NumPy arrays.
@@ -55,6 +64,11 @@ def to_variables(
   """
   arrays = _read_arrays(state_dict)
   shapes, targets = _targets(model, rules)
+  if without_head:
+    heads = {name for name, target in targets.items() if is_head(target.path)}
+    arrays = {name: arrays[name] for name in arrays if name not in heads}
+    targets = {name: targets[name] for name in targets if name not in heads}
+    shapes = remove_heads(shapes)
   result = _compare(arrays, targets)
   if not result.complete:
     raise InputError(f'the state_dict is not of this model: {result}')
@@ -65,6 +79,18 @@ def to_variables(
     _check_values(name, arrays[name], is_variance=target.path[-1] == 'var')
     flat[target.path] = target.layout.from_torch(arrays[name].astype(np.float32))
   return stages.stack(flax.traverse_util.unflatten_dict(flat), shapes)
+
+
+def is_head(path: Path) -> bool:
+  """Whether a leaf belongs to a last layer, which depends on the number of classes."""
+  return 'head' in path[1:-1]
+
+
+def remove_heads(variables: Mapping[str, Any]) -> dict[str, Any]:
+  """The variables of a model, or their shapes, without its last layers."""
+  flat = flax.traverse_util.flatten_dict(variables)
+  kept = {path: leaf for path, leaf in flat.items() if not is_head(path)}
+  return flax.traverse_util.unflatten_dict(kept)
 
 
 def _check_values(name: str, array: np.ndarray, *, is_variance: bool) -> None:
@@ -84,7 +110,7 @@ def to_state_dict(
   Args:
     variables: `params` and `batch_stats`.
     model: the module of these variables.
-    rules: one of `rule_names()`, or the rules of one family.
+    rules: one of `config.initialization.RULES`, or the rules of one family.
 
   Returns:
     Contiguous float32 arrays by name, of Torch's shapes (a kernel `[outputs, inputs, height,
@@ -115,9 +141,9 @@ def compare(
   """Reports in full which arrays of a state_dict match a model, and which do not.
 
   Args:
-    state_dict: arrays by name, or a safetensors file, as for `to_variables`.
+    state_dict: arrays by name, or a file of them, as for `to_variables`.
     model: a module from `models.create`.
-    rules: one of `rule_names()`, or the rules of one family.
+    rules: one of `config.initialization.RULES`, or the rules of one family.
 
   Raises:
     InputError: there are no such rules for the model, or the file cannot be read.
@@ -126,14 +152,17 @@ def compare(
 
 
 def _read_arrays(state_dict: StateDict | str | os.PathLike[str]) -> dict[str, np.ndarray]:
-  """Returns the arrays by name, without counters and without the prefix of a parallel net."""
+  """Returns the arrays by name, without counters and without the prefixes that all names have."""
   arrays = state_dict if isinstance(state_dict, Mapping) else files.read(state_dict)
-  parallel = bool(arrays) and all(name.startswith('module.') for name in arrays)
-  return {
-    name.removeprefix('module.') if parallel else name: array
-    for name, array in arrays.items()
-    if name.rpartition('.')[2] != COUNTER
-  }
+  arrays = {name: arrays[name] for name in arrays if name.rpartition('.')[2] != COUNTER}
+
+  def shared_prefix() -> str:
+    shared = (prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in arrays))
+    return next(shared, '') if arrays else ''
+
+  while prefix := shared_prefix():
+    arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+  return arrays
 
 
 def _compare(arrays: StateDict, targets: Mapping[str, Target]) -> report.Report:
@@ -174,7 +203,7 @@ def _find_rules(model: nn.Module, name: str) -> Rules:
   if name == 'own':
     return OUR_NAMES
   if name not in IMPLEMENTATIONS:
-    raise InputError(f'there are no rules {name!r}; there are {", ".join(rule_names())}')
+    raise InputError(f'there are no rules {name!r}; there are {", ".join(RULES)}')
   family = type(model).__module__.rpartition('.')[2]
   families = IMPLEMENTATIONS[name]
   if family not in families:

@@ -1,4 +1,4 @@
-"""Reads and writes safetensors files: named arrays, and no code that runs, unlike a pickle."""
+"""Reads files of named arrays, and writes them as safetensors. No code in a file is run."""
 
 import os
 import pathlib
@@ -8,6 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from cifar_jax import output_files
+from cifar_jax.convert import torch_file
 from cifar_jax.errors import InputError
 
 
@@ -20,7 +21,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
   if not pathlib.Path(path).is_file():
     raise InputError(f'no file {path}')
   try:
+    if torch_file.is_torch_file(path):
+      return torch_file.read(path)
     return safetensors.numpy.load_file(path)
+  except InputError:
+    raise
   except (safetensors.SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
     reason = ' '.join(str(error).split())
     raise InputError(f'{path} is not a complete safetensors file ({reason})') from error

@@ -9,9 +9,5 @@ IMPLEMENTATIONS: dict[str, Mapping[str, Rules]] = {
   'pytorchcv': pytorchcv.FAMILIES,
   'torchvision': torchvision.FAMILIES,
   'kuangliu': torchvision.KUANGLIU,
+  'weiaicunzai': torchvision.WEIAICUNZAI,
 }
-
-
-def rule_names() -> tuple[str, ...]:
-  """Returns the names of all rules."""
-  return ('own', *IMPLEMENTATIONS)

@@ -1,4 +1,8 @@
-"""Names of the layers in torchvision (version 0.29) and in kuangliu/pytorch-cifar."""
+"""Names of the layers in torchvision (version 0.29), and in two zoos of nets for CIFAR.
+
+The zoos are kuangliu/pytorch-cifar and weiaicunzai/pytorch-cifar100. The ResNets for CIFAR of
+chenyaofo/pytorch-cifar-models and bearpaw/pytorch-classification have torchvision's names.
+"""
 
 import re
 from collections.abc import Sequence
@@ -30,6 +34,23 @@ _kuangliu_resnet = table(
   (rf'{UNIT}\.squeeze_excitation\.excite', f'{_BLOCK}.fc2'),
   ('final_norm', 'bn'),
   ('head', 'linear'),
+)
+
+_SHIFTED = 'conv{1+1}_x.{2-1}'
+_weiaicunzai_resnet = table(  # convolution, norm and ReLU are counted together
+  ('stem_conv', 'conv1.0'),
+  ('stem_norm', 'conv1.1'),
+  *(
+    row
+    for i in (1, 2, 3)
+    for row in (
+      (rf'{UNIT}\.conv{i}', f'{_SHIFTED}.residual_function.{3 * i - 3}'),
+      (rf'{UNIT}\.norm{i}', f'{_SHIFTED}.residual_function.{3 * i - 2}'),
+    )
+  ),
+  (rf'{UNIT}\.shortcut_conv', f'{_SHIFTED}.shortcut.0'),
+  (rf'{UNIT}\.shortcut_norm', f'{_SHIFTED}.shortcut.1'),
+  ('head', 'fc'),
 )
 
 _LAYER = r'stage(\d+)_layer(\d+)'
@@ -151,4 +172,5 @@ _KUANGLIU: dict[str, Rename] = {
   'densenet': _kuangliu_densenet,
 }
 FAMILIES = {family: Rules(rename, POINTWISE) for family, rename in _RENAMES.items()}
+WEIAICUNZAI = {'resnet': Rules(_weiaicunzai_resnet)}
 KUANGLIU = {family: Rules(rename, KUANGLIU_POINTWISE) for family, rename in _KUANGLIU.items()}

@@ -2,8 +2,7 @@
 
 from cifar_jax import cli
 from cifar_jax.config.augmentation import VIEWS
-
-CHECKPOINT_CHOICES = ('last', 'best')  # best: the highest validation accuracy
+from cifar_jax.config.initialization import CHECKPOINT_CHOICES
 
 
 def add_checkpoint(parser: cli.Parser) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from cifar_jax import models
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
 from cifar_jax.config.training import CheckpointSettings
@@ -19,6 +20,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment, build, for_one_seed
 from cifar_jax.experiment.seeds import select_seed
 from cifar_jax.experiment.state import State, abstract_state
+from cifar_jax.models import own_module
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 
@@ -91,6 +93,9 @@ def _read_config(run: pathlib.Path, overrides: list[str]) -> ConfigDict:
   """Returns the configuration of a run with overrides that do not change how it was trained."""
   config = read_config(run)
   override(config, overrides)
+  is_given = any(word.startswith('--config.model.module=') for word in overrides)
+  if not is_given and not models.is_known(config.model.name):
+    own_module.check_permitted(config.model.get('module', ''), config.model.name, run)
   changes = loading.differences(read_config(run), config)
   if changes:
     raise InputError(
@@ -120,6 +125,7 @@ def _restore(
 
   (state, run_info), step = _read_checkpoint(run, checkpoint, experiment.checkpoint_settings, read)
   state = state.to_evaluate
+  own_module.warn_if_changed(experiment.model, run_info)
   if has_data:
     check_same_data(experiment.dataset, run_info)
   if num_seeds > 1:

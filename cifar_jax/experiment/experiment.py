@@ -15,6 +15,7 @@ from cifar_jax.augment import Normalize, views
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.training import (
   STEPS_PER_DISPATCH_ON_ACCELERATORS,
@@ -27,6 +28,7 @@ from cifar_jax.data.dataset import Dataset
 from cifar_jax.errors import InputError
 from cifar_jax.experiment import losses
 from cifar_jax.experiment.seeds import root_keys, select_seed
+from cifar_jax.models.classifier import check_classifier
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from cifar_jax.runtime.devices import check_batch_size, make_mesh
@@ -54,6 +56,7 @@ class Experiment:
     seeds: the seed of the run, or all seeds that it trains at once.
     key: the root key; `[seeds]` for several seeds.
     num_steps: number of steps of the run.
+    init_settings: the section `init`: what the run begins with, and what is frozen.
   """
 
   train_settings: TrainSettings
@@ -71,6 +74,7 @@ class Experiment:
   seeds: tuple[int, ...]
   key: jax.Array
   num_steps: int
+  init_settings: InitSettings = dataclasses.field(default_factory=InitSettings)
 
   @property
   def batch_size(self) -> int:
@@ -107,6 +111,7 @@ def check_config(config: ConfigDict) -> None:
   data_settings = DataSettings(**config.data)
   augmentation = AugmentSettings(**config.augment)
   views.make(augmentation.tta, augmentation)
+  InitSettings(**config.init)
   LossSettings(**config.loss)
   optimizer_settings = OptimizerSettings(**config.optimizer)
   models.create(**config.model)
@@ -149,28 +154,33 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   augmentation = AugmentSettings(**config.augment)
   dataset = dataset or data.load(DataSettings(**config.data))
   _check_images(config, dataset)
+  model = models.create(num_classes=dataset.num_classes, **config.model)
+  if models.is_own(config.model.name):
+    check_classifier(model, dataset.test.images.shape[1:])
   augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
   _check_augmentation(augment_fn, dataset)
   num_steps = _num_steps(train_settings, len(dataset.train))
   schedule_settings = ScheduleSettings(**config.schedule)
   schedule = make_schedule(max(1, num_steps), train_settings.num_epochs, schedule_settings)
   optimizer_settings = OptimizerSettings(**config.optimizer)
+  init_settings = InitSettings(**config.init)
   return Experiment(
     train_settings=train_settings,
     checkpoint_settings=CheckpointSettings(**config.checkpoint),
     mesh=mesh,
     dataset=dataset,
-    model=models.create(num_classes=dataset.num_classes, **config.model),
+    model=model,
     loss_fn=losses.make(LossSettings(**config.loss)),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augmentation=augmentation,
     augment_fn=augment_fn,
     optimizer_settings=optimizer_settings,
     schedule=schedule,
-    tx=optimizer.make(schedule, optimizer_settings),
+    tx=optimizer.make(schedule, optimizer_settings, init_settings.frozen_names),
     seeds=tuple(range(config.seed, config.seed + train_settings.seeds)),
     key=root_keys(config.seed, train_settings.seeds),
     num_steps=num_steps,
+    init_settings=init_settings,
   )
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.models.classifier import HasAuxiliaryLogits
-from cifar_jax.optim import sam
+from cifar_jax.optim import parameter_groups, sam
 from cifar_jax.runtime.devices import batch_sharding
 
 
@@ -114,6 +114,7 @@ def _of_part(
   """As `of_batch`, at the parameters themselves; of all images at once."""
 
   def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
+    params = _freeze(params, experiment.init_settings.frozen_names)
     logits, updates = experiment.model.apply(
       {'params': params, 'batch_stats': batch_stats},
       images,
@@ -129,6 +130,15 @@ def _of_part(
 
   (loss, others), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
   return BatchGradient(gradient, loss, *others)
+
+
+def _freeze(params: Any, names: tuple[str, ...]) -> Any:
+  """Parameters whose gradient is zero, and not computed, in the modules of some names."""
+  if not names:
+    return params
+  frozen = parameter_groups.parts(names)(params)
+  stop = lambda leaf, is_frozen: jax.lax.stop_gradient(leaf) if is_frozen else leaf  # noqa: E731
+  return jax.tree.map(stop, params, frozen)
 
 
 def auxiliary_logits(model: Any, updates: Any) -> list[tuple[float, jax.Array]]:

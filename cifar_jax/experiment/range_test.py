@@ -61,7 +61,8 @@ def with_rising_rate(
   ratio = last / first
   rate_fn = lambda step: first * ratio ** (step / (num_steps - 1))  # noqa: E731
   schedule = Schedule(rate_fn, optax.with_extra_args_support(optax.identity()), num_steps)
-  tx = optimizer.make(schedule, experiment.optimizer_settings)
+  frozen = experiment.init_settings.frozen_names
+  tx = optimizer.make(schedule, experiment.optimizer_settings, frozen)
   return dataclasses.replace(experiment, schedule=schedule, tx=tx, num_steps=num_steps)
 
 

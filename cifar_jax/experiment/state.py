@@ -5,7 +5,7 @@ State and configuration together determine everything that follows. No random ke
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from flax import struct
 
+from cifar_jax.convert import initial_weights
 from cifar_jax.experiment import metrics, randomness
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import map_over_seeds
@@ -102,6 +103,7 @@ def create_state(
   tx: optax.GradientTransformation,
   key: jax.Array,
   image_shape: tuple[int, ...],
+  given: Mapping[str, Any] | None = None,
 ) -> State:
   """The state before the first step.
 
@@ -110,9 +112,10 @@ def create_state(
     tx: the optimizer.
     key: the root key, a scalar.
     image_shape: height, width, channels.
+    given: variables to begin with; what is not among them is drawn at random.
   """
   images = jnp.zeros((1, *image_shape), jnp.float32)
-  variables = model.init(randomness.stream(key, 'init', 0), images, train=False)
+  variables = _replace(model.init(randomness.stream(key, 'init', 0), images, train=False), given)
   params = variables['params']
   return State(
     step=jnp.zeros((), jnp.int32),
@@ -124,14 +127,32 @@ def create_state(
   )
 
 
+def _replace(tree: Any, given: Mapping[str, Any] | None) -> Any:
+  """A tree of dictionaries, with those leaves replaced that another tree has at the same path."""
+  if not given:
+    return tree
+  return {
+    name: _replace(value, given.get(name)) if isinstance(value, Mapping) else given.get(name, value)
+    for name, value in tree.items()
+  }
+
+
 def initial_state(experiment: Experiment) -> State:
   """The state before the first step, replicated over the mesh.
 
-  The batch statistics of a model that is `FittedToData` are fitted to training images.
+  It begins with the weights that the section `init` names, if any. Otherwise the batch statistics
+  of a model that is `FittedToData` are fitted to training images.
+
+  Raises:
+    InputError: the weights cannot be read or do not fit.
   """
-  sharding = replicated_sharding(experiment.mesh)
-  state = jax.jit(_make_initial(experiment), out_shardings=sharding)(experiment.key)
-  if not isinstance(experiment.model, FittedToData):
+  sharding, settings = replicated_sharding(experiment.mesh), experiment.init_settings
+  given = {}
+  if settings.source:
+    weights = initial_weights.read(settings, experiment.model, experiment.image_shape[0])
+    given = replicate(weights, experiment.mesh)
+  state = jax.jit(_make_initial(experiment), out_shardings=sharding)(experiment.key, given)
+  if settings.source or not isinstance(experiment.model, FittedToData):
     return state
   images = experiment.dataset.train.images[: experiment.model.fit_images]
   fit = make_fit(experiment)
@@ -144,7 +165,7 @@ def abstract_state(experiment: Experiment) -> State:
   sharding = replicated_sharding(experiment.mesh)
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-    jax.eval_shape(_make_initial(experiment), experiment.key),
+    jax.eval_shape(_make_initial(experiment), experiment.key, {}),
   )
 
 
@@ -159,9 +180,9 @@ def make_fit(experiment: Experiment) -> Callable[[Any, jax.Array], Any]:
   return jax.jit(fit, out_shardings=replicated_sharding(experiment.mesh))
 
 
-def _make_initial(experiment: Experiment) -> Callable[[jax.Array], State]:
-  def make(key: jax.Array) -> State:
-    state = create_state(experiment.model, experiment.tx, key, experiment.image_shape)
+def _make_initial(experiment: Experiment) -> Callable[[jax.Array, Any], State]:
+  def make(key: jax.Array, given: Any) -> State:
+    state = create_state(experiment.model, experiment.tx, key, experiment.image_shape, given)
     return start_average(state) if experiment.optimizer_settings.ema_decay else state
 
-  return map_over_seeds(make, experiment.num_seeds, (0,))
+  return map_over_seeds(make, experiment.num_seeds, (0, None))

@@ -2,7 +2,7 @@
 
 `create('wrn_28_10', num_classes=100)` makes a module. Its `apply(variables, images, train=False)`
 returns float32 logits `[batch, num_classes]`. `registry.py` has the functions, and each family one
-file.
+file. `register` registers a family, of the package or of a user's own module.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cifar_jax.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+  from cifar_jax.models.families import register
   from cifar_jax.models.registry import (
     DTYPES,
     FAMILIES,
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     count,
     create,
     family_of,
+    is_known,
+    is_own,
+    module_of,
     num_params,
     published,
     published_error,
@@ -32,9 +36,13 @@ __all__ = [
   'count',
   'create',
   'family_of',
+  'is_known',
+  'is_own',
+  'module_of',
   'num_params',
   'published',
   'published_error',
+  'register',
 ]
 
 # The files of the families, in the order of the table of models.
@@ -55,4 +63,7 @@ FAMILY_NAMES = (
   'efficientnet',
   'speed_net',
 )
-__getattr__ = lazy_exports(__name__, {'registry': tuple(set(__all__) - {'FAMILY_NAMES'})})
+__getattr__ = lazy_exports(
+  __name__,
+  {'families': ('register',), 'registry': tuple(set(__all__) - {'FAMILY_NAMES', 'register'})},
+)

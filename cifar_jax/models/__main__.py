@@ -43,7 +43,7 @@ def main() -> None:
   from cifar_jax.models.cost import table
   from cifar_jax.report.figures import model_table
 
-  names = models.FAMILIES[arguments.family].NAMES if arguments.family else models.NAMES
+  names = models.FAMILIES[arguments.family].names if arguments.family else models.NAMES
   published = [known.error(arguments.dataset) for known in map(models.published, names) if known]
   if arguments.plot and not any(published):
     raise InputError(f'none of these models has a published error on {arguments.dataset}')

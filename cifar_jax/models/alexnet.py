@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -169,6 +170,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(form: str, **fields: Any) -> AlexNet:
   """The net of a name that matches `PATTERN`; `fields` replace those of its source."""
   source = FORMS[form]

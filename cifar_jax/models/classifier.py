@@ -13,8 +13,12 @@ contract too:
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
+
+from cifar_jax.errors import InputError
 
 CIFAR_IMAGE_SIZE = 32  # pixels
+COLLECTIONS = ('params', 'batch_stats')  # the variables of a model
 
 
 @runtime_checkable
@@ -101,3 +105,38 @@ class HasImageSize(Protocol):
 def image_size(model: Any) -> int:
   """Height and width, in pixels, of the images that a model is made for; 32 by default."""
   return model.image_size if isinstance(model, HasImageSize) else CIFAR_IMAGE_SIZE
+
+
+def check_classifier(model: Any, image_shape: tuple[int, ...]) -> None:
+  """Checks, in traces, that a model of a user's own family is a `Classifier`.
+
+  Args:
+    model: the module.
+    image_shape: height, width and channels.
+
+  Raises:
+    InputError: the model has variables of other collections, or its logits have another shape or
+      dtype, in evaluation or in training.
+  """
+  kind = type(model).__name__
+  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  variables = jax.eval_shape(lambda key, images: model.init(key, images, train=False), key, images)
+  if others := sorted(set(variables) - set(COLLECTIONS)):
+    raise InputError(
+      f'{kind} has the variables {", ".join(others)}; a run keeps {" and ".join(COLLECTIONS)} alone'
+    )
+
+  def train(key: Any, variables: Any, images: Any) -> Any:
+    mutable = ['batch_stats', 'auxiliary_logits']  # as in the training step
+    rngs = {'params': key}  # stands in for every stream
+    return model.apply(variables, images, train=True, mutable=mutable, rngs=rngs)[0]
+
+  evaluated = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+  for logits in (evaluated, jax.eval_shape(train, key, variables, images)):
+    shape, dtype = getattr(logits, 'shape', None), getattr(logits, 'dtype', None)
+    if shape != (2, model.num_classes) or dtype != jnp.float32:
+      raise InputError(
+        f'{kind} maps 2 images to {shape} of {dtype}; it must return logits, float32 '
+        f'[batch, {model.num_classes}]'
+      )

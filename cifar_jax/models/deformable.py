@@ -19,6 +19,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers, resnet
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 Pair = tuple[int, int]
@@ -223,6 +224,7 @@ NAMES = ('deformable_resnet20', 'deformable_resnet56', 'deformable_resnet110')
 PUBLISHED: dict[str, Published] = {}
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(depth: str, **fields: Any) -> DeformableResNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
   return DeformableResNet(**(resnet.fields_of_depth(int(depth)) | fields))

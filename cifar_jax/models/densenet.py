@@ -17,6 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -223,6 +224,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(bc: str | None, depth: str, growth_rate: str, **fields: Any) -> DenseNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
   return DenseNet(int(depth), int(growth_rate), bc is not None, **fields)

@@ -22,6 +22,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -105,7 +106,7 @@ class EfficientNet(nn.Module):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm = layers.batch_norm(train, self.dtype, momentum=0.99, epsilon=1e-3)
     conv = functools.partial(layers.conv, padding='SAME', dtype=self.dtype)
 
@@ -241,9 +242,9 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(variant: str, imagenet: str | None, **fields: Any) -> EfficientNet:
   """The net of a name that matches `PATTERN`; `fields` replace the variant's."""
   scaling, dropout = VARIANTS[int(variant)]
-  image_size = scaling.image_size if imagenet else 32
-  defaults = scaling._replace(image_size=image_size)._asdict() | {'dropout': dropout}
-  return EfficientNet(imagenet=imagenet is not None, **(defaults | fields))
+  defaults = scaling._replace(image_size=scaling.image_size if imagenet else 32)._asdict()
+  return EfficientNet(imagenet=imagenet is not None, **(defaults | {'dropout': dropout} | fields))

@@ -19,6 +19,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -236,14 +237,13 @@ xavier = layers.variance_scaling(1.0, 'fan_in', 'uniform')
 
 GRAMMAR = 'fractalnet{depth} or fractalnet{depth}_w{base_width}, depth = 5 * 2^n'
 PATTERN = r'fractalnet(?P<depth>\d+)(_w(?P<base_width>\d+))?'
-NAMES = (
-  'fractalnet20',
-  *(f'fractalnet{depth}_w16' for depth in (5, 10, 20, 40, 80, 160)),  # table 3, ultra-deep
-)
+# Those of width 16 are the ultra-deep ones of table 3.
+NAMES = ('fractalnet20', *(f'fractalnet{depth}_w16' for depth in (5, 10, 20, 40, 80, 160)))
 _SOURCE = 'Larsson et al. 2017, arXiv 1605.07648, table 1, drop-path and dropout'
 PUBLISHED = {'fractalnet20': Published(_SOURCE, 4.60, 23.73)}
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(depth: str, base_width: str | None, **fields: Any) -> FractalNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
   return FractalNet(int(depth), int(base_width or 64), **fields)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -222,6 +223,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(imagenet: str | None, **fields: Any) -> GoogLeNet:
   """The net of a name that matches `PATTERN`: torchvision's form or kuangliu's."""
   five = '3x3_3x3' if imagenet is None else '3x3'

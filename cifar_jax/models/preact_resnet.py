@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.preact_orders import ORDERS, OtherOrderBlock, apply_order
 from cifar_jax.models.published_errors import Published
 
@@ -189,6 +190,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   se: str | None, depth: str, bottleneck: str | None, order: str | None, **fields: Any
 ) -> PreActResNet:

@@ -14,6 +14,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -235,6 +236,7 @@ PUBLISHED['pyramidnet110_a48_short'] = Published('dnddnjs/pytorch-cifar10, best 
 NAMES = tuple(PUBLISHED)
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   depth: str,
   growth: str | None,
@@ -244,7 +246,5 @@ def from_name(
   **fields: Any,
 ) -> PyramidNet:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible depth."""
-  fixed = {'short_stages': True} if short else {}
-  return PyramidNet(
-    int(depth), float(alpha), bottleneck is not None, growth or 'add', **(fixed | fields)
-  )
+  fields = ({'short_stages': True} if short else {}) | fields
+  return PyramidNet(int(depth), float(alpha), bottleneck is not None, growth or 'add', **fields)

@@ -5,8 +5,7 @@ import importlib
 import inspect
 import math
 import re
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,49 +14,31 @@ import jax.numpy as jnp
 from cifar_jax.config.command_line import nearest
 from cifar_jax.config.section import check_size, shortened
 from cifar_jax.errors import InputError
-from cifar_jax.models import FAMILY_NAMES, classifier, layers
+from cifar_jax.models import FAMILY_NAMES, classifier, families, layers, own_module
+from cifar_jax.models.families import Family
 from cifar_jax.models.published_errors import Published
 
-
-class Family(Protocol):
-  """The contents of a family's file.
-
-  Attributes:
-    GRAMMAR: form of the family's names, for a message.
-    PATTERN: regular expression of a whole name; its groups are arguments of `from_name`.
-    PUBLISHED: published errors by name.
-  """
-
-  GRAMMAR: str
-  PATTERN: str
-  PUBLISHED: dict[str, Published]
-
-  @property
-  def NAMES(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the file)
-    """The registered names, which commands list."""
-
-  @property
-  def from_name(self) -> Callable[..., nn.Module]:
-    """Maps the groups of a matched name, and fields, to a model of the annotated class."""
-
-
-FAMILIES: dict[str, Family] = {
-  name: cast(Family, importlib.import_module(f'cifar_jax.models.{name}')) for name in FAMILY_NAMES
-}
-NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family.NAMES)
+for _name in FAMILY_NAMES:
+  importlib.import_module(f'cifar_jax.models.{_name}')
+FAMILIES: dict[str, Family] = {name: families.of_module(name) for name in FAMILY_NAMES}
+NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family.names)
 _MOST_DIGITS = 6  # of a number in a name, such as a depth
 _LARGEST_FIELD = 10**6  # such as a width; the sizes of all arrays are far below 2**63 then
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
-def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: Any) -> nn.Module:
+def create(
+  name: str, num_classes: int = 10, dtype: str = 'float32', module: str = '', **fields: Any
+) -> nn.Module:
   """Makes the module of a name, a `classifier.Classifier`.
 
   Args:
-    name: one of `NAMES`, or any name within a family's grammar.
+    name: one of `NAMES`, any name within a family's grammar, or one of a user's own family.
     num_classes: number of classes.
     dtype: dtype of the activations, `float32` or `bfloat16`; parameters, statistics and logits are
       float32 in both.
+    module: the module of an own family, which is run if no family with this name is registered: a
+      file or a dotted name (`own_module.load`).
     **fields: the family's fields, such as `dropout` or `survival_probability`.
 
   Raises:
@@ -66,22 +47,63 @@ def create(name: str, num_classes: int = 10, dtype: str = 'float32', **fields: A
   layers.check_one_of('dtype', dtype, DTYPES)
   if num_classes < 1:
     raise InputError(f'a model needs at least one class, not {num_classes}')
-  for family in FAMILIES.values():
-    match = re.fullmatch(family.PATTERN, name)
-    if match:
-      _check_numbers(name, match)
-      _check_fields(name, family, match, fields)
-      return family.from_name(
-        **match.groupdict(), num_classes=num_classes, dtype=DTYPES[dtype], **fields
-      )
-  raise InputError(f'unknown model {name!r}; {_nearest(name)}')
+  if module and not _find(name):
+    own_module.load(module)
+  found = _find(name)
+  if not found:
+    raise InputError(f'unknown model {name!r}; {_nearest(name)}')
+  family, match = found
+  _check_numbers(name, match)
+  _check_fields(name, family, match, fields)
+  if 'dtype' in inspect.signature(family.model_class).parameters:
+    fields['dtype'] = DTYPES[dtype]
+  elif dtype != 'float32':
+    raise InputError(
+      f'model.dtype is {dtype}, but {family.model_class.__name__} has no field dtype: it computes '
+      'in float32'
+    )
+  return family.make(**match.groupdict(), num_classes=num_classes, **fields)
+
+
+def _find(name: str) -> tuple[Family, re.Match] | None:
+  """The family of a name, and its match; raises InputError where a name is of two families."""
+  of_package, own = (
+    [(family, match) for family in group if (match := re.fullmatch(family.pattern, name))]
+    for group in (FAMILIES.values(), families.own())
+  )
+  if of_package and own:
+    origin = own[0][0].module or 'a family of your own'
+    raise InputError(
+      f'{name} is a name of cifar_jax and of {origin}: register the latter under another name'
+    )
+  return next(iter(of_package + own), None)
+
+
+def module_of(name: str) -> str:
+  """The module of an own family, as `families.Family.module`; '' for other names."""
+  found = _find(name)
+  return found[0].module if found else ''
+
+
+def is_own(name: str) -> bool:
+  """Whether a name is of a user's own family that is registered."""
+  found = _find(name)
+  return found is not None and found[0] not in FAMILIES.values()
+
+
+def is_known(name: str) -> bool:
+  """Whether a name is of a family that is registered."""
+  return _find(name) is not None
 
 
 def _nearest(name: str) -> str:
   """The nearest names and their families' grammars; all grammars where no name is near."""
-  near = difflib.get_close_matches(name, NAMES, n=3)
-  families = [family for family in FAMILIES.values() if set(near) & set(family.NAMES)]
-  grammars = '; '.join(family.GRAMMAR for family in families or FAMILIES.values())
+  everything = [*FAMILIES.values(), *families.own()]
+  names = [known for family in everything for known in family.names]
+  near = difflib.get_close_matches(name, names, n=3)
+  grammars = '; '.join(
+    family.grammar for family in everything if not near or set(near) & set(family.names)
+  )
   return f'nearest: {", ".join(near)} (grammar: {grammars})' if near else f'names are {grammars}'
 
 
@@ -95,8 +117,7 @@ def _check_numbers(name: str, match: re.Match) -> None:
 
 
 def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, Any]) -> None:
-  module = inspect.signature(family.from_name).return_annotation
-  parameters = inspect.signature(module).parameters
+  parameters = inspect.signature(family.model_class).parameters
   known = set(parameters) - {'parent', 'name', 'num_classes', 'dtype'}
   known -= set(match.groupdict())
   for field, value in fields.items():
@@ -139,14 +160,14 @@ def count(params: Any) -> int:
 
 def family_of(name: str) -> str:
   """The family of a registered name."""
-  return next(family for family, module in FAMILIES.items() if name in module.NAMES)
+  return next(key for key, family in FAMILIES.items() if name in family.names)
 
 
 def published(name: str) -> Published | None:
   """The published errors of a model; None for most, and for names that are not registered."""
-  for family in FAMILIES.values():
-    if name in family.PUBLISHED:
-      return family.PUBLISHED[name]
+  for family in (*FAMILIES.values(), *families.own()):
+    if name in family.published:
+      return family.published[name]
   return None
 
 

@@ -15,6 +15,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 from cifar_jax.models.resnet_blocks import SHORTCUTS, ResNetBlock
 
@@ -196,6 +197,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   se: str | None, kind: str, depth: str, form: str | None, stochastic: str | None, **fields: Any
 ) -> ResNet:

@@ -12,6 +12,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 from cifar_jax.models.resnet import BottleneckBlock
 
@@ -94,6 +95,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   se: str | None, depth: str, cardinality: str, base_width: str, **fields: Any
 ) -> ResNeXt:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 from cifar_jax.models.shake_shake_net import ShakeBlock, ShakeNet
 
@@ -123,7 +124,7 @@ class ShakeShake(ShakeNet):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else NoNorm
 
     conv_init = self.conv_init
@@ -187,6 +188,7 @@ PUBLISHED = {
 NAMES = tuple(PUBLISHED)
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(depth: str, branches: str, base_width: str, **fields: Any) -> ShakeShake:
   """The net of a name that matches `PATTERN`; raises InputError for an impossible one."""
   return ShakeShake(int(depth), int(branches), int(base_width), **fields)

@@ -14,6 +14,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 from cifar_jax.models.shake_shake_net import ShakeBlock, ShakeNet
 
@@ -95,7 +96,7 @@ class ShakeResNeXt(ShakeNet):
       Logits, float32 `[batch, num_classes]`.
     """
     if gates is None:
-      gates = self.draw_gates(len(images), train)
+      gates = self.draw_gates(images.shape[0], train)
     norm = layers.batch_norm(train, self.dtype)
 
     conv_init = self.conv_init
@@ -148,6 +149,7 @@ PUBLISHED = {
 NAMES = tuple(PUBLISHED)
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   depth: str, branches: str, cardinality: str, base_width: str, **fields: Any
 ) -> ShakeResNeXt:

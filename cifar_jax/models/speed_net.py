@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -188,6 +189,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(widths: str, **fields: Any) -> SpeedNet:
   """The net of a name that matches `PATTERN`."""
   first, second, third = map(int, widths.split('_'))

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 
@@ -137,6 +138,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   configuration: str, batch_norm: str | None, imagenet: str | None, **fields: Any
 ) -> VGG:

@@ -15,6 +15,7 @@ import jax
 
 from cifar_jax.errors import InputError
 from cifar_jax.models import layers
+from cifar_jax.models.families import register
 from cifar_jax.models.published_errors import Published
 
 conv = functools.partial(layers.conv, kernel_init=layers.he_fan_in)
@@ -149,6 +150,7 @@ PUBLISHED = {
 }
 
 
+@register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)
 def from_name(
   se: str | None, depth: str, widen_factor: str, kernels: str | None, **fields: Any
 ) -> WideResNet:

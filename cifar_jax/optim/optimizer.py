@@ -4,7 +4,7 @@ SGD adds L2 decay to the gradient before the momentum. This is what Torch's SGD 
 papers' results rest on. The decay of the others is decoupled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -40,7 +40,9 @@ _DIRECTIONS: dict[str, Callable[[OptimizerSettings], optax.GradientTransformatio
 }
 
 
-def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTransformationExtraArgs:
+def make(
+  schedule: Schedule, settings: OptimizerSettings, frozen: Sequence[str] = ()
+) -> optax.GradientTransformationExtraArgs:
   """The optimizer: clipping, the update rule, the schedule's plateau, freezing and lookahead.
 
   With `sgd`, Nesterov momentum and decay of all parameters its steps equal those of Torch's SGD.
@@ -48,6 +50,7 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
   Args:
     schedule: from `make_schedule`.
     settings: the section `optimizer`.
+    frozen: modules whose parameters never change (`parameter_groups.parts`).
 
   Returns:
     A gradient transformation whose `update` also takes `value=loss`.
@@ -62,6 +65,8 @@ def make(schedule: Schedule, settings: OptimizerSettings) -> optax.GradientTrans
     stages.append(optax.masked(freeze, parameter_groups.whitening))
   if settings.lookahead_steps:
     stages.append(lookahead(settings.lookahead_steps, settings.lookahead_decay, schedule.num_steps))
+  if frozen:  # last: decay needs no gradient, and lookahead rounds
+    stages.append(optax.masked(optax.set_to_zero(), parameter_groups.parts(frozen)))
   return optax.with_extra_args_support(optax.chain(*stages))
 
 

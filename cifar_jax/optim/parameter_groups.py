@@ -1,6 +1,6 @@
 """Groups of parameters as trees of booleans, shaped like the parameters, for Optax's masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,21 @@ def norm_biases(params: Any) -> Any:
 def whitening(params: Any) -> Any:
   """True for the parameters of modules named `whitening`."""
   return _by_path(lambda names: 'whitening' in names, params)
+
+
+def is_part(module: str, name: str) -> bool:
+  """Whether a module's name begins with a name: `stage1_block1` with `stage1`, not `stage10`."""
+  rest = module.removeprefix(name)
+  return module.startswith(name) and not (name[-1:].isdigit() and rest[:1].isdigit())
+
+
+def parts(names: Sequence[str]) -> Callable[[Any], Any]:
+  """A function of parameters: True for those of modules of which `is_part` holds for a name."""
+
+  def choose(params: Any) -> Any:
+    return _by_path(lambda path: any(is_part(path[0], name) for name in names), params)
+
+  return choose
 
 
 def matrices(params: Any) -> Any:

@@ -92,6 +92,15 @@ def _rate_fn(num_steps: int, steps_per_epoch: float, settings: ScheduleSettings)
   return optax.constant_schedule(rate)
 
 
+def shift(schedule: Schedule, start: int) -> Schedule:
+  """A schedule whose first step is the step `start` of a longer run."""
+  rate = schedule.learning_rate_fn
+  return schedule._replace(
+    learning_rate_fn=lambda step: rate(jnp.maximum(step - start, 0)),
+    num_steps=schedule.num_steps + start,
+  )
+
+
 def with_warmup(rate: RateFn, warmup: RateFn, warmup_steps: int) -> RateFn:
   """Returns `warmup` for the first `warmup_steps` steps, then `rate`, which is not shifted."""
   return lambda step: jnp.where(step < warmup_steps, warmup(step), rate(step))

@@ -51,10 +51,9 @@ def _effort(result: dict[str, Any]) -> str:
   speed = f'{result["images_per_second"]:,.0f} images/s'
   if 'seeds' in result:
     speed += ' of all seeds together'
-  return (
-    f'{result["num_epochs"]:g} epochs in {duration(result["seconds"])} on {result["device"]}, '
-    f'{speed}, all included'
-  )
+  legs = ', '.join(f'{leg["num_epochs"]:g}' for leg in result.get('legs', ()))
+  epochs = f'{result["num_epochs"]:g} epochs' + (f' (in legs up to {legs})' if legs else '')
+  return f'{epochs} in {duration(result["seconds"])} on {result["device"]}, {speed}, all included'
 
 
 def accuracy(values: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
@@ -180,6 +181,18 @@ class Checkpoints:
         f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
       ) from error
     return restored.state, restored.run
+
+  def read_arrays(self, step: int) -> dict[str, Any]:
+    """Reads the state of a checkpoint as it was saved, whatever model it is of.
+
+    Returns:
+      The fields of the state by their names, as trees of dictionaries and NumPy arrays.
+    """
+    folder = self._manager.directory / str(step) / 'state'
+    handler = ocp.PyTreeCheckpointHandler()
+    saved = handler.metadata(folder).tree
+    to_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
+    return handler.restore(folder, args=ocp.args.PyTreeRestore(restore_args=to_numpy))
 
   def read_run_info(self, step: int) -> dict[str, Any]:
     """Returns the `run_info` that was saved with a checkpoint, without reading the state."""

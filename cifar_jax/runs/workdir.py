@@ -12,6 +12,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.input_files import refuse_pipe
 from cifar_jax.output_files import TEMPORARY_SUFFIX, lock, write_text
+from cifar_jax.runs import legs
 from cifar_jax.runs.checkpoints import check_name
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
@@ -36,7 +37,8 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
     config: the configuration of the run.
 
   Raises:
-    InputError: the directory holds another run or other files, or cannot be read, or checkpoints
+    InputError: the directory holds another run (but for one that is finished and can be trained
+      longer: `legs.py`) or other files, or cannot be read, or checkpoints
       cannot be written under its name.
   """
   check_name(workdir)
@@ -50,8 +52,11 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
     if path.exists() and not path.is_dir():
       raise InputError(f'{path} is a file; --workdir names a directory')
   if (workdir / CONFIG).exists():
-    changes = loading.differences(read_config(workdir), config)
-    if changes:
+    old = read_config(workdir)
+    changes = loading.differences(old, config)
+    if changes and legs.extends(workdir, old, config):
+      legs.check(workdir, old, config)
+    elif changes:
       raise InputError(
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'undo that change, or give another --workdir'
@@ -85,6 +90,7 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
         stack.enter_context(_locked(workdir))
         check_workdir(workdir, config)  # again: another run may have been here since
         _write_config(workdir, config)
+        legs.clear(workdir)
       except InputError as error:
         problem = str(error)
     if problem := processes.broadcast_from_first(problem):
@@ -112,9 +118,16 @@ def _locked(workdir: pathlib.Path) -> Iterator[None]:
 
 def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   try:
+    if extends(workdir, config):
+      legs.archive(workdir)
     write_text(workdir / CONFIG, loading.to_json(config))
   except OSError as error:
     raise cannot_write(f'in {workdir}', error) from error
+
+
+def extends(workdir: pathlib.Path, config: ConfigDict) -> bool:
+  """Whether a configuration trains the run in a directory longer, which has finished."""
+  return (workdir / CONFIG).exists() and legs.extends(workdir, read_config(workdir), config)
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:

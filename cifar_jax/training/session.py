@@ -10,21 +10,20 @@ from ml_collections import ConfigDict
 
 from cifar_jax import data, models, output_files
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.config.loading import flatten
-from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
+from cifar_jax.convert import initial_weights
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
-from cifar_jax.experiment.state import State, abstract_state, initial_state
+from cifar_jax.experiment.later_leg import continue_schedule
 from cifar_jax.report import summary
-from cifar_jax.runs import provenance
+from cifar_jax.runs import first_save, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, best_by_test, read_records
-from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir
+from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir, extends
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import out_of_memory
+from cifar_jax.training import out_of_memory, start
 from cifar_jax.training.finish import evaluate_run, report_run, save_scorecard
 from cifar_jax.training.loop import Loop
 from cifar_jax.training.profiler import FOLDER, Profiler
@@ -35,6 +34,8 @@ RESULT = 'result.json'
 
 def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False) -> int:
   """Trains, evaluates and reports a run; resumes it if an earlier session stopped.
+
+  A finished run is trained longer if the configuration has more epochs (`runs/legs.py`).
 
   Args:
     config: the configuration of the run.
@@ -52,22 +53,25 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.
   """
-  processes.check_same(lambda: _program(config))
+  start.record_own_module(config)
+  processes.check_same(lambda: start.program(config))
   with processes.first_process_first():
     check_workdir(workdir, config)
-  if _is_finished(workdir):
+  if _is_finished(workdir, config):
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
   with processes.first_process_first():  # which downloads and prepares the data for all
-    experiment = build(config)
-  processes.check_same(lambda: _data(experiment.dataset))
+    experiment = continue_schedule(build(config), config, legs.schedule_start(workdir, config))
+  processes.check_same(lambda: start.describe_data(experiment.dataset))
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
+  if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):
+    start.check_initial_weights(experiment)
   try:
     stopping = StopRequest()
     handling = contextlib.nullcontext(stopping) if from_python else stopping
     with claim_workdir(workdir, config), _log(workdir), handling as stop:
-      if _is_finished(workdir):  # another command has finished the run since
+      if _is_finished(workdir, config):  # another command has finished the run since
         return _report_finished(workdir, config)
       logger.info(xla_flags.describe())
       result = run_session(experiment, workdir, stop, origin['commit'], has_bar=from_python or None)
@@ -88,21 +92,10 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     raise
 
 
-def _program(config: ConfigDict) -> dict[str, Any]:
-  """What all processes of a run must have in common, apart from the data."""
-  keys = {key: value for key, value in flatten(config).items() if key != 'data.data_dir'}
-  commit, versions = provenance.commit(provenance.ROOT), provenance.versions()
-  return {**keys, 'the commit': commit, **versions, **provenance.random_settings()}
-
-
-def _data(dataset: Dataset) -> dict[str, Any]:
-  """What all processes of a run must have in common of the data, wherever they lie."""
-  return {f'{key} of the data': value for key, value in fingerprint(dataset).items()}
-
-
-def _is_finished(workdir: pathlib.Path) -> bool:
-  """Whether the first process sees a result, so that all processes do the same."""
-  return bool(processes.broadcast_from_first('yes' if (workdir / RESULT).exists() else ''))
+def _is_finished(workdir: pathlib.Path, config: ConfigDict) -> bool:
+  """Whether the first process sees a result of this length, so that all processes do the same."""
+  finished = legs.is_finished(workdir) and not extends(workdir, config)
+  return bool(processes.broadcast_from_first('yes' if finished else ''))
 
 
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
@@ -140,7 +133,7 @@ def run_session(
     checkpoint is saved.
   """
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
-    state, run_info = _first_or_latest_state(experiment, checkpoints)
+    state, run_info = start.first_or_latest_state(experiment, checkpoints)
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
@@ -161,6 +154,8 @@ def run_session(
       save_scorecard(workdir, experiment, logits)
       if experiment.train_settings.test_each_epoch:
         result['best_by_test'] = best_by_test(read_records(workdir))
+    if initial_weights.KEY in run_info:
+      result['init'] = run_info[initial_weights.KEY]
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 
@@ -175,65 +170,15 @@ def _warn_of_lost_records(metric_log: MetricLog, run_info: dict[str, Any]) -> No
     )
 
 
-def _first_or_latest_state(
-  experiment: Experiment, checkpoints: Checkpoints
-) -> tuple[State, dict[str, Any]]:
-  """The state to begin this session with, and the `run_info` of the run so far."""
-  processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
-  hardware = provenance.hardware(experiment.mesh)
-  if checkpoints.latest is not None:
-    state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
-    check_same_data(experiment.dataset, run_info)
-    run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
-    _check_random_settings(run_info)
-    logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
-    earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
-    if earlier != hardware:
-      logger.warning(
-        'the run was on %s and continues on %s, which rounds sums differently: its result differs '
-        'from that of an undisturbed run by rounding',
-        *(earlier, hardware),
-      )
-    return state, run_info | {'hardware': hardware}
-  state = initial_state(experiment)
-  dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
-  logger.info(
-    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
-    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
-    *(experiment.num_steps, experiment.batch_size),
-    *(experiment.mesh.size, jax.devices()[0].device_kind),
-  )
-  if experiment.num_seeds > 1:
-    logger.info(
-      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
-      *(experiment.seeds[0], experiment.seeds[-1]),
-    )
-  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
-  return state, run_info | {'random': provenance.random_settings()}
-
-
-def _check_random_settings(run_info: dict[str, Any]) -> None:
-  """Raises InputError if JAX draws other random numbers than in the sessions of a run so far."""
-  now = provenance.random_settings()
-  earlier = run_info.setdefault('random', now)  # an early version did not record them
-  changes = [
-    f'{name} was {earlier.get(name)} and is now {value}'
-    for name, value in now.items()
-    if value != earlier.get(name)
-  ]
-  if changes:
-    raise InputError(
-      f'JAX would draw other random numbers than before: {"; ".join(changes)}; set it as before, '
-      'or give another --workdir'
-    )
-
-
 def _write_result(
   workdir: pathlib.Path, config: ConfigDict, result: dict[str, Any], origin: dict[str, Any]
 ) -> None:
   """Writes `result.json`: what the run gave, what it was, and its origin."""
   model, data = config.model.name, config.data.name
   result = result | {'model': model, 'data': data, 'seed': config.seed}
-  result['published'] = models.published_error(model, data)
+  # A published error is of random initial weights.
+  result['published'] = None if config.init.get('source') else models.published_error(model, data)
   result |= origin | {'commit': result['commit']}  # of all sessions, not only of the last
+  if described := legs.describe(workdir, result):
+    result['legs'] = described
   output_files.write_text(workdir / RESULT, json.dumps(result, indent=2) + '\n')

@@ -12,6 +12,7 @@ import pytest
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.base import base
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.optimization import LossSettings, OptimizerSettings, ScheduleSettings
 from cifar_jax.config.section import Limits, Section
 from cifar_jax.config.training import CheckpointSettings, ShardingSettings, TrainSettings
@@ -20,6 +21,7 @@ from cifar_jax.errors import InputError
 SECTIONS: tuple[type[Section], ...] = (
   DataSettings,
   AugmentSettings,
+  InitSettings,
   LossSettings,
   ScheduleSettings,
   OptimizerSettings,
@@ -96,7 +98,7 @@ def test_a_section_of_the_base_has_the_fields_and_defaults_of_its_class(
 
 def test_the_base_has_no_other_sections() -> None:
   assert set(base('resnet20')) == {section.NAME for section in SECTIONS} | {'seed', 'model'}
-  assert base('resnet20').model.to_dict() == {'name': 'resnet20', 'dtype': 'float32'}
+  assert base('resnet20').model.to_dict() == {'name': 'resnet20', 'dtype': 'float32', 'module': ''}
 
 
 def test_shapes_has_fewer_validation_images() -> None:
@@ -158,6 +160,7 @@ def test_values_that_contradict_each_other_are_refused() -> None:
   assert_contradiction('augment.crops is five', AugmentSettings, crops='five', pad=0)
   assert_contradiction('augment.flip', AugmentSettings, alternating_flip=True)
   assert_contradiction('augment.autoaugment', AugmentSettings, autoaugment=True, randaugment=2)
+  assert_contradiction('init.frozen', InitSettings, frozen='stem')
   assert_contradiction('schedule.factor', ScheduleSettings, name='plateau', factor=1.0)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from cifar_jax import cli, models
 from cifar_jax.convert import __main__, engine, files
-from tests.support import fill
+from tests.support import fake_run, fill
+from tests.support.filled import filled_variables
 from tests.support.paths import REFERENCE
 
 PUBLIC_SHAPES = json.loads((REFERENCE / 'torch_names.json').read_text())['pytorchcv resnet']
@@ -48,6 +49,25 @@ def test_the_command_converts_in_both_directions(
   back = files.read(tmp_path / 'new' / 'resnet8_pytorchcv.safetensors')
   for name, array in state_dict.items():
     np.testing.assert_array_equal(back[name], array)
+
+
+def test_the_weights_of_a_run_are_written_under_the_names_of_a_zoo(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  work = fake_run.make(tmp_path / 'work', tiny_cifar)
+  options = ('--rules', 'torchvision', '--out', tmp_path / 'new')
+  status, output, errors = run(monkeypatch, capsys, work, '--checkpoint', 'best', *options)
+  assert status == 0 and 'resnet8_torchvision.safetensors' in output, errors
+  model = models.create('resnet8')
+  arrays = files.read(tmp_path / 'new' / 'resnet8_torchvision.safetensors')
+  expected = engine.to_state_dict(filled_variables(model), model, 'torchvision')
+  assert 'layer3.0.bn2.num_batches_tracked' in arrays and arrays['fc.weight'].shape == (10, 64)
+  assert set(arrays) == set(expected)
+  for name, array in expected.items():
+    np.testing.assert_array_equal(arrays[name], array)
 
 
 @pytest.mark.parametrize(

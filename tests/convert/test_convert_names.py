@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import models
+from cifar_jax.config.initialization import RULES
 from cifar_jax.convert import engine, names
 from cifar_jax.errors import InputError
 from tests.support.paths import REFERENCE
@@ -137,6 +138,22 @@ def test_every_layer_has_a_partner_in_the_public_net(net: str) -> None:
   renamed = engine.IMPLEMENTATIONS[net.partition(' ')[0]][family].rename(layers)
   assert len(set(renamed.values())) == len(layers)
   assert set(renamed.values()) == {name.rpartition('.')[0] for name in TORCH[net]}
+
+
+def test_every_rule_of_the_configuration_is_known_and_no_other() -> None:
+  assert set(RULES) == {'own', *engine.IMPLEMENTATIONS}
+
+
+def test_a_resnet18_of_weiaicunzai_has_partners_for_all_its_layers() -> None:
+  blocks = [f'conv{stage}_x.{i}' for stage in (2, 3, 4, 5) for i in (0, 1)]
+  layers = ['conv1.0', 'conv1.1', 'fc']  # as models/resnet.py of the repository builds them
+  layers += [f'{block}.residual_function.{i}' for block in blocks for i in (0, 1, 3, 4)]
+  layers += [f'conv{stage}_x.0.shortcut.{i}' for stage in (3, 4, 5) for i in (0, 1)]
+  _, targets = engine._targets(models.create('resnet18'), 'weiaicunzai')
+  assert {name.rpartition('.')[0] for name in targets} == set(layers)
+  _, targets = engine._targets(models.create('resnet50'), 'weiaicunzai')
+  assert targets['conv2_x.0.residual_function.6.weight'].layout.torch_shape == (256, 64, 1, 1)
+  assert targets['conv2_x.0.shortcut.1.running_var'].layout.shape == (256,)
 
 
 def test_a_table_renames_by_the_first_row_that_applies() -> None:

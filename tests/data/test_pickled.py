@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cifar_jax.data import batches, pickled
+from cifar_jax import pickle_machine
+from cifar_jax.data import batches
 from cifar_jax.data.pickled import unpickle
 from tests.support.fake_cifar import assert_equal, draw, encode_python2_pickle, message, planes
 
@@ -194,7 +195,7 @@ def test_hostile_pickles_are_refused_at_once(case: str) -> None:
 def test_more_operations_than_any_honest_file_has_are_refused(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  monkeypatch.setattr(pickled, '_MOST_OPERATIONS', 1000)
+  monkeypatch.setattr(pickle_machine, 'MOST_OPERATIONS', 1000)
   content = b'}U\x05names(' + b']' * 900 + b'ls.'
   assert len(unpickle('f', content)['names']) == 900
   content = b'}U\x05names(' + b']' * 1000 + b'ls.'

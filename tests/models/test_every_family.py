@@ -30,7 +30,7 @@ TRAININGS = [training for row in FAMILIES.values() for training in row.trainings
 def test_the_table_covers_all_names_and_references() -> None:
   assert set(FAMILIES) == set(models.FAMILIES)
   for family, row in FAMILIES.items():
-    assert set(row.counts) == set(models.FAMILIES[family].NAMES)
+    assert set(row.counts) == set(models.FAMILIES[family].names)
   files = [path.stem for path in REFERENCE.glob('*_torch.json')] + ['torch_nets']
   known = {(file, key) for file in files for key in stored(file)}
   assert {(reference.file, reference.key) for reference in REFERENCES} == known

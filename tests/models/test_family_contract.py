@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from cifar_jax import models
 from cifar_jax.models import layers
@@ -54,6 +55,21 @@ def test_logits_and_variables_are_float32_in_both_dtypes(
   assert logits.shape == (4, 7)
   assert {leaf.dtype for leaf in jax.tree.leaves((logits, updates))} == {FLOAT32}
   assert dtype == 'float32' or np.all(np.isfinite(logits))
+
+
+@pytest.mark.parametrize('net', SMALL, ids=label)
+def test_a_batch_of_free_size_is_classified(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+  model = make(net, monkeypatch, num_classes=7)
+  size = image_size(model)
+  shape = export.symbolic_shape(f'batch, {size}, {size}, 3')
+
+  def classify(variables: Any, images: jax.Array) -> Any:
+    with layers.plain_forms():  # as for an export
+      return model.apply(variables, images, train=False)
+
+  images = jax.ShapeDtypeStruct(shape, FLOAT32)
+  logits = jax.eval_shape(classify, models.abstract_variables(model), images)
+  assert logits.shape == (shape[0], 7)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])

@@ -79,8 +79,8 @@ def test_recipes_and_models_state_the_same_published_errors(config: str) -> None
 
 def test_every_published_error_is_of_a_registered_model_and_has_a_source() -> None:
   for family in models.FAMILIES.values():
-    assert set(family.PUBLISHED) <= set(family.NAMES)
-    for published in family.PUBLISHED.values():
+    assert set(family.published) <= set(family.names)
+    for published in family.published.values():
       assert published.source and any(published[1:])
       assert all(0 < error < 100 for error in published[1:] if error is not None)
 

@@ -47,6 +47,11 @@ IMPOSSIBLE = {
     f'wrn_16_{LARGE}',
   ],
   'model.dtype': ['float8', 'float64', 'int32', ''],
+  'init.source': ['/nowhere/at/all', 'no.safetensors', '/dev/null', 'gs://bucket/run'],
+  'init.checkpoint': ['first', ''],
+  'init.rules': ['timm', ''],
+  'init.head': ['old', ''],
+  'init.frozen': ['stem'],  # impossible without init.source
   'loss.label_smoothing': ['-0.1', '1', '1.5', 'nan', 'inf'],
   'schedule.name': ['step', 'Cosine', ''],
   'schedule.learning_rate': ['0', '-0.1', 'nan', 'inf'],

@@ -48,11 +48,17 @@ def converting(file: str, *more: str) -> list[str]:
 
 
 CONVERT: dict[str, Case] = {
-  'no arguments': ([], ['file']),
+  'no arguments': ([], ['FILE_OR_WORKDIR']),
   'no --model': (['A.safetensors', '--out', 'o'], ['--model']),
   'no --out': (['A.safetensors', '--model', 'resnet20'], ['--out']),
   'a missing file': (converting('no.safetensors'), ['no.safetensors']),
   'a directory': (converting('OTHER'), ['OTHER']),
+  'a directory that is no run': (['OTHER', '--out', 'o'], ['OTHER', 'holds no run']),
+  'a file that no PyTorch wrote': (converting('P.pth'), ['P.pth', 'safetensors.torch.save_file']),
+  'a checkpoint of a file': (
+    converting('A.safetensors', '--checkpoint', 'best'), ['A.safetensors', 'is no run'],
+  ),
+  'a model of a run': (converting('RUN'), ['RUN', 'leave out --model']),
   'an empty file': (converting('E.safetensors'), ['E.safetensors']),
   'a cut file': (converting('C.safetensors'), ['C.safetensors']),
   'a huge header': (converting('H.safetensors'), ['H.safetensors']),

@@ -100,4 +100,5 @@ def _weights(root: pathlib.Path) -> None:
   (root / 'E.safetensors').write_bytes(b'')
   (root / 'C.safetensors').write_bytes(whole[:-5])
   (root / 'H.safetensors').write_bytes(struct.pack('<Q', 2**62) + whole)
-  (root / 'P.safetensors').write_bytes(pickle.dumps(Hostile(root / 'CANARY')))
+  for name in ('P.safetensors', 'P.pth'):
+    (root / name).write_bytes(pickle.dumps(Hostile(root / 'CANARY')))

@@ -13,7 +13,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import xla_flags
-from cifar_jax.training import session
+from cifar_jax.training import start
 from tests.support import fake_run
 
 
@@ -33,7 +33,7 @@ def test_a_run_that_continues_on_other_hardware_warns(
       monkeypatch.setattr(xla_flags, 'num_processors', lambda: num_cores)
       monkeypatch.setattr('os.cpu_count', lambda: 8)
       state: Any
-      state, run_info = session._first_or_latest_state(experiment, checkpoints)
+      state, run_info = start.first_or_latest_state(experiment, checkpoints)
       step = state.num_steps + 1
       state = state.replace(step=jax.numpy.int32(step))
       checkpoints.save(step, state, run_info=run_info)

@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
 from cifar_jax.runs import provenance
 from cifar_jax.runtime import processes
-from cifar_jax.training import session
+from cifar_jax.training import session, start
 from tests.support.paths import ROOT
 
 
@@ -62,7 +62,7 @@ class Threads:
       return [f'{type(f.exception()).__name__}: {f.exception()}' for f in futures]
 
 
-def start(workdir: pathlib.Path, data_dir: pathlib.Path, *overrides: str) -> Callable[[], object]:
+def begin(workdir: pathlib.Path, data_dir: pathlib.Path, *overrides: str) -> Callable[[], object]:
   """The run that one process starts."""
   config = loading.load(f'{ROOT / "configs/resnet.py"}:depth=8')
   words = [f'data.data_dir={data_dir}', 'data.validation_size=40', 'sharding.num_devices=1']
@@ -107,7 +107,7 @@ def test_processes_with_different_configurations_are_refused(
   second: str,
 ) -> None:  # fmt: skip
   run = tmp_path / 'run'
-  calls = [start(run, tiny_cifar, f'{key}={value}') for value in (first, second)]
+  calls = [begin(run, tiny_cifar, f'{key}={value}') for value in (first, second)]
   assert_both(threads.run(*calls), f': {key} is {second}, not {first}; start all alike')
   assert not run.exists()
 
@@ -118,7 +118,7 @@ def test_processes_of_different_commits_or_versions_are_refused(
   monkeypatch.setattr(provenance, 'commit', lambda _: f'commit{processes.is_first():d}')
   versions = [{'jax': '0.10.2', 'flax': '0.12'}, {'jax': '0.10.1', 'flax': '0.12'}]
   monkeypatch.setattr(provenance, 'versions', lambda: versions[not processes.is_first()])
-  messages = threads.run(*2 * [start(tmp_path / 'run', tiny_cifar)])
+  messages = threads.run(*2 * [begin(tmp_path / 'run', tiny_cifar)])
   assert_both(messages, "the commit is 'commit0', not 'commit1'; jax is '0.10.1', not '0.10.2';")
   assert 'flax' not in messages[0]
 
@@ -133,7 +133,7 @@ def test_processes_with_different_data_are_refused(
     content[0] = (content[0] + (path.name == 'test_batch.bin')) % 10  # another first label
     (other / path.name).write_bytes(content)
   run = tmp_path / 'run'
-  messages = threads.run(start(run, tiny_cifar), start(run, other.parent))
+  messages = threads.run(begin(run, tiny_cifar), begin(run, other.parent))
   assert_both(messages, 'labels_crc32 of the data is [')
   assert not run.exists()
 
@@ -143,13 +143,13 @@ def test_processes_with_the_same_data_in_different_folders_go_on(
 ) -> None:
   (tmp_path / 'link').symlink_to(tiny_cifar)
   run = tmp_path / 'run'
-  messages = threads.run(start(run, tiny_cifar), start(run, tmp_path / 'link'))
+  messages = threads.run(begin(run, tiny_cifar), begin(run, tmp_path / 'link'))
   assert messages == 2 * ['AssertionError: the run began']
 
 
 def test_a_process_that_sees_other_checkpoints_is_refused(threads: Threads) -> None:
   def begin(latest: int | None) -> Callable[[], object]:
     checkpoints: Any = types.SimpleNamespace(latest=latest)
-    return lambda: session._first_or_latest_state(None, checkpoints)  # type: ignore[arg-type]
+    return lambda: start.first_or_latest_state(None, checkpoints)  # type: ignore[arg-type]
 
   assert_both(threads.run(begin(30), begin(None)), 'the newest checkpoint is None, not 30')

@@ -129,7 +129,7 @@ class ResidualNet(nn.Module, kw_only=True):
     """
     if gates is not None:
       return gates, False
-    return self.draw_gates(len(images), train), train
+    return self.draw_gates(images.shape[0], train), train
 
   @nn.nowrap
   def run_stages(

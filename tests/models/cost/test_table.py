@@ -83,7 +83,7 @@ def test_sorted_values_rise(
   status, out, _ = run(monkeypatch, capsys, '--family', 'wide_resnet', '--sort', by, '--json', '-')
   rows = json.loads(out)
   assert status == 0 and {row['family'] for row in rows} == {'wide_resnet'}
-  assert len(rows) == len(models.FAMILIES['wide_resnet'].NAMES)
+  assert len(rows) == len(models.FAMILIES['wide_resnet'].names)
   if by == 'error':
     values = [row['published'] and row['published']['cifar10'] for row in rows]
     known = [value for value in values if value is not None]
@@ -103,7 +103,7 @@ def test_json_is_written_to_a_file_and_the_table_is_printed(
   status, out, _ = run(monkeypatch, capsys, '--family', 'resnext', '--json', path)
   assert status == 0 and out.startswith('model')
   rows = json.loads(path.read_text())
-  assert rows == [fake_row(name) for name in models.FAMILIES['resnext'].NAMES]
+  assert rows == [fake_row(name) for name in models.FAMILIES['resnext'].names]
 
 
 @pytest.mark.parametrize(

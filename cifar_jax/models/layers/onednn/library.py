@@ -125,7 +125,7 @@ def _built() -> pathlib.Path:
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
   contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
-  folder = paths.local(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'cifar_jax'
+  folder = paths.cache_folder()
   path = folder / f'onednn-{digest}.so'
   if _is_whole(path):
     return path

@@ -1,0 +1,188 @@
+"""The legs of a run: what it was when it had finished, before it was trained longer.
+
+A finished run goes on when its command is given with more epochs. Its earlier leg is then the
+folder `leg1` of the workdir (the next one `leg2`, ...), with configuration, records, result, report
+and evaluation as they were. Checkpoints and records of the workdir go on.
+"""
+
+import contextlib
+import pathlib
+import shutil
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cifar_jax import output_files
+from cifar_jax.config import loading
+from cifar_jax.config.base import base
+from cifar_jax.errors import InputError
+from cifar_jax.runs.results import METRICS, read_config_dict, read_result
+
+CONFIG, RESULT = 'config.json', 'result.json'
+# Schedules that do not end with the run, so that they can go on unchanged.
+GOING_ON = ('constant', 'sgdr', 'plateau')
+# The keys of the section `schedule` that each schedule reads, beside those that all read.
+_KEYS = {
+  'piecewise': ('boundaries', 'factor'),
+  'sgdr': ('first_cycle_epochs', 'cycle_multiplier'),
+  'plateau': ('monitor', 'factor', 'patience', 'threshold', 'smallest_drop'),
+  'triangular': ('start_factor', 'peak', 'end_factor'),
+}
+_COMMON_KEYS = ('name', 'learning_rate', 'warmup_epochs', 'warmup_learning_rate')
+_EPOCHS = 'train.num_epochs'
+_COPIED = (CONFIG, METRICS, RESULT)
+_MOVED = ('evaluation', 'analysis', 'plots', 'report.html')
+
+
+def earlier(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """The folders of the earlier legs, in their order."""
+  numbered = {folder.name.removeprefix('leg'): folder for folder in workdir.glob('leg*')}
+  return [numbered[number] for number in sorted(filter(str.isdigit, numbered), key=int)]
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+  """Whether the current leg has a result; one of an earlier leg can still be there."""
+  if not (workdir / RESULT).exists():
+    return False
+  return not _is_archived(workdir) or _num_epochs(workdir) == _num_epochs(earlier(workdir)[-1])
+
+
+def extends(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> bool:
+  """Whether a configuration trains a finished run longer, perhaps with another schedule.
+
+  Args:
+    workdir: of the run.
+    old: the configuration of the run.
+    new: the configuration in question.
+  """
+  changed = loading.changed_keys(old, new)
+  return (
+    is_finished(workdir)
+    and new.train.num_epochs > old.train.num_epochs
+    and all(key == _EPOCHS or key.startswith('schedule.') for key in changed)
+  )
+
+
+def check(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> None:
+  """Checks that a run can be trained longer; the arguments are those of `extends`.
+
+  Raises:
+    InputError: something of the run was planned for its length, or ended it.
+  """
+  epochs, name = old.train.num_epochs, old.schedule.name
+  is_new_schedule = _read(old.schedule.to_dict()) != _read(new.schedule.to_dict())
+  problem = ''
+  if 'planned_epochs' in read_result(workdir):
+    problem = 'train.patience ended it'
+  elif old.optimizer.get('lookahead_steps', 0):
+    problem = 'optimizer.lookahead_steps planned for its length'
+  elif old.optimizer.get('whitening_until', 1.0) < 1:
+    problem = 'optimizer.whitening_until is a fraction of its length'
+  elif is_new_schedule and 'plateau' in (name, new.schedule.name):
+    problem = 'the state of the schedule plateau belongs to its optimizer'
+  elif not is_new_schedule and name not in GOING_ON:
+    raise InputError(
+      f'{workdir} holds a run that finished after {epochs:g} epochs, and its schedule {name} ended '
+      'there: say the schedule of the further epochs, such as --config.schedule.name=constant '
+      '--config.schedule.learning_rate=0.001'
+    )
+  if problem:
+    raise InputError(
+      f'{workdir} holds a run that finished after {epochs:g} epochs and cannot be trained longer: '
+      f'{problem}; give another --workdir, perhaps with --config.init.source={workdir}'
+    )
+
+
+def schedule_start(workdir: pathlib.Path, new: ConfigDict) -> int:
+  """The step at which the schedule of a configuration begins in a run: 0, or the end of a leg.
+
+  Args:
+    workdir: of the run; need not exist.
+    new: the configuration that trains in it now.
+  """
+  legs = earlier(workdir)
+  if (workdir / CONFIG).exists() and is_finished(workdir):
+    legs = [*legs, workdir]
+  schedules = [_schedule(leg) for leg in legs] + [_read(new.schedule.to_dict())]
+  start = 0
+  for leg, schedule, following in zip(legs, schedules, schedules[1:], strict=False):
+    if schedule != following:
+      start = _num_steps(leg)
+  return start
+
+
+def archive(workdir: pathlib.Path) -> None:
+  """Copies what is known of a finished run into a new folder, which appears complete.
+
+  Raises:
+    OSError: the folder cannot be written.
+  """
+  if _is_archived(workdir):  # by a session that was killed right after that
+    return
+  final = workdir / f'leg{len(earlier(workdir)) + 1}'
+  temporary = final.with_name(final.name + output_files.TEMPORARY_SUFFIX)
+  shutil.rmtree(temporary, ignore_errors=True)
+  temporary.mkdir()
+  for name in _COPIED:
+    shutil.copy(workdir / name, temporary / name)
+  output_files.sync_tree(temporary)
+  temporary.rename(final)
+  output_files.sync(workdir)
+
+
+def clear(workdir: pathlib.Path) -> None:
+  """Moves the outputs of an earlier leg out of the way, into its folder; removes its result.
+
+  Called at each start, because a session may have been killed here. Without an earlier leg, or once
+  the current one has a result, nothing is done.
+  """
+  if not (workdir / RESULT).exists() or is_finished(workdir):
+    return
+  for name in _MOVED:
+    with contextlib.suppress(FileNotFoundError):
+      (workdir / name).rename(earlier(workdir)[-1] / name)
+  (workdir / RESULT).unlink()
+
+
+def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, Any]]:
+  """What the result of a run says of its legs, the last one included; `[]` if there is only one.
+
+  Args:
+    workdir: of the run.
+    result: of the whole run.
+  """
+  folders = earlier(workdir)
+  if not folders:
+    return []
+  legs = [(folder, read_result(folder)) for folder in folders] + [(workdir, result)]
+  keys = ('num_epochs', 'num_steps', 'seconds', 'test', 'commit')
+  return [
+    {key: values[key] for key in keys if key in values} | {'schedule': _schedule(folder)}
+    for folder, values in legs
+  ]
+
+
+def _is_archived(workdir: pathlib.Path) -> bool:
+  """Whether the result in a workdir is that of its last earlier leg."""
+  folders = earlier(workdir)
+  return bool(folders) and _num_steps(folders[-1]) == _num_steps(workdir)
+
+
+def _num_epochs(folder: pathlib.Path) -> float:
+  return float(read_config_dict(folder)['train']['num_epochs'])
+
+
+def _num_steps(folder: pathlib.Path) -> int:
+  return int(read_result(folder)['num_steps'])
+
+
+def _schedule(folder: pathlib.Path) -> dict[str, Any]:
+  """The keys that the schedule in a folder's configuration reads."""
+  return _read(read_config_dict(folder)['schedule'])
+
+
+def _read(schedule: dict[str, Any]) -> dict[str, Any]:
+  """The keys that a schedule reads, as JSON has them; those of a later version by default."""
+  filled = base('').schedule.to_dict() | schedule
+  keys = (*_COMMON_KEYS, *_KEYS.get(filled['name'], ()))
+  return {key: list(filled[key]) if key == 'boundaries' else filled[key] for key in keys}

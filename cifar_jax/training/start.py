@@ -1,0 +1,110 @@
+"""The start of a session: what all processes have in common, and the state to begin with."""
+
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from cifar_jax import models
+from cifar_jax.config.loading import flatten
+from cifar_jax.convert import initial_weights
+from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
+from cifar_jax.errors import InputError
+from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.experiment.state import State, abstract_state, initial_state
+from cifar_jax.models import own_module
+from cifar_jax.runs import provenance
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runtime import processes
+from cifar_jax.runtime.console import logger
+
+
+def record_own_module(config: ConfigDict) -> None:
+  """Sets `model.module` to where the model's family is registered, if it is a user's own."""
+  models.create(**config.model)  # runs the module if it is given and was not imported
+  if module := models.module_of(config.model.name):
+    with config.unlocked():
+      config.model.module = module
+    own_module.note(module)
+
+
+def program(config: ConfigDict) -> dict[str, Any]:
+  """What all processes of a run must have in common, apart from the data."""
+  flat = flatten(config)
+  keys = {key: flat[key] for key in flat if key not in ('data.data_dir', 'model.module')}
+  return {
+    **keys,
+    'the own module': own_module.digest(config.model.get('module', '')),
+    'the commit': provenance.commit(provenance.ROOT),
+    **provenance.versions(),
+    **provenance.random_settings(),
+  }
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+  """What all processes of a run must have in common of the data, wherever they lie."""
+  return {f'{key} of the data': value for key, value in fingerprint(dataset).items()}
+
+
+def check_initial_weights(experiment: Experiment) -> None:
+  """Raises InputError if the weights to begin with cannot be used, or differ between processes."""
+  settings = experiment.init_settings
+  initial_weights.read(settings, experiment.model, experiment.image_shape[0])
+  processes.check_same(lambda: {'the initial weights': initial_weights.digest(settings)})
+
+
+def first_or_latest_state(
+  experiment: Experiment, checkpoints: Checkpoints
+) -> tuple[State, dict[str, Any]]:
+  """The state to begin this session with, and the `run_info` of the run so far."""
+  processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
+  hardware = provenance.hardware(experiment.mesh)
+  if checkpoints.latest is not None:
+    state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
+    check_same_data(experiment.dataset, run_info)
+    initial_weights.check_unchanged(experiment.init_settings, run_info)
+    own_module.warn_if_changed(experiment.model, run_info)
+    _check_random_settings(run_info)
+    run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
+    logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
+    earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
+    if earlier != hardware:
+      logger.warning(
+        'the run was on %s and continues on %s, which rounds sums differently: its result differs '
+        'from that of an undisturbed run by rounding',
+        *(earlier, hardware),
+      )
+    return state, run_info | {'hardware': hardware}
+  state = initial_state(experiment)
+  dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
+  logger.info(
+    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
+    *(experiment.num_steps, experiment.batch_size),
+    *(experiment.mesh.size, jax.devices()[0].device_kind),
+  )
+  if experiment.num_seeds > 1:
+    logger.info(
+      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
+      *(experiment.seeds[0], experiment.seeds[-1]),
+    )
+  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
+  run_info |= initial_weights.describe(experiment.init_settings)
+  run_info |= own_module.describe(experiment.model)
+  return state, run_info | {'random': provenance.random_settings()}
+
+
+def _check_random_settings(run_info: dict[str, Any]) -> None:
+  """Raises InputError if JAX draws other random numbers than in the sessions of a run so far."""
+  now = provenance.random_settings()
+  earlier = run_info.setdefault('random', now)  # an early version did not record them
+  changes = [
+    f'{name} was {earlier.get(name)} and is now {value}'
+    for name, value in now.items()
+    if value != earlier.get(name)
+  ]
+  if changes:
+    raise InputError(
+      f'JAX would draw other random numbers than before: {"; ".join(changes)}; set it as before, '
+      'or give another --workdir'
+    )

@@ -1,0 +1,233 @@
+"""A user's own module: a run is trained with it, finds it again, and executes no one else's."""
+
+import functools
+import json
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cifar_jax
+from cifar_jax import evaluate, models, predict
+from cifar_jax.analysis import activations, complexity
+from cifar_jax.config import load, override
+from cifar_jax.evaluation import restore
+from cifar_jax.models import families, own_module, registry
+from cifar_jax.training import session
+from tests.support.fake_cifar import message
+
+# A net of Flax's layers and a configuration, in one file.
+OWN = """
+import flax.linen as nn
+
+from cifar_jax import models
+from cifar_jax.config import base
+
+
+@models.register('plain_flax')
+class PlainFlax(nn.Module):
+  num_classes: int = 10
+  width: int = 8
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    x = nn.Conv(self.width, (3, 3), strides=4, name='conv1')(images)
+    x = nn.relu(nn.BatchNorm(use_running_average=not train, name='norm1')(x))
+    x = nn.Dropout(0.1, deterministic=not train)(x)
+    return nn.Dense(self.num_classes, name='head')(x.mean(axis=(1, 2)))
+
+
+def get_config():
+  config = base('plain_flax')
+  config.model.width = 6
+  return config
+"""
+Forget = Callable[[], None]
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> Forget:
+  """A function that forgets all own families, as another process would."""
+  assert registry.FAMILIES
+
+  def forget_own() -> None:
+    own = families.own()
+    rest = {key: family for key, family in families._registered.items() if family not in own}
+    monkeypatch.setattr(families, '_registered', rest)
+
+  forget_own()
+  return forget_own
+
+
+@pytest.fixture(scope='module')
+def place(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A folder with `own.py`, a run `run` that was trained with it, and the list `list`."""
+  folder = tmp_path_factory.mktemp('place')
+  (folder / 'own.py').write_text(OWN)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(own_module, 'LIST', str(folder / 'list'))
+    config = load(str(folder / 'own.py'))
+    override(config, [f'--config.{word}' for word in (
+      f'data.data_dir={tiny_cifar}', 'data.validation_size=40', 'train.batch_size=20',
+      'train.num_epochs=1', 'sharding.num_devices=1',
+    )])  # fmt: skip
+    assert session.run(config, folder / 'run') == 0
+  return folder
+
+
+@pytest.fixture(autouse=True)
+def known(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+  """The list of the modules that the user has trained with."""
+  monkeypatch.setattr(own_module, 'LIST', str(place / 'list'))
+  return place / 'list'
+
+
+def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
+  own = str(place / 'own.py')
+  config = json.loads((place / 'run' / 'config.json').read_text())
+  assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
+  assert (place / 'list').read_text().splitlines() == [own]
+
+
+def test_another_process_evaluates_predicts_and_analyses_it(
+  place: pathlib.Path,
+  forget: Forget,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  import PIL.Image
+
+  PIL.Image.new('RGB', (40, 40), 'red').save(place / 'red.png')
+  options = ['--workdir', str(place / 'run')]
+  commands: list[tuple[Any, list[str]]] = [
+    (evaluate.main, []),
+    (predict.main, [str(place / 'red.png')]),
+    (activations.main, ['--num-images', '20']),
+    (complexity.main, ['--num-images', '20']),
+  ]
+  for main, more in commands:
+    forget()
+    monkeypatch.setattr('sys.argv', ['command', *options, *more])
+    main()
+  out = capsys.readouterr().out
+  assert all(word in out for word in ('plain_flax', 'red.png', 'conv1', 'multiply-adds'))
+  forget()
+  run = cifar_jax.load_run(place / 'run')
+  logits: Any = run.model.apply(run.variables, np.zeros((2, 32, 32, 3), np.float32), train=False)
+  assert logits.shape == (2, 10) and type(run.model).__name__ == 'PlainFlax'
+  assert 'residual' in message(lambda: run.lesion(num_images=20))  # it has no gates
+
+
+def test_the_same_command_goes_on_with_the_run(place: pathlib.Path, forget: Forget) -> None:
+  (place / 'elsewhere').mkdir()
+  shutil.copy(place / 'own.py', place / 'elsewhere' / 'own.py')
+  config = load(str(place / 'elsewhere' / 'own.py'))
+  stored = json.loads((place / 'run' / 'config.json').read_text())
+  override(config, [
+    f'--config.{section}.{key}={stored[section][key]}'
+    for section, key in (('data', 'data_dir'), ('data', 'validation_size'),
+                         ('train', 'batch_size'), ('train', 'num_epochs'))
+  ])  # fmt: skip
+  assert session.run(config, place / 'run') == 0  # only the place of the module is another
+
+
+def stranger(place: pathlib.Path, folder: pathlib.Path, module: str) -> pathlib.Path:
+  """A copy of the run that names another module, which leaves a file where it is executed."""
+  run = folder / 'run'
+  shutil.copytree(place / 'run', run)
+  config = json.loads((run / 'config.json').read_text())
+  config['model']['module'] = module
+  (run / 'config.json').write_text(json.dumps(config))
+  code = f'open({str(folder / "executed")!r}, "w").close()\n{OWN}'
+  (folder / 'evil.py').write_text(code)
+  (run / 'evil.py').write_text(code)
+  return run
+
+
+@pytest.mark.parametrize('module', ['FOLDER/evil.py', 'FOLDER/run/evil.py', 'evil', 'run.evil'])
+def test_a_module_that_the_user_has_not_trained_with_is_never_executed_unasked(
+  module: str, place: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  module = module.replace('FOLDER', str(tmp_path))
+  run = stranger(place, tmp_path, module)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend('')  # as `python -m` does
+  text = message(lambda: restore.restore_net(run, 'last', []))
+  assert module in text and '--config.model.module=FILE.py' in text and 'read it' in text
+  assert not (tmp_path / 'executed').exists()
+  net = restore.restore_net(run, 'last', ['--config.model.module=evil.py'])  # now it is asked for
+  assert (tmp_path / 'executed').exists() and type(net.experiment.model).__name__ == 'PlainFlax'
+
+
+def test_a_family_that_is_registered_already_needs_no_module(
+  place: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = stranger(place, tmp_path, str(tmp_path / 'evil.py'))
+  load(str(place / 'own.py'))
+  restore.restore_net(run, 'last', [])
+  assert not (tmp_path / 'executed').exists()
+
+
+def test_a_module_that_is_gone_or_fails_is_one_line(
+  place: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = stranger(place, tmp_path, '')
+  assert 'notebook' in message(lambda: restore.restore_net(run, 'last', []))
+  (tmp_path / 'fails.py').write_text('1 / 0')
+  for module, words in (
+    (tmp_path / 'gone.py', ['no module', 'gone.py']),
+    (tmp_path / 'fails.py', ['fails.py', 'ZeroDivisionError']),
+    ('no_such_package.module', ['no_such_package', 'ModuleNotFoundError']),
+  ):
+    text = message(functools.partial(models.create, 'plain_flax', module=str(module)))
+    assert all(word in text for word in words), text
+
+
+def test_a_changed_module_is_a_warning(
+  place: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  run = stranger(place, tmp_path, '')
+  with caplog.at_level(logging.WARNING, own_module.logger.name):
+    restore.restore_net(run, 'last', [f'--config.model.module={place / "own.py"}'])
+    assert 'has changed' not in caplog.text
+    models.create('plain_flax', module=str(place / 'own.py'))
+    (tmp_path / 'changed.py').write_text(f'{OWN}\n')
+    own_module.load(str(tmp_path / 'changed.py'))
+    restore.restore_net(run, 'last', [])
+  assert 'changed.py has changed since' in caplog.text
+
+
+def test_a_module_of_a_package_is_found_by_its_name(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, forget: Forget, known: pathlib.Path
+) -> None:
+  package = tmp_path / 'my_nets_package'
+  package.mkdir()
+  (package / '__init__.py').touch()
+  (package / 'nets.py').write_text(OWN)
+  monkeypatch.syspath_prepend(tmp_path)
+  models.create('plain_flax', module='my_nets_package.nets')
+  assert models.module_of('plain_flax') == 'my_nets_package.nets'
+  monkeypatch.setattr(own_module, 'LIST', str(tmp_path / 'list'))
+  check = lambda module: own_module.check_permitted(module, 'plain_flax', tmp_path)  # noqa: E731
+  assert 'not trained with' in message(lambda: check('my_nets_package.nets'))
+  own_module.note('my_nets_package.nets')
+  check('my_nets_package.nets')
+  assert 'not trained with' in message(lambda: check('my_nets_package.others'))
+
+
+def test_the_file_of_a_module_is_relative_to_the_configuration_or_to_where_the_command_runs(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  code = "from cifar_jax.config import base\ndef get_config():\n  config = base('plain_flax')\n"
+  code += "  config.model.module = 'nets.py'\n  return config\n"
+  (tmp_path / 'config.py').write_text(code)
+  (tmp_path / 'deeper').mkdir()
+  monkeypatch.chdir(tmp_path / 'deeper')
+  config = load('../config.py')
+  assert pathlib.Path(config.model.module).resolve() == tmp_path / 'nets.py'
+  override(config, ['--config.model.module=other.py'])
+  assert config.model.module == str(tmp_path / 'deeper' / 'other.py')

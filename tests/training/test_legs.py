@@ -1,0 +1,215 @@
+"""A finished run is trained longer, in a second leg, where its schedule allows it."""
+
+import functools
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+
+from cifar_jax.config import load, override
+from cifar_jax.experiment import experiment as experiments
+from cifar_jax.experiment.later_leg import continue_schedule
+from cifar_jax.models import families, own_module, registry
+from cifar_jax.report import summary
+from cifar_jax.runs import legs
+from cifar_jax.runs.results import read_records
+from cifar_jax.runs.workdir import check_workdir, claim_workdir
+from cifar_jax.training import session
+from tests.support.fake_cifar import message
+
+NET = """
+import flax.linen as nn
+
+from cifar_jax import models
+from cifar_jax.config import base
+
+
+@models.register('two_layers')
+class TwoLayers(nn.Module):
+  num_classes: int = 10
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    x = images.reshape(images.shape[0], -1)
+    return nn.Dense(self.num_classes, name='head')(nn.relu(nn.Dense(4)(x)))
+
+
+def get_config():
+  return base('two_layers')
+"""
+CONSTANT = ('schedule.name=constant', 'schedule.learning_rate=0.01')
+
+
+@pytest.fixture(autouse=True)
+def own_families(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+  """Forgets after the test which families it has registered; its list of modules is its own."""
+  assert registry.FAMILIES
+  monkeypatch.setattr(families, '_registered', dict(families._registered))
+  monkeypatch.setattr(own_module, 'LIST', str(tmp_path / 'list'))
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Leaves out the report, which takes longer than the steps."""
+  monkeypatch.setattr(session, 'report_run', lambda *_: None)
+
+
+def configure(folder: pathlib.Path, data_dir: pathlib.Path, epochs: int, *words: str) -> ConfigDict:
+  """The configuration of a run of a net that compiles at once."""
+  (folder / 'net.py').write_text(NET)
+  config = load(str(folder / 'net.py'))
+  values = [f'data.data_dir={data_dir}', 'data.validation_size=40', 'train.batch_size=20']
+  values += ['sharding.num_devices=1', 'train.log_every_steps=5', f'train.num_epochs={epochs}']
+  override(config, [f'--config.{word}' for word in (*values, *words)])
+  return config
+
+
+def read(path: pathlib.Path) -> Any:
+  return json.loads(path.read_text())
+
+
+def comparable(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """The records of a run, without its speed and without the test of an earlier leg."""
+  records = read_records(workdir)
+  last = records[-1]['step']
+  kept = [r for r in records if r['split'] != 'test' or r['step'] == last]
+  return [{k: v for k, v in record.items() if k != 'images_per_second'} for record in kept]
+
+
+def test_a_longer_run_with_a_constant_rate_equals_one_that_was_as_long_from_the_start(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  for epochs in (1, 2):
+    assert session.run(configure(tmp_path, tiny_cifar, epochs, *CONSTANT), tmp_path / 'run') == 0
+  assert session.run(configure(tmp_path, tiny_cifar, 2, *CONSTANT), tmp_path / 'whole') == 0
+  assert comparable(tmp_path / 'run') == comparable(tmp_path / 'whole')
+
+  run = tmp_path / 'run'
+  result, first = read(run / 'result.json'), read(run / 'leg1' / 'result.json')
+  assert result['test'] == read(tmp_path / 'whole' / 'result.json')['test']
+  assert [leg['num_epochs'] for leg in result['legs']] == [1, 2]
+  assert result['legs'][0]['test'] == first['test'] and first['num_steps'] == 10
+  assert 'legs' not in first and result['num_steps'] == 20
+  assert read(run / 'leg1' / 'config.json')['train']['num_epochs'] == 1
+  assert read(run / 'config.json')['train']['num_epochs'] == 2
+  assert (run / 'leg1' / 'evaluation' / 'test_last.json').exists()
+  assert (run / 'evaluation' / 'test_last.json').exists()
+  assert '2 epochs (in legs up to 1, 2)' in summary.lines(run)[1]
+  # The same command again finds it finished, and a third leg can follow.
+  assert session.run(configure(tmp_path, tiny_cifar, 2, *CONSTANT), run) == 0
+  assert session.run(configure(tmp_path, tiny_cifar, 3, *CONSTANT), run) == 0
+  assert [leg['num_epochs'] for leg in read(run / 'result.json')['legs']] == [1, 2, 3]
+
+
+def test_another_schedule_begins_where_the_first_leg_ended(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run = tmp_path / 'run'
+  assert session.run(configure(tmp_path, tiny_cifar, 1), run) == 0  # cosine, from 0.1 to 0
+  config = configure(tmp_path, tiny_cifar, 3)
+  text = message(lambda: session.run(config, run))
+  assert 'finished after 1 epochs' in text and '--config.schedule.name=constant' in text
+  assert not (run / 'leg1').exists()
+  override(config, ['--config.schedule.learning_rate=0.02'])
+  assert session.run(config, run) == 0
+  rates = {r['step']: r['learning_rate'] for r in read_records(run) if 'learning_rate' in r}
+  assert rates[10] < 0.1 < 10 * rates[5]  # the first leg is as it was
+  for step in (15, 20, 25, 30):  # 20 steps more; the rate of a record is that of its last step
+    cosine = optax_cosine(0.02, step - 11, 20)
+    assert rates[step] == pytest.approx(cosine, rel=1e-5)
+  first, second = read(run / 'result.json')['legs']
+  assert (first['schedule']['learning_rate'], second['schedule']['learning_rate']) == (0.1, 0.02)
+
+
+def optax_cosine(rate: float, step: int, num_steps: int) -> float:
+  import math
+
+  return rate * (1 + math.cos(math.pi * step / num_steps)) / 2
+
+
+def finished(
+  folder: pathlib.Path, data_dir: pathlib.Path, *words: str, **result: Any
+) -> tuple[pathlib.Path, ConfigDict]:
+  """A workdir that looks like a finished run of an epoch, and the configuration of a longer one."""
+  run = folder / 'run'
+  with claim_workdir(run, configure(folder, data_dir, 1, *words)):
+    pass
+  (run / 'metrics.jsonl').write_text('{"step": 10, "epoch": 1, "split": "test"}\n')
+  (run / 'result.json').write_text(json.dumps({'num_steps': 10, **result}))
+  return run, configure(folder, data_dir, 2, *words)
+
+
+@pytest.mark.parametrize(
+  ('words', 'result', 'expected'),
+  [
+    ((*CONSTANT, 'optimizer.lookahead_steps=5'), {}, 'lookahead_steps'),
+    ((*CONSTANT, 'optimizer.whitening_until=0.5'), {}, 'whitening_until'),
+    (CONSTANT, {'planned_epochs': 9}, 'train.patience ended it'),
+    (('schedule.name=piecewise',), {}, 'its schedule piecewise ended'),
+    (('schedule.name=triangular',), {}, 'its schedule triangular ended'),
+  ],
+)
+def test_what_was_planned_for_the_length_of_a_run_is_not_trained_longer(
+  words: tuple[str, ...],
+  result: dict[str, Any],
+  expected: str,
+  tmp_path: pathlib.Path,
+  tiny_cifar: pathlib.Path,
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *words, **result)
+  assert expected in message(lambda: check_workdir(run, longer))
+
+
+def test_only_more_epochs_and_another_schedule_make_a_second_leg(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT)
+  check_workdir(run, longer)
+  for words in (['train.batch_size=40'], ['train.num_epochs=0.5'], ['seed=3']):
+    other = configure(tmp_path, tiny_cifar, 2, *CONSTANT, *words)
+    assert 'another configuration' in message(functools.partial(check_workdir, run, other))
+  plateau = configure(tmp_path, tiny_cifar, 2, 'schedule.name=plateau')
+  assert 'plateau belongs' in message(lambda: check_workdir(run, plateau))
+  (run / 'result.json').unlink()  # a run that has not finished has the length that it began with
+  assert 'another configuration' in message(lambda: check_workdir(run, longer))
+
+
+def test_a_kill_between_two_legs_loses_nothing(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT)
+  short = configure(tmp_path, tiny_cifar, 1, *CONSTANT)
+  (run / 'evaluation').mkdir()
+  legs.archive(run)  # killed right after this: still the finished run, for both commands
+  assert legs.is_finished(run)
+  check_workdir(run, short)
+  check_workdir(run, longer)
+  legs.archive(run)
+  assert [folder.name for folder in legs.earlier(run)] == ['leg1']
+  shutil.copytree(run, tmp_path / 'later')
+  monkeypatch.setattr(legs, 'clear', lambda workdir: None)  # killed before this
+  with claim_workdir(run, longer):
+    assert not legs.is_finished(run) and (run / 'result.json').exists()
+  monkeypatch.undo()
+  with claim_workdir(run, longer):  # the next session
+    assert not (run / 'result.json').exists() and (run / 'leg1' / 'evaluation').is_dir()
+  assert 'another configuration' in message(lambda: check_workdir(run, short))
+
+
+def test_the_schedule_of_each_leg_begins_where_it_was_said(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, 'schedule.name=sgdr')
+  assert legs.schedule_start(run, longer) == 0  # it goes on
+  override(longer, ['--config.schedule.factor=0.5'])  # which this schedule does not read
+  assert legs.schedule_start(run, longer) == 0
+  override(longer, ['--config.schedule.name=cosine'])
+  assert legs.schedule_start(run, longer) == 10
+  experiment = experiments.build(longer)
+  later = continue_schedule(experiment, longer, 10)
+  rates = [float(later.schedule.learning_rate_fn(step)) for step in (10, 15, 20)]
+  assert rates == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
+  assert later.schedule.num_steps == experiment.num_steps == 20
