@@ -137,8 +137,11 @@ def finished(
   run = folder / 'run'
   with claim_workdir(run, configure(folder, data_dir, 1, *words)):
     pass
-  (run / 'metrics.jsonl').write_text('{"step": 10, "epoch": 1, "split": "test"}\n')
-  (run / 'result.json').write_text(json.dumps({'num_steps': 10, **result}))
+  (run / 'metrics.jsonl').write_text(
+    '{"step": 10, "epoch": 1, "split": "test", "accuracy": 0.5, "loss": 1.5}\n'
+  )
+  measured = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 2.0, 'device': '1 x cpu'}
+  (run / 'result.json').write_text(json.dumps({'num_steps': 10, **measured, **result}))
   return run, configure(folder, data_dir, 2, *words)
 
 
