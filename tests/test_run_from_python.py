@@ -60,7 +60,10 @@ def test_a_run_has_its_history_and_result(
     assert run.test == trained[0].test and 0 <= run.test['accuracy'] <= 1
     assert [record['split'] for record in run.history][-2:] == ['validation', 'test']
     assert 'test accuracy' in repr(run)
-  assert 'epoch 1' in (trained[0].workdir / 'log.txt').read_text()
+  log = (trained[0].workdir / 'log.txt').read_text()
+  assert 'epoch 1' in log
+  parts = 'stem 464, stage1 4,672, stage2 13,952, stage3 55,552, head 650'
+  assert f'parameters by part: {parts}\n' in log
   assert not capsys.readouterr().out
 
 

@@ -28,7 +28,7 @@ from cifar_jax.training import out_of_memory
 from cifar_jax.training.finish import evaluate_run, report_run, save_scorecard
 from cifar_jax.training.loop import Loop
 from cifar_jax.training.profiler import FOLDER, Profiler
-from cifar_jax.training.progress import Progress
+from cifar_jax.training.progress import Progress, log_new_run
 
 RESULT = 'result.json'
 
@@ -194,19 +194,13 @@ def _first_or_latest_state(
       )
     return state, run_info | {'hardware': hardware}
   state = initial_state(experiment)
-  dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
-  logger.info(
-    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
-    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
-    *(experiment.num_steps, experiment.batch_size),
-    *(experiment.mesh.size, jax.devices()[0].device_kind),
-  )
-  if experiment.num_seeds > 1:
-    logger.info(
-      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
-      *(experiment.seeds[0], experiment.seeds[-1]),
-    )
-  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
+  log_new_run(experiment, state)
+  run_info = {
+    'seconds': 0.0,
+    'commits': [],
+    'data': fingerprint(experiment.dataset),
+    'hardware': hardware,
+  }
   return state, run_info
 
 
