@@ -29,6 +29,7 @@ MAY_CHANGE = (
   'train.steps_per_dispatch',
   'train.profile',
   'train.deterministic',
+  'train.trackers',
 )
 
 

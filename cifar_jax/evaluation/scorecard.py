@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # importing matplotlib takes a second
 Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
-CONFUSION_MATRIX = '_confusion_matrix.png'  # end of a picture's name
+# Ends of pictures' names.
+CONFUSION_MATRIX, MISTAKES_PICTURE = '_confusion_matrix.png', '_mistakes.png'
 MISTAKES = 20  # most confident mistakes in a scorecard
 _CLASSES_PRINTED = 20  # of more classes, those with the lowest F1 are printed
 
@@ -170,7 +171,7 @@ def draw(
       figure = confusion_and_calibration.reliability(scorecard['calibration'], title)
       output_files.save_figure(figure, path)
   if scorecard.get('most_confident_mistakes') and truth.images is not None:
-    with output_files.decoration(path := out / f'{stem}_mistakes.png'):
+    with output_files.decoration(path := out / f'{stem}{MISTAKES_PICTURE}'):
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
 
 
