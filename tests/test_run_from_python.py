@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cifar_jax
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import console
+from tests.support import fake_trackers
 from tests.support.paths import ROOT
 
 PNG = b'\x89PNG'
@@ -60,7 +62,10 @@ def test_a_run_has_its_history_and_result(
     assert run.test == trained[0].test and 0 <= run.test['accuracy'] <= 1
     assert [record['split'] for record in run.history][-2:] == ['validation', 'test']
     assert 'test accuracy' in repr(run)
-  assert 'epoch 1' in (trained[0].workdir / 'log.txt').read_text()
+  log = (trained[0].workdir / 'log.txt').read_text()
+  assert 'epoch 1' in log
+  parts = 'stem 464, stage1 4,672, stage2 13,952, stage3 55,552, head 650'
+  assert f'parameters by part: {parts}\n' in log
   assert not capsys.readouterr().out
 
 
@@ -88,6 +93,28 @@ def test_it_classifies_a_picture(trained: list[cifar_jax.Run], tmp_path: pathlib
     trained[0].predict()
   assert len(guesses) == 3 and all(0 <= probability <= 1 for _, probability in guesses)
   assert guesses[0][1] >= guesses[1][1]
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_tracker_gets_a_run_that_is_finished_with_its_pictures_once(
+  trained: list[cifar_jax.Run], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  service = fake_trackers.install(monkeypatch, name)
+  run = trained[0]
+  for _ in range(2):
+    cifar_jax.train(run.config, overrides={'train.trackers': name}, workdir=run.workdir)
+  records = [(record['step'], record['split']) for record in run.history]
+  sent = [(step, values[-1].partition('/')[0]) for step, values in service.scalars]
+  assert sent == records
+  assert len(service.pictures) == 2 and any('mistakes' in picture for picture in service.pictures)
+  assert service.opened == ['run1'] and service.closed in ([0], ['FINISHED'])
+
+
+def test_tensorboard_shows_the_mistakes_of_a_run(trained: list[cifar_jax.Run]) -> None:
+  events = EventAccumulator(str(trained[0].workdir)).Reload()
+  (image,) = events.Images('mistakes')
+  assert image.step == trained[0].result['num_steps'] and image.height > 300
+  assert 'configuration/text_summary' in events.Tags()['tensors']
 
 
 def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run]) -> None:

@@ -34,6 +34,7 @@ MAY_CHANGE = (
   'train.steps_per_dispatch',
   'train.profile',
   'train.deterministic',
+  'train.trackers',
 )
 # Sections that configurations of earlier versions lack; each key has its default then.
 _ADDED_SECTIONS = ('init',)

@@ -3,12 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-from cifar_jax.config.section import Section, setting
+from cifar_jax.config.section import Section, setting, shortened
+from cifar_jax.errors import InputError
 
 # An accelerator can finish a small net's step before the host has dispatched the next one. Ten
 # steps per dispatch share that cost, a signal need not wait long for their end, and a record every
 # 50 steps falls between two dispatches.
 STEPS_PER_DISPATCH_ON_ACCELERATORS = 10
+TRACKERS = ('mlflow', 'wandb')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,9 @@ class TrainSettings(Section):
     deterministic: whether a GPU computes the same bits each time. This costs speed, and its XLA
       flags are set before JAX starts (`xla_flags.make_deterministic`). CPUs and TPUs are always
       deterministic.
+    trackers: services that get a copy of the metric log, the configuration and pictures of the
+      mistakes: `wandb` (Weights & Biases), `mlflow`, `wandb,mlflow`, or empty for none. Their
+      libraries are extras of this package.
   """
 
   NAME: ClassVar[str] = 'train'
@@ -58,6 +63,22 @@ class TrainSettings(Section):
   seeds: int = setting(1, at_least=1, at_most=1000, meaning='all are in memory')
   profile: int = setting(0, at_least=0)
   deterministic: bool = False
+  trackers: str = ''
+
+  def __post_init__(self) -> None:
+    """Raises InputError for a value outside its limits, and for an unknown tracker."""
+    super().__post_init__()
+    for name in self.tracker_names:
+      if name not in TRACKERS:
+        raise InputError(
+          f'train.trackers has {shortened(name)}; give {" or ".join(TRACKERS)}, or both with a '
+          'comma between'
+        )
+
+  @property
+  def tracker_names(self) -> tuple[str, ...]:
+    """The names in `trackers`, each once."""
+    return tuple(dict.fromkeys(self.trackers.split(','))) if self.trackers else ()
 
 
 @dataclasses.dataclass(frozen=True)

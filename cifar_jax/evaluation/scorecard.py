@@ -20,7 +20,7 @@ Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
 # The ends of pictures' names.
-_CONFUSION, _RELIABILITY, _MISTAKES = (
+CONFUSION_PICTURE, RELIABILITY_PICTURE, MISTAKES_PICTURE = (
   f'_{name}.png' for name in ('confusion_matrix', 'reliability', 'mistakes')
 )
 MISTAKES = 20  # most confident mistakes in a scorecard
@@ -154,9 +154,9 @@ def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
 
 def picture_paths(out: pathlib.Path, stem: str, scorecard: Scorecard) -> list[pathlib.Path]:
   """The pictures that `draw` makes of a scorecard where the images are known."""
-  names = [_CONFUSION]
-  names += [_RELIABILITY] if 'calibration' in scorecard else []
-  names += [_MISTAKES] if scorecard.get('most_confident_mistakes') else []
+  names = [CONFUSION_PICTURE]
+  names += [RELIABILITY_PICTURE] if 'calibration' in scorecard else []
+  names += [MISTAKES_PICTURE] if scorecard.get('most_confident_mistakes') else []
   return [out / f'{stem}{name}' for name in names]
 
 
@@ -174,14 +174,14 @@ def draw(
     scorecard: from `compute`, perhaps with further entries.
     truth: labels of the same images; without images there is no picture of the mistakes.
   """
-  with output_files.decoration(path := out / f'{stem}{_CONFUSION}'):
+  with output_files.decoration(path := out / f'{stem}{CONFUSION_PICTURE}'):
     output_files.save_figure(confusion_figure(title, scorecard, truth), path)
   if 'calibration' in scorecard:
-    with output_files.decoration(path := out / f'{stem}{_RELIABILITY}'):
+    with output_files.decoration(path := out / f'{stem}{RELIABILITY_PICTURE}'):
       figure = confusion_and_calibration.reliability(scorecard['calibration'], title)
       output_files.save_figure(figure, path)
   if scorecard.get('most_confident_mistakes') and truth.images is not None:
-    with output_files.decoration(path := out / f'{stem}{_MISTAKES}'):
+    with output_files.decoration(path := out / f'{stem}{MISTAKES_PICTURE}'):
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
 
 

@@ -1,6 +1,7 @@
 """`python -m cifar_jax.models`: the cost of each model for one image, and its published error.
 
-Everything is counted in traces; no weight is computed.
+Everything is counted in traces; no weight is computed. With the NAME of a model, the command prints
+the name, shape and size of each of its parameters instead.
 """
 
 import json
@@ -17,6 +18,7 @@ STANDARD_OUTPUT = pathlib.Path('-')  # as a value of --json
 def main() -> None:
   """Prints the table of models; `--json` also writes it, and `--plot` draws it."""
   parser = cli.Parser('python -m cifar_jax.models', __doc__)
+  parser.add_argument('name', nargs='?', metavar='NAME', help='print the parameters of this model')
   parser.add_argument('--family', choices=models.FAMILY_NAMES, help='list only this family')
   parser.add_argument(
     '--sort', choices=SORTS, help='column to sort by, rising; historical order by default'
@@ -34,6 +36,12 @@ def main() -> None:
     '--plot', type=cli.path, metavar='FILE.png', help='draw cost against published error'
   )
   arguments = parser.parse_args()
+  if arguments.name:
+    of_table = (arguments.family, arguments.sort, arguments.json, arguments.plot)
+    if any(of_table) or arguments.dataset != parser.get_default('dataset'):
+      raise InputError(f'{arguments.name} is one model: leave out the options of the table')
+    _print_parameters(arguments.name)
+    return
   for path in filter(None, (arguments.json, arguments.plot)):
     if path.is_dir() or not path.parent.is_dir():
       raise InputError(f'{path} is a directory, or its directory does not exist: name a file')
@@ -59,6 +67,18 @@ def main() -> None:
   if arguments.json not in (None, STANDARD_OUTPUT):
     with output_files.replacing(arguments.json) as temporary:
       temporary.write_text(f'{as_json}\n', encoding='utf-8')
+
+
+def _print_parameters(name: str) -> None:
+  """Prints the parameters of a model; raises InputError if no model has this name."""
+  from clu import parameter_overview
+
+  from cifar_jax.models.cost import table
+
+  table.only_traces()
+  model = models.create(name, num_classes=table.num_classes(name))
+  params = models.abstract_variables(model)['params']
+  print(parameter_overview.get_parameter_overview(params, include_stats=False))
 
 
 if __name__ == '__main__':

@@ -24,6 +24,7 @@ FAMILIES: dict[str, Family] = {name: families.of_module(name) for name in FAMILY
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family.names)
 _MOST_DIGITS = 6  # of a number in a name, such as a depth
 _LARGEST_FIELD = 10**6  # such as a width; the sizes of all arrays are far below 2**63 then
+_PLACES = {'stem': 0, 'final': 2, 'head': 3}  # of parts of a net; the others are between
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
@@ -156,6 +157,23 @@ def num_params(model: nn.Module) -> int:
 def count(params: Any) -> int:
   """The number of entries in a tree of arrays, or of shapes."""
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def count_by_part(params: Any) -> dict[str, int]:
+  """The number of parameters by part of a net, such as `stem`, `stage1` and `head`.
+
+  Args:
+    params: the parameters of a net, or their shapes. The modules at the top whose names have the
+      same beginning, up to an underscore, are a part.
+
+  Returns:
+    The parts from the images to the logits, as far as their names say.
+  """
+  parts: dict[str, int] = {}
+  for name, module in params.items():
+    part = name.partition('_')[0]
+    parts[part] = parts.get(part, 0) + count(module)
+  return dict(sorted(parts.items(), key=lambda item: (_PLACES.get(item[0], 1), item[0])))
 
 
 def family_of(name: str) -> str:

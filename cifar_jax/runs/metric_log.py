@@ -1,20 +1,20 @@
-"""Writes the metrics of a run: `metrics.jsonl`, the master copy, and TensorBoard event files."""
+"""Writes the metrics of a run: `metrics.jsonl`, the master copy, and what is made of it."""
 
 import json
 import os
 import pathlib
-import time
 from typing import Any
 
-from tensorboardX import event_file_writer, summary
-from tensorboardX.proto import event_pb2
+from ml_collections import ConfigDict
 
 from cifar_jax.output_files import write_text
+from cifar_jax.runs.event_files import EventFiles
 from cifar_jax.runs.results import METRICS, read_records
+from cifar_jax.runs.trackers.copies import Copies
 
 
 class MetricLog:
-  """Appends records to `metrics.jsonl` and to the event files of a workdir.
+  """Appends records to `metrics.jsonl` and to the event files of a workdir, and sends copies.
 
   Use it in a `with` block.
 
@@ -22,7 +22,15 @@ class MetricLog:
     num_records: the number of records in `metrics.jsonl`; 0 if silent.
   """
 
-  def __init__(self, workdir: pathlib.Path, after_step: int, *, silent: bool = False) -> None:
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    after_step: int,
+    *,
+    config: ConfigDict | None = None,
+    copies: Copies | None = None,
+    silent: bool = False,
+  ) -> None:
     """Opens the files to append records of the steps after `after_step`.
 
     Records of later steps, which a killed session left behind, are removed.
@@ -30,9 +38,12 @@ class MetricLog:
     Args:
       workdir: must exist.
       after_step: the number of steps that the run has taken.
+      config: the configuration, for the event files.
+      copies: of the run in other services.
       silent: whether to write nothing, because another process writes the same.
     """
     self._workdir, self._silent = workdir, silent
+    self._config, self._copies = config, copies or Copies(workdir, {})
     self.num_records = 0
     self._open(after_step)
 
@@ -48,12 +59,8 @@ class MetricLog:
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
     self.num_records = len(valid)
     self._file = path.open('a')
-    # By itself the name has only a time in seconds, which two sessions can share.
-    suffix = f'.{os.getpid()}.{after_step}'
-    # Not `SummaryWriter`: on a full disk its thread dies and the program waits for it forever.
-    self._events = event_file_writer.EventsWriter(str(self._workdir / 'events'), suffix)
-    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._events.write_event(event_pb2.Event(step=after_step + 1, session_log=start))
+    self._events = EventFiles(self._workdir, after_step, self._config)
+    self._copies.send(valid)
 
   def go_back(self, after_step: int) -> None:
     """Removes the records of the steps after `after_step`, and appends from there on."""
@@ -95,8 +102,8 @@ class MetricLog:
       step: number of steps taken.
       epoch: the same number in epochs.
       split: the split that the values were measured on.
-      values: name to value, as from `metrics.read`. The event files get only the floats: for
-        several seeds, the means.
+      values: name to value, as from `metrics.read`. The event files and the copies get only the
+        floats: for several seeds, the means.
     """
     if self._silent:
       return
@@ -105,14 +112,8 @@ class MetricLog:
     self._file.flush()
     os.fsync(self._file.fileno())
     self.num_records += 1
-    scalars = {name: value for name, value in values.items() if isinstance(value, float)}
-    for name, value in scalars.items():
-      self._events.write_event(
-        event_pb2.Event(
-          step=step, wall_time=time.time(), summary=summary.scalar(f'{split}/{name}', value)
-        )
-      )
-    self._events.flush()
+    self._events.write(record)
+    self._copies.send([record])
 
 
 def _is_test_of(step: int, record: dict[str, Any]) -> bool:

@@ -95,6 +95,15 @@ def series(records: list[Record], split: str, key: str) -> Curve:
   return [record['epoch'] for record in of_split], [record[key] for record in of_split]
 
 
+def scalars(record: Record) -> dict[str, float]:
+  """The numbers of a record under names such as `train/loss`; for several seeds, the means."""
+  return {
+    f'{record["split"]}/{name}': value
+    for name, value in record.items()
+    if isinstance(value, float) and name != 'epoch'
+  }
+
+
 def training_curve(records: list[Record], key: str) -> Curve:
   """Returns the curve of a key in training, whose points are all means over many steps.
 

@@ -16,7 +16,9 @@ from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State, abstract_state
 from cifar_jax.report import page, summary
 from cifar_jax.report.figures import curves
+from cifar_jax.runs import event_files
 from cifar_jax.runs.results import read_result
+from cifar_jax.runs.trackers.copies import Copies
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
 from cifar_jax.training.loop import Loop
@@ -110,6 +112,8 @@ def report_run(workdir: pathlib.Path, dataset: Callable[[], Dataset]) -> None:
     curves.learning_curves(workdir, title)
   with output_files.decoration(workdir / page.NAME):
     page.write([workdir], workdir / page.NAME)
+  with output_files.decoration(workdir / 'events'):
+    event_files.write_end(workdir, result['num_steps'], _pictures(workdir, result))
   for line in summary.lines(workdir):
     logger.info(line)
 
@@ -129,6 +133,23 @@ def _draw_scorecard(
     pictures = scorecard.picture_paths(folder, stem, content)
     if not all(picture.exists() for picture in pictures):
       scorecard.draw(folder, stem, title, content, _truth(dataset()))
+
+
+def send_end(workdir: pathlib.Path, run_copies: Copies) -> None:
+  """Sends the pictures of a run with a report to the services that have a copy of the run."""
+  result = read_result(workdir)
+  run_copies.send_end(result['num_steps'], _pictures(workdir, result))
+
+
+def _pictures(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, pathlib.Path]:
+  """The pictures of the scorecard of `save_scorecard` that there are, by their titles."""
+  beginning = workdir / scorecard.FOLDER / stem_of_scorecard(result)
+  endings = {
+    'mistakes': scorecard.MISTAKES_PICTURE,
+    'confusion matrix': scorecard.CONFUSION_PICTURE,
+  }
+  paths = {title: beginning.with_name(beginning.name + end) for title, end in endings.items()}
+  return {title: path for title, path in paths.items() if path.exists()}
 
 
 def stem_of_scorecard(result: dict[str, Any]) -> str:

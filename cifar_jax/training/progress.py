@@ -6,11 +6,42 @@ import time
 import warnings
 from typing import Any
 
+import jax
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from cifar_jax import models
+from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.experiment.state import State
 from cifar_jax.report.summary import duration
 from cifar_jax.runtime.console import logger
+
+_MOST_PARTS = 12  # of a net, to be listed in the log
+
+
+def log_new_run(experiment: Experiment, state: State) -> None:
+  """Logs what a run that begins is made of: its data, its net, its steps and its devices.
+
+  Args:
+    experiment: what is trained.
+    state: the state before the first step.
+  """
+  dataset, num_seeds = experiment.dataset, experiment.num_seeds
+  logger.info(
+    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test)),
+    *(f'{models.count(state.params) // num_seeds:,}', experiment.num_steps, experiment.batch_size),
+    *(experiment.mesh.size, jax.devices()[0].device_kind),
+  )
+  parts = models.count_by_part(state.params)
+  if len(parts) <= _MOST_PARTS:
+    counts = (f'{name} {count // num_seeds:,}' for name, count in parts.items())
+    logger.info('parameters by part: %s', ', '.join(counts))
+  if num_seeds > 1:
+    logger.info(
+      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
+      *(experiment.seeds[0], experiment.seeds[-1]),
+    )
 
 
 class Progress:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax import data, models, output_files
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.training import TrainSettings
 from cifar_jax.convert import initial_weights
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
@@ -19,12 +20,18 @@ from cifar_jax.runs import first_save, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, best_by_test, read_records
+from cifar_jax.runs.trackers import copies
 from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir, extends
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
 from cifar_jax.training import out_of_memory, start
-from cifar_jax.training.finish import evaluate_run, report_run, save_scorecard
+from cifar_jax.training.finish import (
+  evaluate_run,
+  report_run,
+  save_scorecard,
+  send_end,
+)
 from cifar_jax.training.loop import Loop
 from cifar_jax.training.profiler import FOLDER, Profiler
 from cifar_jax.training.progress import Progress
@@ -53,6 +60,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.
   """
+  copies.check_installed(TrainSettings(**config.train))
   start.record_own_module(config)
   processes.check_same(lambda: start.program(config))
   with processes.first_process_first():
@@ -74,14 +82,22 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
       if _is_finished(workdir, config):  # another command has finished the run since
         return _report_finished(workdir, config)
       logger.info(xla_flags.describe())
-      result = run_session(experiment, workdir, stop, origin['commit'], has_bar=from_python or None)
-      if result is None:
+      with copies.opened(workdir, config) as run_copies:
+        result = run_session(
+          *(experiment, workdir, stop, origin['commit']),
+          has_bar=from_python or None,
+          config=config,
+          run_copies=run_copies,
+        )
+        if result is None:
+          processes.part()
+          return stop.exit_status
+        if processes.is_first():
+          _write_result(workdir, config, result, origin)
         processes.part()
-        return stop.exit_status
-      if processes.is_first():
-        _write_result(workdir, config, result, origin)
-      processes.part()
-      report_run(workdir, lambda: experiment.dataset)
+        report_run(workdir, lambda: experiment.dataset)
+        if processes.is_first():
+          send_end(workdir, run_copies)
       return 0
   except Exception as error:
     if is_out_of_memory(error):
@@ -104,6 +120,10 @@ def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   processes.part()
   logger.info('this run is finished; its result:')
   report_run(workdir, lambda: data.load(DataSettings(**config.data)))
+  if processes.is_first() and copies.lack_the_end(workdir, TrainSettings(**config.train)):
+    with contextlib.closing(copies.open_alone(workdir, config)) as run_copies:
+      run_copies.send(read_records(workdir))
+      send_end(workdir, run_copies)
   return 0
 
 
@@ -118,6 +138,8 @@ def run_session(
   commit: str | None,
   *,
   has_bar: bool | None = None,
+  config: ConfigDict | None = None,
+  run_copies: copies.Copies | None = None,
 ) -> dict[str, Any] | None:
   """Trains from the latest checkpoint to the end of the run and evaluates, or until a signal.
 
@@ -127,6 +149,8 @@ def run_session(
     stop: says when a signal has come.
     commit: the commit that this session runs.
     has_bar: whether to show a bar; by default on a terminal.
+    config: the configuration of the run, for its event files.
+    run_copies: the copies of the run in other services.
 
   Returns:
     The result of the run, with the commits of all its sessions; None after a signal, when a
@@ -138,7 +162,9 @@ def run_session(
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
     with (
-      MetricLog(workdir, step, silent=not processes.is_first()) as metric_log,
+      MetricLog(
+        workdir, step, config=config, copies=run_copies, silent=not processes.is_first()
+      ) as metric_log,
       Progress(step, experiment.num_steps, images_per_step, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from cifar_jax import models
@@ -17,6 +16,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
+from cifar_jax.training.progress import log_new_run
 
 
 def record_own_module(config: ConfigDict) -> None:
@@ -76,19 +76,9 @@ def first_or_latest_state(
       )
     return state, run_info | {'hardware': hardware}
   state = initial_state(experiment)
-  dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
-  logger.info(
-    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
-    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
-    *(experiment.num_steps, experiment.batch_size),
-    *(experiment.mesh.size, jax.devices()[0].device_kind),
-  )
-  if experiment.num_seeds > 1:
-    logger.info(
-      'seeds %d to %d at once: metrics are means over the seeds, images/s counts all seeds',
-      *(experiment.seeds[0], experiment.seeds[-1]),
-    )
-  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(dataset), 'hardware': hardware}
+  log_new_run(experiment, state)
+  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
+  run_info |= {'hardware': hardware}
   run_info |= initial_weights.describe(experiment.init_settings)
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}

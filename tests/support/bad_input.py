@@ -83,6 +83,7 @@ IMPOSSIBLE = {
   'train.num_epochs': ['0', '-1', '0.5', 'nan', 'inf', '999999999999', '1e308'],
   'train.batch_size': ['0', '-1', '241', '1000000000000', LARGE],
   'train.accumulation': ['0', '-1', '3'],
+  'train.trackers': ['tensorboard', 'wandb,'],
   'train.patience': ['-1'],
   'train.log_every_steps': ['0', '-1', LARGE],
   'train.best_threshold': ['-0.1', '1', 'nan'],

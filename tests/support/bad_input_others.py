@@ -29,7 +29,10 @@ MODELS: dict[str, Case] = {
   'unknown sort': (['--sort', 'size'], ['size']),
   'unknown data set': (['--dataset', 'mnist'], ['mnist']),
   'unknown flag': (['--familiy=resnet'], ['--familiy']),
-  'a stray word': (['resnet20'], ['resnet20']),
+  'a stray word': (['resnet20', 'stray'], ['stray']),
+  'an unknown model': (['resnt20'], ['resnt20', 'resnet20']),
+  'a model with an option of the table': (['resnet20', '--sort', 'error'], ['resnet20']),
+  'a model with a data set': (['resnet20', '--dataset', 'cifar100'], ['resnet20']),
   'json without a name': (['--json'], ['--json']),
   'json in no folder': (
     ['--family', 'alexnet', '--json', 'nowhere/table.json'],

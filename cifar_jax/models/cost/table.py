@@ -45,17 +45,21 @@ def row(name: str) -> Row:
     `name`, `family`, `num_classes`, `image_size`, the fields of `counting.Cost`, and `published`:
     the fields of `Published`, or None.
   """
-  num_classes = _IMAGENET_CLASSES if name.endswith('_imagenet') else 10
-  model = models.create(name, num_classes=num_classes)
+  model = models.create(name, num_classes=num_classes(name))
   known = models.published(name)
   return {
     'name': name,
     'family': models.family_of(name),
-    'num_classes': num_classes,
+    'num_classes': num_classes(name),
     'image_size': image_size(model),
     **counting.measure(model)._asdict(),
     'published': known and known._asdict(),
   }
+
+
+def num_classes(name: str) -> int:
+  """The number of classes that a model is counted with."""
+  return _IMAGENET_CLASSES if name.endswith('_imagenet') else 10
 
 
 def rows(names: Sequence[str]) -> list[Row]:

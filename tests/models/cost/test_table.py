@@ -146,3 +146,12 @@ def test_the_command_draws_a_complete_png(
   png = path.read_bytes()
   assert png.startswith(b'\x89PNG') and png.endswith(b'IEND\xaeB`\x82')
   assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_name_of_a_model_shows_its_parameters(
+  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+  status, output, _ = run(monkeypatch, capsys, 'resnet20')
+  assert status == 0 and 'Total: 269,722 -- 1,078,888 bytes' in output
+  rows = [[cell.strip() for cell in line.split('|')] for line in output.splitlines()]
+  assert ['', 'stem_conv/kernel', '(3, 3, 3, 16)', 'float32', '432', ''] in rows

@@ -1,0 +1,173 @@
+"""Keeps the copies that services have of a run up to date with its metric log.
+
+`trackers.json` in the workdir has for each service the run's id there, the last step that was sent
+with the splits of its records, and whether the end was sent. A resumed session computes steps again
+that an earlier one has sent: their records are not sent twice. Records that a service lacks,
+because it failed or was chosen later, are sent from `metrics.jsonl`.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import operator
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cifar_jax.config.training import TrainSettings
+from cifar_jax.errors import InputError
+from cifar_jax.output_files import write_text
+from cifar_jax.runs.results import Record, read_object
+from cifar_jax.runs.trackers.tracker import Tracker
+from cifar_jax.runtime import processes
+from cifar_jax.runtime.console import logger
+
+FILE = 'trackers.json'
+
+# By the name of a service, which is that of its library too: the class that speaks to it.
+CLASSES = {
+  'mlflow': ('cifar_jax.runs.trackers.mlflow_run', 'MlflowRun'),
+  'wandb': ('cifar_jax.runs.trackers.wandb_run', 'WandbRun'),
+}
+
+
+def check_installed(settings: TrainSettings) -> None:
+  """Raises InputError if the library of a chosen service is not installed."""
+  for name in settings.tracker_names:
+    if importlib.util.find_spec(name) is None:
+      raise InputError(
+        f"train.trackers has {name}, which is not installed: pip install 'cifar_jax[{name}]', or "
+        'leave it out'
+      )
+
+
+class Copies:
+  """The copies of one run. A service that fails is left out until the next session."""
+
+  def __init__(self, workdir: pathlib.Path, trackers: dict[str, Tracker]) -> None:
+    """Begins with what `trackers.json` says, if it is there."""
+    self._path, self._trackers = workdir / FILE, trackers
+    self._sent = _read(workdir)
+    self._is_finished = False
+    for name, tracker in trackers.items():
+      new = {'step': -1, 'splits': [], 'end': False}
+      self._note(name, self._sent.get(name, new) | {'id': tracker.run_id})
+
+  def send(self, records: Sequence[Record]) -> None:
+    """Sends records, in the order of the metric log, to each service that lacks them."""
+    for name in list(self._trackers):
+      for record in records:
+        step, split = record['step'], record['split']
+        sent = self._sent[name]
+        earlier = sent['splits'] if step == sent['step'] else []
+        if step < sent['step'] or split in earlier:
+          continue
+        self._attempt(
+          name,
+          operator.methodcaller('write', record),
+          **{'step': step, 'splits': [*earlier, split]},
+        )
+
+  def send_end(self, step: int, pictures: Mapping[str, pathlib.Path]) -> None:
+    """Sends what a finished run has beside its records; once, if called again.
+
+    Args:
+      step: number of steps of the run.
+      pictures: PNG files by their titles.
+    """
+    for name in list(self._trackers):
+      if not self._sent[name]['end']:
+        self._attempt(name, lambda tracker: tracker.write_pictures(step, pictures), end=True)
+    self._is_finished = True
+
+  def close(self) -> None:
+    """Ends the session of each service."""
+    for name in list(self._trackers):
+      self._attempt(name, lambda tracker: tracker.close(is_finished=self._is_finished))
+
+  def _attempt(self, name: str, action: Callable[[Tracker], None], **sent: Any) -> None:
+    """Does something with a service; if it fails, warns and leaves the service out from now on.
+
+    Args:
+      name: of the service.
+      action: what to do.
+      **sent: what `trackers.json` says once it is done. It is written before: a kill may then cost
+        the copy a record, but never doubles one.
+    """
+    if name not in self._trackers:
+      return
+    before = self._sent[name]
+    try:
+      self._note(name, before | sent)
+      action(self._trackers[name])
+    except Exception as error:
+      del self._trackers[name]
+      self._note(name, before)
+      logger.warning(
+        '%s has failed and gets no more records in this session (%s); metrics.jsonl has them all',
+        *(name, _short(error)),
+      )
+
+  def _note(self, name: str, sent: dict[str, Any]) -> None:
+    if self._sent.get(name) != sent:
+      self._sent[name] = sent
+      write_text(self._path, json.dumps(self._sent, indent=2) + '\n')
+
+
+@contextlib.contextmanager
+def opened(workdir: pathlib.Path, config: ConfigDict) -> Iterator[Copies]:
+  """Opens the copies of a run within the block, in the first process for all.
+
+  Args:
+    workdir: of the run, which exists.
+    config: the configuration of the run.
+
+  Raises:
+    InputError: a service cannot be opened.
+  """
+  copies, problem = Copies(workdir, {}), ''
+  if processes.is_first():
+    try:
+      copies = open_alone(workdir, config)
+    except InputError as error:
+      problem = str(error)
+  if problem := processes.broadcast_from_first(problem):
+    raise InputError(problem)
+  with contextlib.closing(copies):
+    yield copies
+
+
+def open_alone(workdir: pathlib.Path, config: ConfigDict) -> Copies:
+  """Opens the copies of a run, without the other processes; as `opened`."""
+  sent = _read(workdir)
+  trackers: dict[str, Tracker] = {}
+  for name in TrainSettings(**config.train).tracker_names:
+    module, kind = CLASSES[name]
+    try:
+      make: Any = getattr(importlib.import_module(module), kind)
+      trackers[name] = make(workdir, config, sent.get(name, {}).get('id'))
+    except Exception as error:
+      raise InputError(
+        f'{name} cannot be used ({_short(error)}); see its environment variables, or leave it out '
+        'of train.trackers'
+      ) from error
+  return Copies(workdir, trackers)
+
+
+def lack_the_end(workdir: pathlib.Path, settings: TrainSettings) -> bool:
+  """Whether a service lacks a part of a run that is finished."""
+  sent = _read(workdir)
+  return any(not sent.get(name, {}).get('end') for name in settings.tracker_names)
+
+
+def _read(workdir: pathlib.Path) -> dict[str, Any]:
+  if not (workdir / FILE).exists():
+    return {}
+  return read_object(workdir / FILE, 'delete it')
+
+
+def _short(error: Exception) -> str:
+  return ' '.join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,77 @@
+"""A run in MLflow.
+
+The library's environment variables hold: `MLFLOW_TRACKING_URI` is the server, and
+`MLFLOW_EXPERIMENT_NAME` the experiment. Without a server the run is in the workdir, in `mlflow.db`
+and, as for its files, in `mlflow/`.
+"""
+
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+
+from cifar_jax.config.loading import flatten, to_json
+from cifar_jax.runs.results import Record, scalars
+
+_EXPERIMENT = 'cifar_jax'
+_DATABASE, _FILES = 'mlflow.db', 'mlflow'
+
+
+class MlflowRun:
+  """A `Tracker`."""
+
+  def __init__(self, workdir: pathlib.Path, config: ConfigDict, run_id: str | None) -> None:
+    """Opens a run; arguments are those of `WandbRun`."""
+    workdir = workdir.absolute()
+    uri = os.environ.get('MLFLOW_TRACKING_URI')
+    self._client = MlflowClient(uri or f'sqlite:///{workdir / _DATABASE}')
+    if run_id is None:
+      files = None if uri else (workdir / _FILES).as_uri()
+      self.run_id = self._create(workdir.name, config, files)
+    else:
+      self.run_id = run_id
+      self._client.update_run(run_id, status='RUNNING')
+
+  def _create(self, name: str, config: ConfigDict, files: str | None) -> str:
+    """Creates a run with its configuration, as parameters and as a file.
+
+    Args:
+      name: of the run.
+      config: the configuration.
+      files: URI of the folder for files, if the service does not choose it.
+
+    Returns:
+      The id of the run.
+    """
+    experiment_name = os.environ.get('MLFLOW_EXPERIMENT_NAME', _EXPERIMENT)
+    if experiment := self._client.get_experiment_by_name(experiment_name):
+      experiment_id = experiment.experiment_id
+    else:
+      experiment_id = self._client.create_experiment(experiment_name, artifact_location=files)
+    run_id = self._client.create_run(experiment_id, run_name=name).info.run_id
+    params = [Param(key, str(value)) for key, value in flatten(config).items()]
+    self._client.log_batch(run_id, params=params)
+    self._client.log_text(run_id, to_json(config), 'config.json')
+    return run_id
+
+  def write(self, record: Record) -> None:
+    """Sends the scalars of a record."""
+    now = int(1000 * time.time())
+    metrics = [
+      Metric(name, value, now, record['step'])
+      for name, value in {'epoch': record['epoch'], **scalars(record)}.items()
+    ]
+    self._client.log_batch(self.run_id, metrics=metrics)
+
+  def write_pictures(self, step: int, pictures: Mapping[str, pathlib.Path]) -> None:
+    """Sends PNG files by their titles, after the last step."""
+    for path in pictures.values():
+      self._client.log_artifact(self.run_id, str(path), 'pictures')
+
+  def close(self, *, is_finished: bool) -> None:
+    """Ends the session; the service calls a run that will go on killed until then."""
+    self._client.set_terminated(self.run_id, 'FINISHED' if is_finished else 'KILLED')

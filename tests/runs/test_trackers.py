@@ -1,0 +1,122 @@
+"""Weights & Biases and MLflow get each record once, and a run does not depend on them."""
+
+import importlib.util
+import json
+import pathlib
+
+import pytest
+from ml_collections import ConfigDict
+
+from cifar_jax.config import load
+from cifar_jax.config.command_line import override
+from cifar_jax.config.training import TrainSettings
+from cifar_jax.errors import InputError
+from cifar_jax.runs.metric_log import MetricLog
+from cifar_jax.runs.trackers import copies
+from cifar_jax.training import session
+from tests.support import fake_trackers
+
+CLOSED = {'wandb': (1, 0), 'mlflow': ('KILLED', 'FINISHED')}  # of a run that goes on, and finished
+
+
+def config_with(trackers: str) -> ConfigDict:
+  config = load('resnet:depth=8')
+  override(config, [f'--config.train.trackers={trackers}'])
+  return config
+
+
+def log(workdir: pathlib.Path, config: ConfigDict, after_step: int, *steps: int) -> None:
+  """A session that records training and validation at some steps, and is then killed or ends."""
+  with (
+    copies.opened(workdir, config) as run_copies,
+    MetricLog(workdir, after_step, copies=run_copies) as metric_log,
+  ):
+    for step in steps:
+      metric_log.write(step, step / 10, 'train', {'loss': 1.0, 'each': [1.0]})
+      metric_log.write(step, step / 10, 'validation', {'loss': 2.0})
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_resumed_run_sends_each_record_once(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  log(tmp_path, config, 0, 10, 20)
+  log(tmp_path, config, 10, 15, 20, 30)  # other steps, as after a change of log_every_steps
+  sent = [(step, values[-1]) for step, values in service.scalars]
+  assert sent == [(step, f'{split}/loss') for step in (10, 20, 30) for split in SPLITS]
+  assert service.opened == ['run1', 'run1'] and service.closed == [CLOSED[name][0]] * 2
+  flat = service.config.get('train.batch_size', service.config.get('train', {}))
+  assert flat in ('128', config.train.to_dict())
+
+
+SPLITS = ('train', 'validation')
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_what_a_service_lacks_is_sent_in_the_next_session(
+  name: str,
+  monkeypatch: pytest.MonkeyPatch,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  log(tmp_path, config_with(''), 0, 10)  # before the service was chosen
+  with (
+    copies.opened(tmp_path, config) as run_copies,
+    MetricLog(tmp_path, 10, copies=run_copies) as metric_log,
+  ):
+    service.is_down = True
+    for step in (20, 30):
+      metric_log.write(step, step / 10, 'train', {'loss': 1.0})
+    run_copies.send_end(30, {})
+    service.is_down = False
+  assert caplog.text.count('has failed') == 1 and 'no route to host' in caplog.text
+  log(tmp_path, config, 30, 40)
+  steps = [step for step, _ in service.scalars]
+  assert steps == [10, 10, 20, 30, 40, 40]
+  assert copies.lack_the_end(tmp_path, TrainSettings(**config.train))
+
+
+def test_a_service_that_cannot_be_opened_is_refused_in_one_line(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service = fake_trackers.install(monkeypatch, 'wandb')
+  service.is_down = True
+  with pytest.raises(InputError, match=r'wandb cannot be used \(no route to host\)'):
+    log(tmp_path, config_with('wandb'), 0)
+  (tmp_path / copies.FILE).write_text('{"wandb"')
+  with pytest.raises(InputError, match='is not JSON'):
+    log(tmp_path, config_with('wandb'), 0)
+
+
+def test_a_library_that_is_not_installed_is_refused_before_anything_is_written(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(InputError, match=r"mlflow, which is not installed: pip install 'cifar_jax"):
+    session.run(config_with('mlflow,wandb'), tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('text', ['tensorboard', 'wandb,', ',', 'wandb mlflow'])
+def test_an_unknown_tracker_is_refused(text: str) -> None:
+  with pytest.raises(InputError, match=r'train\.trackers has .*mlflow or wandb'):
+    TrainSettings(trackers=text)
+  assert TrainSettings(trackers='wandb,mlflow,wandb').tracker_names == ('wandb', 'mlflow')
+
+
+def test_the_copies_of_a_run_without_trackers_leave_no_file(tmp_path: pathlib.Path) -> None:
+  log(tmp_path, config_with(''), 0, 10)
+  assert not (tmp_path / copies.FILE).exists()
+  assert not copies.lack_the_end(tmp_path, TrainSettings())
+
+
+def test_a_tracker_state_file_says_what_was_sent(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  fake_trackers.install(monkeypatch, 'wandb')
+  log(tmp_path, config_with('wandb'), 0, 10)
+  assert json.loads((tmp_path / copies.FILE).read_text()) == {
+    'wandb': {'step': 10, 'splits': ['train', 'validation'], 'end': False, 'id': 'run1'}
+  }
