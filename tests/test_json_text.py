@@ -8,7 +8,7 @@ import pytest
 
 from cifar_jax import json_text
 from cifar_jax.data import cache
-from cifar_jax.report import page_data
+from cifar_jax.report import page_data, thumbnails
 from cifar_jax.runs import checksums, results, workdir
 from tests.support.fake_cifar import message
 
@@ -48,7 +48,7 @@ def test_faulty_files_that_nothing_depends_on_are_passed_over(
   tmp_path: pathlib.Path, text: str
 ) -> None:
   (tmp_path / 'lesion.json').write_text(TEXTS[text])
-  assert page_data.objects(tmp_path) == {} and page_data.settings(tmp_path / 'lesion.json') == ''
+  assert page_data.objects(tmp_path) == {} and thumbnails.read(tmp_path / 'lesion.json') == []
   (tmp_path / 'record.json').write_text(TEXTS[text])
   assert cache.read(tmp_path, None) is None
   (tmp_path / checksums.NAME).write_text(TEXTS[text])
