@@ -69,7 +69,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     with claim_workdir(workdir, config), _log(workdir), handling as stop:
       if _is_finished(workdir):  # another command has finished the run since
         return _report_finished(workdir, config)
-      logger.info(xla_flags.describe())
+      name = experiment.dataset.name
+      logger.info('training %s on %s in %s', config.model.name, name, workdir)
+      logger.debug(xla_flags.describe())
       result = run_session(experiment, workdir, stop, origin['commit'], has_bar=from_python or None)
       if result is None:
         processes.part()
@@ -143,9 +145,10 @@ def run_session(
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
+    num_epochs = experiment.train_settings.num_epochs
     with (
       MetricLog(workdir, step, silent=not processes.is_first()) as metric_log,
-      Progress(step, experiment.num_steps, images_per_step, has_bar) as progress,
+      Progress(step, experiment.num_steps, images_per_step, num_epochs, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
       _warn_of_lost_records(metric_log, run_info)
@@ -196,8 +199,8 @@ def _first_or_latest_state(
   state = initial_state(experiment)
   dataset, size = experiment.dataset, models.count(state.params) // experiment.num_seeds
   logger.info(
-    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
-    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
+    '%d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(len(dataset.train), len(dataset.validation), len(dataset.test), f'{size:,}'),
     *(experiment.num_steps, experiment.batch_size),
     *(experiment.mesh.size, jax.devices()[0].device_kind),
   )
