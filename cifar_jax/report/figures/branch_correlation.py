@@ -37,7 +37,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
                    label=f'{name}, {mode}: {layer}')  # fmt: skip
   titles = (
     'Between the outputs of both branches',
-    'Between the same convolutions of both branches',
+    'Between the same layers of both branches',
   )
   for panel, title in zip(axes, titles, strict=False):
     panels.label(panel, 'Block', 'Correlation', title)
