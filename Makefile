@@ -25,6 +25,7 @@ lint: $(ready)
 $(ready): pyproject.toml setup.py $(wildcard constraints/*.txt)
 	@test -f $(constraints) || \
 	  { echo "$(PYTHON) has no file in constraints/: give make PYTHON=python3.11, 3.12 or 3.13"; exit 1; }
+	@echo 'installing JAX, Flax and what they need into $(VENV) (1.3 GB, one to three minutes)'
 	$(PYTHON) -m venv $(VENV)
 	$(python) -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[dev]' \
 	  --constraint $(constraints)

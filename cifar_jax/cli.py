@@ -24,7 +24,7 @@ from cifar_jax.errors import (
   is_out_of_memory,
   shortage,
 )
-from cifar_jax.runtime import jax_options, xla_flags
+from cifar_jax.runtime import console, jax_options, xla_flags
 from cifar_jax.runtime.signals import ending_at_interrupt
 
 # Exit statuses.
@@ -164,6 +164,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
     # No result is lost because the terminal's encoding lacks a letter.
     sys.stdout.reconfigure(errors='backslashreplace')
+  console.to_console()
   try:
     with ending_at_interrupt() as interrupted:
       _check_current_directory()

@@ -37,10 +37,8 @@ def main() -> int:
   workdir = arguments.workdir or pathlib.Path('runs', config.model.name)
 
   from cifar_jax.runtime import processes
-  from cifar_jax.runtime.console import to_console
   from cifar_jax.training import session
 
-  to_console()
   processes.start(arguments.coordinator, arguments.num_processes, arguments.process_id)
   return session.run(config, workdir)
 

@@ -42,21 +42,20 @@ def main() -> None:
   if config.train.deterministic:
     xla_flags.make_deterministic()
 
-  from tqdm import tqdm
-
   from cifar_jax.experiment import experiment as experiments
   from cifar_jax.experiment import range_test
+  from cifar_jax.experiment.state import abstract_state
   from cifar_jax.report.figures import range_test as range_test_figure
-  from cifar_jax.runtime.console import to_console
-  from cifar_jax.training import out_of_memory
+  from cifar_jax.runtime import console
+  from cifar_jax.training import compilation, out_of_memory
 
-  to_console()
   experiment = experiments.build(config)
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   steps = range_test.measure(experiment, first, last, arguments.steps)
+  console.logger.info(compilation.announcement(abstract_state(experiment).params))
   try:
-    points = list(tqdm(steps, total=arguments.steps, unit='step', disable=None, leave=False))
+    points = list(console.bar(steps, 'rising rate', 'steps', arguments.steps))
   except Exception as error:
     if is_out_of_memory(error):
       raise ShortageError(out_of_memory.advice(experiment)) from error

@@ -1,5 +1,6 @@
 """The setting of all tests: eight virtual CPU devices, a compilation cache and a small CIFAR-10."""
 
+import logging
 import os
 import pathlib
 import shutil
@@ -74,3 +75,13 @@ def tiny_cifar(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
       np.concatenate([labels[:, None], pixels.reshape(48, -1)], axis=1).tobytes()
     )
   return root
+
+
+@pytest.fixture(autouse=True)
+def restored_log() -> Iterator[None]:
+  """Puts the program's log back as it was: commands send it to the console, away from `caplog`."""
+  logger = logging.getLogger('cifar_jax')
+  before = logger.handlers[:], logger.level, logger.propagate
+  yield
+  logger.handlers[:], logger.propagate = before[0], before[2]
+  logger.setLevel(before[1])

@@ -10,7 +10,7 @@ import pytest
 
 from cifar_jax import json_text
 from cifar_jax.data import cache
-from cifar_jax.report import page_data, page_sections, study_table
+from cifar_jax.report import evaluations, page_data, study_table, thumbnails
 from cifar_jax.runs import checksums, results, workdir
 from tests.support.fake_cifar import message
 
@@ -116,11 +116,11 @@ def test_a_page_and_a_study_name_wrong_types(tmp_path: pathlib.Path) -> None:
     (tmp_path / 'study.json').write_text(json.dumps(STUDY | change))
     assert f'no study ({name} is' in message(lambda: study_table.read(tmp_path))
   (tmp_path / 'evaluation').mkdir()
-  run = page_data.Run('name', tmp_path, config, {}, [])
   classes = [{'name': 'cat', 'images': 3, 'precision': None, 'recall': 0.5, 'f1': 0.25}]
   for content, is_shown in ((classes, True), (3, False), ([{'name': 'cat'}], False)):
     (tmp_path / 'evaluation' / 'test.json').write_text(json.dumps({'classes': content}))
-    assert ('cat' in page_sections.class_tables([run])) == is_shown
+    shown = [row for group in evaluations.read(tmp_path) for row in group]
+    assert any('classes' in row.content for row in shown) == is_shown
 
 
 def test_larger_files_than_this_program_writes_are_not_read(tmp_path: pathlib.Path) -> None:
@@ -156,7 +156,7 @@ def test_faulty_files_that_nothing_depends_on_are_passed_over(
   tmp_path: pathlib.Path, text: str
 ) -> None:
   (tmp_path / 'lesion.json').write_text(TEXTS[text])
-  assert page_data.objects(tmp_path) == {} and page_data.settings(tmp_path / 'lesion.json') == ''
+  assert page_data.objects(tmp_path) == {} and thumbnails.read(tmp_path / 'lesion.json') == []
   (tmp_path / 'record.json').write_text(TEXTS[text])
   assert cache.read(tmp_path, None) is None
   (tmp_path / checksums.NAME).write_text(TEXTS[text])

@@ -17,6 +17,7 @@ from cifar_jax.data.dataset import select_split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.runs import provenance
+from cifar_jax.runtime import console
 
 FOLDER = 'analysis'  # folder in a run's directory
 
@@ -106,6 +107,7 @@ def _results(
   """The measurements of a run, and what was measured: run, checkpoint, images, provenance."""
   # First, because the commit may change during the analysis.
   origin = provenance.describe(run.experiment.mesh.size, f'cifar_jax.analysis.{name}')
+  console.logger.info('%s: measuring %s on %d images', run.workdir, name, run.sample.size)
   with jax.set_mesh(run.experiment.mesh):  # so that oneDNN's convolutions are split over it
     measurements = measure(run, arguments)
   return {

@@ -9,6 +9,7 @@ from cifar_jax import cli
 from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.errors import InputError
+from cifar_jax.runtime.console import logger
 
 _SMALLEST = 4  # pixels, as of images that nets are trained on
 
@@ -58,6 +59,7 @@ def _draw(path: pathlib.Path, settings: DataSettings) -> None:
     covariance=pixels.covariance(dataset.train.images),
   )
   split = dataset.train.take(gallery.choose(dataset.train.images, dataset.train.labels))
+  logger.info('drawing all augmentations (about %d s)', gallery.SECONDS)
   rows = gallery.rows(split.images, split.labels, dataset.class_names, statistics)
   title = f'Augmentations of {TITLES.get(settings.name, settings.name)}'
   print(augment_gallery.plot(rows, title, path))

@@ -9,9 +9,12 @@ import numpy as np
 from cifar_jax.augment import make, views
 from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config.augmentation import AugmentSettings
+from cifar_jax.runtime import console
 
 NUM_DRAWS = 5
 NUM_IMAGES, CANDIDATES = 20, 300
+
+SECONDS = 40  # that `rows` takes on two cores, almost all for compilation
 
 # The title of each row, and the fields that differ from no augmentation. A pair (a, b) stands for
 # a / b of the images' side, in pixels.
@@ -85,7 +88,7 @@ def rows(
     nothing.
   """
   result = []
-  for i, (title, fields) in enumerate(_EXAMPLES):
+  for i, (title, fields) in enumerate(console.bar(_EXAMPLES, 'augmenting', 'rows')):
     settings = _settings(fields, images.shape[1])
     # Every second image of the batch is image i, so that each copy is mixed with another partner.
     indices = np.full(2 * NUM_DRAWS, i)

@@ -14,6 +14,7 @@ from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.ensemble import make_predictor
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.runtime import console
 
 
 def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[s
   predict = make_predictor(members, tta)
   num_classes = members[0].experiment.dataset.num_classes
   errors: dict[str, list[float]] = {}
-  for name, path in files.items():
+  console.logger.info('compiling, then evaluating %d corruptions', len(files))
+  for name, path in console.bar(files.items(), 'corruptions', 'files', len(files)):
     errors[name] = []
     for split in corrupted.read(path, num_classes):
       if settings.image_size:

@@ -13,6 +13,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.runtime.console import logger
 
 
 def restore_ensemble(
@@ -99,6 +100,7 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
 
 def predict_ensemble(members: list[Restored], split: Split, tta: str) -> np.ndarray:
   """The logits of an ensemble on one split, float32 `[n, classes]`; see `make_predictor`."""
+  logger.info('%s: compiling, then evaluating %d images', model_name(members), len(split))
   return make_predictor(members, tta)(split)
 
 

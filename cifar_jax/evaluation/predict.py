@@ -17,6 +17,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard, scores
 from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_nets
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.report import thumbnails
 from cifar_jax.report.figures import images
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def classify_files(
       needed.
     places: image files of any size, in a format that Pillow reads, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
-      `evaluation/own_pictures.png` in the first workdir.
+      `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
+      images, for the page on the run.
     checkpoint: one of `options.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`.
@@ -94,6 +96,8 @@ def classify_files(
   names = [as_text(path.name) for path in files]
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
   output_files.save_figure(picture, out)
+  captions = [{'name': name, 'guesses': g} for name, g in zip(names, guesses, strict=True)]
+  thumbnails.write(out.with_suffix('.json'), inputs[:MOST_DRAWN], captions[:MOST_DRAWN])
   drawn = f' (the first {MOST_DRAWN} images)' if len(files) > MOST_DRAWN else ''
   print(f'written: {out}{drawn}')
 

@@ -11,6 +11,7 @@ from cifar_jax import output_files
 from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, write_predictions
 from cifar_jax.experiment import metrics
+from cifar_jax.report import thumbnails
 from cifar_jax.report.figures import confusion_and_calibration, images
 
 if TYPE_CHECKING:  # importing matplotlib takes a second
@@ -165,6 +166,8 @@ def draw(
 ) -> None:
   """Draws the pictures `STEM_*.png`; one that cannot be made is a warning.
 
+  The images of the mistakes are in `STEM_mistakes.json` too, for the page on the run.
+
   Without probabilities there is no reliability diagram and no picture of the mistakes.
 
   Args:
@@ -183,6 +186,9 @@ def draw(
   if scorecard.get('most_confident_mistakes') and truth.images is not None:
     with output_files.decoration(path := out / f'{stem}{MISTAKES_PICTURE}'):
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
+      mistakes = scorecard['most_confident_mistakes']
+      shown = truth.images[[mistake['index'] for mistake in mistakes]]
+      thumbnails.write(path.with_suffix('.json'), shown, mistakes)
 
 
 def confusion_figure(title: str, scorecard: Scorecard, truth: GroundTruth) -> 'Figure':

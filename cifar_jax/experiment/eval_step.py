@@ -18,6 +18,7 @@ from cifar_jax.experiment import metrics
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import map_over_seeds
 from cifar_jax.experiment.state import State
+from cifar_jax.runtime import console
 from cifar_jax.runtime.devices import batch_sharding, jit_step, replicate, wait_on_cpu
 
 
@@ -88,7 +89,7 @@ def evaluate_split(
   state = state.to_evaluate
   evaluation = Evaluation.empty(split.mesh, state.step.shape)
   batches = []
-  for _ in range(split.num_batches):
+  for _ in console.bar(range(split.num_batches), 'evaluating', 'batches'):
     evaluation, logits = eval_step(
       evaluation, state.params, state.batch_stats, split.images, split.labels, split.size
     )

@@ -11,6 +11,7 @@ from cifar_jax import cli, models, output_files
 from cifar_jax.errors import InputError
 from cifar_jax.models.cost.columns import SORTS
 from cifar_jax.models.published_errors import DATASETS
+from cifar_jax.runtime.console import logger
 
 STANDARD_OUTPUT = pathlib.Path('-')  # as a value of --json
 
@@ -56,6 +57,8 @@ def main() -> None:
   if arguments.plot and not any(published):
     raise InputError(f'none of these models has a published error on {arguments.dataset}')
 
+  seconds = table.expected_seconds(names)
+  logger.info('counting %d models (about %.0f s)', len(names), seconds)
   table.only_traces()
   rows = table.rows(names)
   if arguments.plot:

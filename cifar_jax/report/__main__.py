@@ -3,7 +3,6 @@
 import pathlib
 
 from cifar_jax import cli
-from cifar_jax.report import page
 
 
 def main() -> None:
@@ -14,6 +13,9 @@ def main() -> None:
     '--out', type=cli.path, metavar='FILE.html', help='default for several runs: report.html'
   )
   arguments = parser.parse_args()
+
+  from cifar_jax.report import page  # imports numpy, which --help does not need
+
   workdirs = arguments.workdir
   folder = workdirs[0] if len(workdirs) == 1 else pathlib.Path()
   print(page.write(workdirs, arguments.out or folder / page.NAME))

@@ -1,4 +1,7 @@
-"""The style sheet of the page: one column for any width, light or dark as the reader's system."""
+"""The style sheet of the page: for any width, light or dark as the reader's system, and paper.
+
+Diagrams are black on nothing; a dark page inverts them and turns the colours back to their hues.
+"""
 
 CSS = """
 :root {
@@ -6,7 +9,9 @@ CSS = """
   --text: #1d2329; --quiet: #59636e; --page: #ffffff; --card: #f4f6f8; --line: #d8dee4;
   --accent: #0072b2;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
+  .diagram img { filter: invert(1) hue-rotate(180deg); }
+  .photographs img { filter: brightness(0.85); }
   :root {
     --text: #e4e8ec; --quiet: #9aa5b1; --page: #14181c; --card: #1e242a; --line: #363e47;
     --accent: #56b4e9;
@@ -42,23 +47,41 @@ tbody th { font-weight: 400; color: var(--quiet); white-space: nowrap; }
 .side { display: grid; gap: 1.2rem; align-items: start;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .side + .side { margin-top: 1.6rem; }
-.alone { max-width: 46rem; }
-figure.wide { grid-column: 1 / -1; overflow-x: auto; }
-figure.wide img { min-width: 44rem; }
+.diagram { background: var(--card); border-radius: 0.5rem; padding: 0.6rem; max-width: 44rem; }
+.wide { grid-column: 1 / -1; overflow-x: auto; max-width: none; }
+.wide img { min-width: 38rem; }
+.photographs img { background: #ffffff; border-radius: 0.5rem; }
+.thumbnails { display: grid; gap: 0.8rem;
+              grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); }
+.guesses { display: grid; gap: 1.2rem;
+           grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.guesses figure { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0.8rem; }
+.guesses b { color: var(--text); }
+.guesses ol { list-style: none; margin: 0.2rem 0 0; padding: 0; }
+.guesses i { display: block; height: 0.35rem; border-radius: 0.2rem; background: var(--accent);
+             print-color-adjust: exact; }
+.pixels { image-rendering: pixelated; border-radius: 0.3rem; }
 .sections { columns: 22rem; column-gap: 2rem; }
 .sections .scroll { break-inside: avoid; padding-bottom: 1.2rem; }
 .sections table { width: 100%; table-layout: fixed; }
 .sections th:first-child { width: 62%; }
 .sections td, .sections tbody th { overflow-wrap: anywhere; white-space: normal; }
 figure { margin: 0; }
-figure img { display: block; width: 100%; height: auto; background: #ffffff;
-             border: 1px solid var(--line); border-radius: 0.5rem; }
-figcaption { font-size: 0.9rem; padding-bottom: 0.4rem; overflow-wrap: anywhere; }
-figcaption h3 { margin: 0; color: var(--text); }
+figure img { display: block; width: 100%; height: auto; }
+figcaption { font-size: 0.85rem; line-height: 1.35; padding-top: 0.3rem; overflow-wrap: anywhere; }
 pre { background: var(--card); border-radius: 0.5rem; padding: 0.8rem 1rem; margin: 0.4rem 0;
       white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.88rem; }
 details { margin: 0.8rem 0; }
 summary { cursor: pointer; color: var(--accent); }
 @media (max-width: 40rem) { table { font-size: 0.9rem; } th, td { padding-right: 0.8rem; } }
-@media print { details::details-content { content-visibility: visible; } }
+@media print {
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  h2, h3 { break-after: avoid; }
+  figure, tr, .cards div { break-inside: avoid; }
+  .cards div, .diagram { border: 1px solid var(--line); }
+  .side { grid-template-columns: 1fr 1fr; }
+  .wide img { min-width: 0; }
+  .scroll { overflow: visible; }
+  details::details-content { content-visibility: visible; }
+}
 """

@@ -2,10 +2,9 @@
 
 import base64
 import dataclasses
-import io
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cifar_jax import json_text
 from cifar_jax.runs.results import (
@@ -15,12 +14,6 @@ from cifar_jax.runs.results import (
   read_records,
   read_result,
 )
-
-if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
-  from matplotlib.figure import Figure
-
-_DOTS_PER_INCH = 130
-_WIDE = 1.6  # width over height; wider pictures get the whole width of the page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +55,17 @@ class Run:
     """The training error in percent over the last epoch, on augmented images; None if unknown."""
     accuracy = last_epoch_mean(self.records, 'accuracy')
     return None if accuracy is None else 100 * (1 - accuracy)
+
+  @property
+  def errors_of_seeds(self) -> dict[int, float]:
+    """The test error in percent of each seed at the last epoch; empty before the run ends."""
+    if self.test_error is None:
+      return {}
+    if 'seeds' not in self.result:
+      return {self.config['seed']: self.test_error}
+    accuracies = self.result['test']['each']['accuracy']
+    errors = (100 * (1 - accuracy) for accuracy in accuracies)
+    return dict(zip(self.result['seeds'], errors, strict=True))
 
   def error(self, split: str, measure: str) -> float | None:
     """Returns 100 % minus an accuracy of the result; None before the run ends.
@@ -113,31 +117,16 @@ def _object(path: pathlib.Path) -> dict[str, Any]:
   return value if isinstance(value, dict) else {}
 
 
-def settings(path: pathlib.Path) -> str:
+def settings(content: dict[str, Any]) -> str:
   """Returns the checkpoint and the images that an analysis used, in one line.
 
   Args:
-    path: JSON file of the analysis. The line is empty if the file does not state them.
+    content: of its JSON file. The line is empty if they are not stated.
   """
-  content = _object(path)
   split, checkpoint, number = (content.get(key) for key in ('split', 'checkpoint', 'num_images'))
   phrases = [f'{checkpoint} checkpoint'] if checkpoint else []
   phrases += [f'{number} {split} images'] if split and number else []
   return ', '.join(phrases)
-
-
-def png(figure: 'Figure') -> bytes:
-  """Returns a figure as the bytes of a PNG."""
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
-  return buffer.getvalue()
-
-
-def is_wide(png: bytes) -> bool:
-  """Returns whether a PNG needs the whole width of the page, as panels side by side do."""
-  # The header: signature (8 bytes), length and type of the first chunk (8), width, height.
-  width, height = (int.from_bytes(png[start : start + 4], 'big') for start in (16, 20))
-  return width > _WIDE * height
 
 
 def data_url(png: bytes) -> str:

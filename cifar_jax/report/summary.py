@@ -71,18 +71,6 @@ def accuracy(values: dict[str, Any]) -> str:
   return f'{mean} ± {deviation:.2f} % ({len(each)} seeds: {", ".join(each)})'
 
 
-def of_seeds(values: dict[str, Any]) -> str:
-  """Returns a remark on a mean over seeds, with its deviation in percent; empty for one seed.
-
-  Args:
-    values: measures of a split in a result, see `accuracy`.
-  """
-  if 'each' not in values:
-    return ''
-  deviation = 100 * values['deviation']['accuracy']
-  return f', mean of {len(values["each"]["accuracy"])} seeds, deviation {deviation:.2f}'
-
-
 def duration(seconds: float) -> str:
   """Formats a duration: 95 seconds as `1 min 35 s`, 7300 as `2 h 1 min`."""
   whole = round(seconds)

@@ -17,6 +17,7 @@ from cifar_jax import json_text
 from cifar_jax.runtime import xla_flags
 
 ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
+COMPILATION_CACHE = 'JAX_COMPILATION_CACHE_DIR'  # changes no result
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
 # `git archive` writes the commit into this file (.gitattributes).
 COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
@@ -78,7 +79,7 @@ def _environment() -> list[str]:
   return [
     f'{name}={shlex.quote(value)}'
     for name, value in sorted(os.environ.items())
-    if name.startswith(('JAX_', 'XLA_', 'CIFAR_JAX_')) and name != COMMIT
+    if name.startswith(('JAX_', 'XLA_', 'CIFAR_JAX_')) and name not in (COMMIT, COMPILATION_CACHE)
   ]
 
 

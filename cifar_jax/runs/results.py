@@ -13,6 +13,7 @@ config.json    the configuration of the run; written when it starts.
 import math
 import os
 import pathlib
+import statistics
 from typing import Any
 
 from cifar_jax import json_text
@@ -127,6 +128,18 @@ def training_curve(records: list[Record], key: str) -> Curve:
   return [epoch for *_, epoch, _ in points], [value for *_, value in points]
 
 
+def records_of_seeds(records: list[Record]) -> list[list[Record]]:
+  """Returns the records of each seed of a run; of a single seed, the records themselves."""
+  counts = (len(record['each']['loss']) for record in records if 'each' in record)
+  num_seeds = max(counts, default=1)
+  if num_seeds == 1:
+    return [records]
+  return [
+    [record | {key: each[i] for key, each in record.get('each', {}).items()} for record in records]
+    for i in range(num_seeds)
+  ]
+
+
 def last_epoch_mean(records: list[Record], key: str) -> float | None:
   """Returns the mean of a key over the training steps of the last epoch.
 
@@ -156,6 +169,15 @@ def _windows(records: list[Record]) -> list[tuple[int, int, Record]]:
       windows.append((math.floor(before['epoch']), record['step'] - before['step'], record))
       before = record
   return windows
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float | None, float | None]:
+  """Returns the mean and the sample standard deviation (with n - 1) of some values.
+
+  Without values the mean is None, below two values the deviation.
+  """
+  mean = statistics.fmean(values) if values else None
+  return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
 def best_by_test(records: list[Record]) -> dict[str, Any]:

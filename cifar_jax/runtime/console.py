@@ -1,12 +1,20 @@
-"""The program's log: lines on standard error, and in a run also in `log.txt`."""
+"""The program's log and its bars: on standard error, and the log of a run also in `log.txt`.
+
+What takes longer than a second says so before it begins: by a line of the log, and on a terminal by
+a bar. Lines for the file alone have the level DEBUG.
+"""
 
 import contextlib
 import logging
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 logger = logging.getLogger('cifar_jax')
+
+T = TypeVar('T')
+_BAR_DELAY = 1.0  # seconds before a bar appears: what is over by then needs none
 
 
 def silence_absl() -> None:
@@ -18,24 +26,40 @@ def silence_absl() -> None:
 
 
 def to_console() -> None:
-  """Sends the program's log to standard error and silences that of absl."""
-  silence_absl()
-  handler = logging.StreamHandler(sys.stderr)
-  handler.setFormatter(logging.Formatter('%(message)s'))
-  logger.handlers[:] = [handler]
-  logger.setLevel(logging.INFO)
-  logger.propagate = False
+  """Sends the program's log to standard error, as plain lines, and silences that of absl."""
+  _send_to_console(logging.INFO, '%(message)s')
 
 
 def warnings_only() -> None:
   """Sends the warnings of the program's log to standard error, for notebooks and programs."""
+  _send_to_console(logging.WARNING, 'cifar_jax: %(message)s')
+
+
+def _send_to_console(level: int, form: str) -> None:
+  """Makes standard error the only place of the log, for records of a level and above."""
   silence_absl()
   handler = logging.StreamHandler(sys.stderr)
-  handler.setFormatter(logging.Formatter('cifar_jax: %(message)s'))
-  handler.setLevel(logging.WARNING)
+  handler.setFormatter(logging.Formatter(form))
+  handler.setLevel(level)
   logger.handlers[:] = [handler]
-  logger.setLevel(logging.INFO)  # for `log.txt`
+  logger.setLevel(logging.DEBUG)  # for `log.txt`
   logger.propagate = False
+
+
+def bar(items: Iterable[T], description: str, unit: str, total: int | None = None) -> Iterable[T]:
+  """Yields items; on a terminal a bar counts them if they take longer than a second.
+
+  Args:
+    items: what to go through.
+    description: what is done with the items, at the beginning of the bar.
+    unit: what an item is, in the plural.
+    total: the number of items, if `items` has no length.
+  """
+  from tqdm import tqdm
+
+  return tqdm(
+    items, description, total, unit=f' {unit}', delay=_BAR_DELAY, disable=None, leave=False
+  )
 
 
 class _LogFile(logging.FileHandler):

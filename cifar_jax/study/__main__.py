@@ -3,16 +3,23 @@
 A study is one of the package, by its name or its path in a clone (`configs/studies/NAME.py`), or a
 file of your own. Runs every entry, then prints the table beside the paper's errors and draws it.
 The same command resumes a study: finished runs stay, interrupted runs resume. `--list` shows all
-studies of the package. Keys of the configuration are set for all runs.
+studies of the package. Keys of the configuration are set for all runs. The table stands in the
+workdir too, as text, Markdown, CSV, LaTeX and JSON.
 """
 
+import argparse
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 from cifar_jax import cli
 from cifar_jax.config import help_text, locations
+from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
 from cifar_jax.study import definition, launch
+
+if TYPE_CHECKING:  # `plan` imports JAX
+  from cifar_jax.study.plan import Run
 
 
 def main() -> int:
@@ -26,6 +33,9 @@ def main() -> int:
   parser.add_argument(
     '--seeds', type=cli.integer(1, 1000), default=1, help='number of runs per entry'
   )
+  parser.add_argument(
+    '--baseline', metavar='LABEL', help='compare the other entries with this one, by a test'
+  )
   parser.add_argument('--list', action='store_true', help='show all studies and exit')
   arguments, overrides = parser.parse_with_overrides()
   if arguments.list:
@@ -33,7 +43,12 @@ def main() -> int:
   if not arguments.study or not arguments.workdir:
     raise InputError('give the name of a study and --workdir DIR (--list shows the studies)')
   study = definition.load(arguments.study)
-  return _run(study, arguments.workdir, arguments.epochs, arguments.seeds, overrides)
+  baseline, labels = arguments.baseline, [entry.label for entry in study.entries]
+  if baseline is not None and baseline not in labels:
+    raise InputError(
+      f'--baseline {baseline!r} is no entry{nearest(baseline, labels)}; there are {labels}'
+    )
+  return _run(_plan(study, arguments, overrides), arguments.workdir, baseline)
 
 
 def _list_studies() -> int:
@@ -43,39 +58,51 @@ def _list_studies() -> int:
   return 0
 
 
-def _run(
-  study: definition.Study,
-  workdir: pathlib.Path,
-  epochs: int | None,
-  seeds: int,
-  overrides: list[str],
-) -> int:
-  """Starts all unfinished runs one after another; returns the exit status of the study."""
+def _plan(
+  study: definition.Study, arguments: argparse.Namespace, overrides: list[str]
+) -> 'list[Run]':
+  """Plans all runs of a study and writes its file, once every entry is checked."""
   # Here, because --list and --help need neither JAX nor numpy.
-  from cifar_jax.report import study_table
   from cifar_jax.study import plan, study_file
 
+  workdir = arguments.workdir
   study_file.check(workdir, study)
-  runs = plan.make(study, workdir, epochs, seeds, overrides)
+  runs = plan.make(study, workdir, arguments.epochs, arguments.seeds, overrides)
   study_file.write(workdir, study, runs, overrides)
-  failed = []
-  for number, run in enumerate(runs, start=1):
-    if (run.workdir / 'result.json').exists():
-      continue
-    _log(f'run {number} of {len(runs)}: {run.entry.label}, seed {run.config.seed}')
-    status, stop_requested = launch.run(run.command)
-    if stop_requested:
-      _log('the same command resumes the study')
-      return status or cli.INTERRUPTED  # the status is 0 if the run was about to end anyway
-    if status == cli.BAD_INPUT:  # the other runs would fail for the same reason
-      return status
-    if status:
-      failed.append(run.entry.label)
-    study_table.write(workdir)
-  print(study_table.write(workdir))
+  return runs
+
+
+def _run(runs: 'list[Run]', workdir: pathlib.Path, baseline: str | None) -> int:
+  """Starts all unfinished runs one after another; returns the exit status of the study."""
+  from cifar_jax.report import study_table
+
+  failed, status, stopped = [], 0, False
+  with launch.shared_cache():
+    for number, run in enumerate(runs, start=1):
+      if _is_finished(run):
+        continue
+      _log(f'run {number} of {len(runs)}: {run.entry.label}, seed {run.config.seed}')
+      status, stopped = launch.run(run.command)
+      if stopped or status == cli.BAD_INPUT:  # other runs would fail for the same reason
+        break
+      if status:
+        failed.append(run.entry.label)
+      study_table.write(workdir, baseline)
+  if any(map(_is_finished, runs)):
+    print(study_table.write(workdir, baseline))
+    _log(f'{workdir}/table.md, .csv, .tex, .json, .txt and .png')
   if failed:
     _log(f'without a result: {", ".join(failed)}; the same command tries again')
+  if stopped:
+    _log('the same command resumes the study')
+    return status or cli.INTERRUPTED  # the status is 0 if the run was about to end anyway
+  if status == cli.BAD_INPUT:
+    return status
   return cli.DIVERGED if failed else 0
+
+
+def _is_finished(run: 'Run') -> bool:
+  return (run.workdir / 'result.json').exists()
 
 
 def _log(message: str) -> None:

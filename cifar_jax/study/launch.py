@@ -1,9 +1,39 @@
-"""Runs a command in a child process, and passes signals to stop on to it."""
+"""Runs a command in a child process, and passes signals to stop on to it.
 
+Each run of a study has a process of its own. In one process a run that ends by a fault of a
+library, for lack of memory or by a second Ctrl-C would end all others with it, settings that must
+be made before JAX starts (`train.deterministic`) would hold for all, and memory that one run leaves
+behind would be missing for the next. What a process pays, its start, is seconds; the larger share,
+compilation, is paid once for all seeds of an entry by `shared_cache`.
+"""
+
+import contextlib
+import os
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 
 from cifar_jax.runtime.signals import SIGNALS
+
+CACHE_DIR = 'JAX_COMPILATION_CACHE_DIR'
+
+
+@contextlib.contextmanager
+def shared_cache() -> Iterator[None]:
+  """Within the block all runs share JAX's cache of compiled programs: seeds compile once.
+
+  The cache is removed at the end. One that the environment names is used as it is, and kept.
+  """
+  if CACHE_DIR in os.environ:
+    yield
+    return
+  with tempfile.TemporaryDirectory(prefix='cifar_jax_study_', ignore_cleanup_errors=True) as folder:
+    os.environ[CACHE_DIR] = folder
+    try:
+      yield
+    finally:
+      del os.environ[CACHE_DIR]
 
 
 def run(command: list[str]) -> tuple[int, bool]:

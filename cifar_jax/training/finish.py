@@ -36,6 +36,7 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
     `[seeds, n, classes]` for several seeds.
   """
   experiment, step, seconds = loop.experiment, state.num_steps, loop.seconds()
+  logger.info('testing on %d images', len(experiment.dataset.test))
   test = split_to_devices(experiment.dataset.test, experiment.batch_size, experiment.mesh)
   last, logits = evaluate_split(loop.eval_step, state, test)
   loop.metric_log.write_last(step, loop.epochs(step), last)
@@ -107,6 +108,7 @@ def report_run(workdir: pathlib.Path, dataset: Callable[[], Dataset]) -> None:
   title = f'{result["model"]} on {result["data"]}'
   if 'seeds' in result:
     title += f', mean of {len(result["seeds"])} seeds'
+  logger.info('drawing pictures')
   _draw_scorecard(workdir, result, dataset)
   with output_files.decoration(workdir / curves.NAME):
     curves.learning_curves(workdir, title)

@@ -28,6 +28,7 @@ from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
 from cifar_jax.training import dispatch
+from cifar_jax.training.compilation import Compilation
 from cifar_jax.training.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
 from cifar_jax.training.profiler import Profiler
 from cifar_jax.training.progress import Progress
@@ -81,7 +82,7 @@ class Loop:
       num_steps: make_train_step(experiment, num_steps)
       for num_steps in {1, experiment.steps_per_dispatch}
     }
-    self._compiled: set[int] = set()  # keys of the training steps that have run
+    self._compilation = Compilation()
     self.eval_step = make_eval_step(experiment)
     self._skip_step = make_skip_step(experiment.mesh)
     self._reset_means = make_reset_means(experiment.mesh)
@@ -141,6 +142,7 @@ class Loop:
         if step in self.run_info['skipped']:
           state = self._skip_step(state)
         else:
+          self._compilation.announce(num_steps, state.params)
           train_step = self._train_steps[num_steps]
           state = train_step(state, self._key, self._images, self._labels, epoch_order)
       step += num_steps
@@ -149,10 +151,8 @@ class Loop:
       if number := self._agreement.largest(self._stop.received_signal or 0):
         self._stop.agreed_signal = signal.Signals(number)
       self._progress.advance(num_steps)
-      if num_steps not in self._compiled:
-        self._compiled.add(num_steps)
-        jax.block_until_ready(state.step)  # the first call compiles, which the speed leaves out
-        self._progress.restart_clock()
+      if self._compilation.has_ended(state.step):
+        self._progress.restart_clock()  # the first call compiles, which the speed leaves out
       if step % self.experiment.train_settings.log_every_steps == 0 or step == end:
         state = self._record(state, step)
       if step < end and self.experiment.checkpoint_settings.due_after_step(step):

@@ -1,6 +1,7 @@
 """The progress of a session as its user sees it: a line per record, and a bar on a terminal."""
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -28,8 +29,8 @@ def log_new_run(experiment: Experiment, state: State) -> None:
   """
   dataset, num_seeds = experiment.dataset, experiment.num_seeds
   logger.info(
-    '%s: %d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
-    *(dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test)),
+    '%d training, %d validation and %d test images; %s parameters; %d steps of %d on %d x %s',
+    *(len(dataset.train), len(dataset.validation), len(dataset.test)),
     *(f'{models.count(state.params) // num_seeds:,}', experiment.num_steps, experiment.batch_size),
     *(experiment.mesh.size, jax.devices()[0].device_kind),
   )
@@ -51,7 +52,12 @@ class Progress:
   """
 
   def __init__(
-    self, step: int, num_steps: int, images_per_step: int, has_bar: bool | None = None
+    self,
+    step: int,
+    num_steps: int,
+    images_per_step: int,
+    num_epochs: float,
+    has_bar: bool | None = None,
   ) -> None:
     """Starts to count.
 
@@ -59,11 +65,12 @@ class Progress:
       step: number of steps that the run has taken before this session.
       num_steps: number of steps of the whole run.
       images_per_step: images that a step uses, of all seeds together.
+      num_epochs: number of epochs of the whole run.
       has_bar: whether to show a bar, in a notebook one of its kind; by default, on a terminal, one
         below the lines of the log.
     """
     self.num_steps = num_steps
-    self.images_per_step = images_per_step
+    self.images_per_step, self._num_epochs = images_per_step, num_epochs
     self._step = self._clock_step = step
     self._clock_time: float | None = None
     self._is_below_lines = has_bar is None
@@ -95,6 +102,8 @@ class Progress:
   def advance(self, num_steps: int) -> None:
     """Counts steps that were taken."""
     self._step += num_steps
+    epoch = math.ceil(self._num_epochs * self._step / self.num_steps)
+    self._bar.set_description_str(f'epoch {epoch} of {self._num_epochs:g}', refresh=False)
     self._bar.update(num_steps)
 
   def go_back(self, step: int) -> None:

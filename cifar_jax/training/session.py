@@ -81,7 +81,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     with claim_workdir(workdir, config), _log(workdir), handling as stop:
       if _is_finished(workdir, config):  # another command has finished the run since
         return _report_finished(workdir, config)
-      logger.info(xla_flags.describe())
+      name = experiment.dataset.name
+      logger.info('training %s on %s in %s', config.model.name, name, workdir)
+      logger.debug(xla_flags.describe())
       with copies.opened(workdir, config) as run_copies:
         result = run_session(
           *(experiment, workdir, stop, origin['commit']),
@@ -161,11 +163,12 @@ def run_session(
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
+    num_epochs = experiment.train_settings.num_epochs
     with (
       MetricLog(
         workdir, step, config=config, copies=run_copies, silent=not processes.is_first()
       ) as metric_log,
-      Progress(step, experiment.num_steps, images_per_step, has_bar) as progress,
+      Progress(step, experiment.num_steps, images_per_step, num_epochs, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
       _warn_of_lost_records(metric_log, run_info)

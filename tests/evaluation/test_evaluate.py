@@ -103,7 +103,8 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   out = run / 'evaluation'
   pictures = ('confusion_matrix', 'mistakes', 'reliability')
   assert {path.name for path in out.iterdir()} == {
-    'test_last.json', 'test_last.npz', *(f'test_last_{name}.png' for name in pictures),
+    *('test_last.json', 'test_last.npz', 'test_last_mistakes.json'),
+    *(f'test_last_{name}.png' for name in pictures),
   }  # fmt: skip
   assert all((out / f'test_last_{name}.png').read_bytes()[:4] == b'\x89PNG' for name in pictures)
 

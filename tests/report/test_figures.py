@@ -91,7 +91,7 @@ def test_the_error_on_a_file_without_a_json_object_names_the_file(
 
 def test_the_points_of_the_curves_are_the_values_of_the_records() -> None:
   figure = curves.learning_curves_figure(RECORDS, 'A title')
-  loss, error, learning_rate = (
+  loss, error = (
     {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
     for axes in figure.axes
   )
@@ -104,18 +104,48 @@ def test_the_points_of_the_curves_are_the_values_of_the_records() -> None:
     'validation: 37.50 %': [[1.0, 62.5], [2.0, 37.5]],
     'test: 50.00 %': [[2.0, 50.0]],
   }
-  assert list(learning_rate.values()) == [[[0.5, 0.1], [1.0, 0.1], [1.5, 0.1], [2.0, 0.1]]]
   assert figure.get_suptitle() == 'A title'
-  assert [axes.get_ylabel() for axes in figure.axes] == [
-    'Loss (nats)',
-    'Error (%)',
-    'Learning rate',
-  ]
+  assert [axes.get_ylabel() for axes in figure.axes] == ['Loss (nats)', 'Error (%)']
+
+
+def test_the_learning_rate_has_a_panel_only_where_it_changes() -> None:
+  (loss, _) = curves.learning_curves_figure(RECORDS, '').axes
+  assert loss.get_title() == 'Learning rate 0.1'
+  records = [RECORDS[0], RECORDS[1] | {'learning_rate': 0.05}]
+  *_, rate = curves.learning_curves_figure(records, '').axes
+  assert rate.get_ylabel() == 'Learning rate'
+  assert np.asarray(rate.lines[0].get_xydata()).tolist() == [[0.5, 0.1], [1.0, 0.05]]
+
+
+def test_several_seeds_are_their_mean_in_a_band_of_one_deviation() -> None:
+  def of_seeds(record: Record) -> Record:
+    each = {'loss': [record['loss'] - 0.1, record['loss'] + 0.3], 'accuracy': [0.25, 0.75]}
+    return record | {'each': each, 'loss': record['loss'] + 0.1, 'accuracy': 0.5}
+
+  loss, error = curves.learning_curves_figure([of_seeds(record) for record in RECORDS], '').axes
+  labels = [line.get_label() for line in loss.lines]
+  assert labels == ['train, mean of the last epoch: 0.475', 'validation: 0.85 ± 0.283']
+  bands = [vertices for band in loss.collections for vertices in band.get_paths()]
+  heights = np.asarray(bands[0].vertices)
+  at_the_start = [height for epoch, height in heights if epoch == 0.5]
+  # The deviation of two values that are 0.4 apart, on both sides of their mean.
+  low, high = 2.1 - 0.4 / 2**0.5, 2.1 + 0.4 / 2**0.5
+  assert (min(at_the_start), max(at_the_start)) == pytest.approx((low, high))
+  assert 'test: 50.00 ± 35.36 %' in [line.get_label() for line in error.lines]
+
+
+def test_no_legend_covers_the_lines_of_its_panel() -> None:
+  figure = curves.learning_curves_figure(RECORDS, 'A title')
+  figure.draw_without_rendering()
+  for axes in figure.axes:
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y1 < axes.xaxis.label.get_window_extent().y0 + 1
 
 
 def test_an_axis_is_logarithmic_if_its_values_span_a_wide_range() -> None:
   wide = curves.learning_curves_figure([_train(1, 2.0, 0.1), _train(2, 0.01, 0.2)], '')
-  assert [axes.get_yscale() for axes in wide.axes] == ['log', 'linear', 'linear']
+  assert [axes.get_yscale() for axes in wide.axes] == ['log', 'linear']
 
 
 @pytest.mark.parametrize(

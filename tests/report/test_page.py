@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cifar_jax import cli
 from cifar_jax.errors import InputError
-from cifar_jax.report import __main__, markup, page
+from cifar_jax.report import __main__, markup, page, thumbnails
 from cifar_jax.runs.results import last_epoch_mean, training_curve
 
 CONFIG = {
@@ -47,11 +47,13 @@ class ParsedPage(html.parser.HTMLParser):
   Attributes:
     tags: name and attributes of each element.
     text: text outside of style sheets.
+    headings: text of the headings of the page and of its sections.
   """
 
   def __init__(self, text: str) -> None:
     super().__init__()
     self.open: list[str] = []
+    self.headings: list[str] = []
     self.tags: list[tuple[str, dict[str, str]]] = []
     self.text = ''
     self.feed(text)
@@ -68,6 +70,8 @@ class ParsedPage(html.parser.HTMLParser):
   def handle_data(self, data: str) -> None:
     if 'style' not in self.open:
       self.text += data + '\n'
+    if self.open and self.open[-1] in ('h1', 'h2'):
+      self.headings.append(data)
 
 
 @pytest.fixture
@@ -134,9 +138,10 @@ def test_every_picture_has_an_alternative_text_and_a_caption(
   seen, _ = write_page([run], tmp_path / 'page.html')
   images = [attributes for tag, attributes in seen.tags if tag == 'img']
   assert [image['alt'] for image in images] == [
-    *('Loss and error over the epochs', 'Lesion of a<b>c'),
+    *('Loss and error over the epochs, panel 1', 'Loss and error over the epochs, panel 2'),
+    'Blocks deleted and exchanged',
   ]
-  assert 'best checkpoint, 256 test images' in seen.text
+  assert 'Best checkpoint, 256 test images.' in seen.text
   assert 'c<a>t' in seen.text and '0.250' in seen.text
 
 
@@ -146,8 +151,113 @@ def test_a_page_on_several_runs_shows_differing_keys_first(
   other = make_run(tmp_path / 'other', seed=4)
   seen, text = write_page([run, other], tmp_path / 'page.html')
   assert '2 runs side by side' in seen.text and '4 keys are the same' in seen.text
-  differing = text[text.index('differing') : text.index('keys are the same')]
+  differing = text[text.index('>configuration<') : text.index('>Results<')]
   assert '>seed<' in differing and '>model.name<' not in differing
+  # Before anything else there are the differences of the errors.
+  assert seen.headings[:3] == ['2 runs side by side', 'Differences', 'Results']
+  assert '+0.00 points' in text[: text.index('>configuration<')]
+
+
+SEEDS: dict[str, Any] = {
+  'seeds': [3, 4],
+  'test': {
+    'accuracy': 0.75, 'loss': 0.5, 'deviation': {'accuracy': 0.01, 'loss': 0.1},
+    'each': {'accuracy': [0.76, 0.74], 'loss': [0.4, 0.6]},
+  },
+}  # fmt: skip
+
+
+def test_the_headline_of_several_seeds_is_their_mean_and_deviation(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  (run / 'result.json').write_text(json.dumps(RESULT | SEEDS))
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  assert '25.00 ± 1.00 % test error' in seen.text
+  assert 'Mean ± standard deviation of 2 seeds: 24.00, 26.00.' in seen.text
+
+
+def test_the_headline_is_the_lower_error_of_one_view_and_of_several(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  for accuracy, best, other in (
+    (0.9, '10.00 % test error, ten crops', '(12.50 % with one view)'),
+    (0.8, '12.50 % test error', '(20.00 % ten crops)'),
+  ):
+    tta = {'views': 'ten_crop', 'test': {'accuracy': accuracy}}
+    (run / 'result.json').write_text(json.dumps(RESULT | {'tta': tta}))
+    seen, _ = write_page([run], tmp_path / 'page.html')
+    assert f'{best}\n {other}' in seen.text
+
+
+def test_runs_of_the_same_seeds_are_compared_by_a_paired_test(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  other = make_run(tmp_path / 'other')
+  each = {'each': {'accuracy': [0.73, 0.70], 'loss': [0.4, 0.6]}, 'accuracy': 0.715}
+  better, worse = RESULT | SEEDS, RESULT | SEEDS | {'test': SEEDS['test'] | each}
+  (run / 'result.json').write_text(json.dumps(better))
+  (other / 'result.json').write_text(json.dumps(worse))
+  seen, _ = write_page([run, other], tmp_path / 'page.html')
+  assert '+3.50 points' in seen.text and '95 % interval' in seen.text
+  assert '-2.85 to +9.85' in seen.text  # 3.5 ± 12.706 * 0.707 / sqrt(2)
+
+
+SCORECARD = {
+  'split': 'test', 'checkpoint': 'last', 'tta': 'none', 'error_percent': 20.0,
+  'confusion_matrix': [[4, 1], [1, 4]],
+  'classes': [
+    {'name': name, 'images': 5, 'precision': 0.8, 'recall': 0.8, 'f1': 0.8}
+    for name in ('cat', 'dog')
+  ],
+}  # fmt: skip
+
+
+def test_sections_have_a_fixed_order_and_headings_in_words(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  folder = run / 'evaluation'
+  folder.mkdir()
+  (run / 'analysis').mkdir()
+  points = [{'position': 0.0, 'loss': 1.0, 'error': 0.1}, {'position': 1.0, 'loss': 2, 'error': 1}]
+  landscape = {'analysis': 'landscape', 'model': 'a', 'run': 'b', 'to': '', 'points': points}
+  (run / 'analysis' / 'landscape.json').write_text(json.dumps(landscape))
+  for name, error, views in (('test_last', 20.0, 'none'), ('test_last_flip', 10.0, 'flip')):
+    card = SCORECARD | {'error_percent': error, 'tta': views}
+    card |= {'members': [{'workdir': 'runs/a'}]} if views == 'flip' else {}
+    (folder / f'{name}.json').write_text(json.dumps(card))
+  image = np.zeros((1, 2, 2, 3), np.uint8)
+  mistake = {'true': 'cat', 'predicted': 'd<o>g', 'confidence': 0.993}
+  thumbnails.write(folder / 'test_last_flip_mistakes.json', image, [mistake])
+  guesses = {'name': 'my cat.jpg', 'guesses': [['cat', 0.5], ['dog', 0.25]]}
+  thumbnails.write(folder / 'own_pictures.json', image, [guesses])
+  seen, text = write_page([run], tmp_path / 'page.html')
+  assert seen.headings[1:] == [
+    *('Result', 'Learning curves', 'Confusion', 'Mistakes', 'Analyses', 'Own pictures'),
+    *('Configuration', 'Origin'),
+  ]
+  # Of the two that differ in their views alone, the better is shown.
+  assert seen.text.count('Test images, last epoch, with mirror images') == 2
+  assert 'Error: with mirror images 10.00 %, one view 20.00 %.' in seen.text
+  images = [attributes['alt'] for tag, attributes in seen.tags if tag == 'img']
+  assert [alt for alt in images if 'onfusion' in alt] == [
+    'Confusion matrix of a<b>c: Test images, last epoch, with mirror images'
+  ]
+  assert 'cat → d<o>g' in images and 'Loss around the weights, panel 2' in images
+  assert '99.3%' in seen.text and 'my cat.jpg' in images and 'width: 50.0%' in text
+
+
+def test_an_analysis_of_two_runs_is_one_figure(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+  runs = [run, make_run(tmp_path / 'other')]
+  for workdir in runs:
+    (workdir / 'analysis').mkdir()
+    results = {'analysis': 'landscape', 'model': 'a', 'run': workdir.name, 'to': ''}
+    points = {'points': [{'position': 0.0, 'loss': 1.0, 'error': 0.1}]}
+    (workdir / 'analysis' / 'landscape.json').write_text(json.dumps(results | points))
+  seen, _ = write_page(runs, tmp_path / 'page.html')
+  images = [attributes['alt'] for tag, attributes in seen.tags if tag == 'img']
+  assert [alt for alt in images if 'weights' in alt] == [
+    *('Loss around the weights, panel 1', 'Loss around the weights, panel 2')
+  ]
 
 
 @pytest.mark.parametrize('with_views_first', [True, False])

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -16,7 +15,6 @@ from cifar_jax import cli
 from cifar_jax.config import loading, locations
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import override
-from cifar_jax.report import study_table
 from cifar_jax.study import __main__, definition, launch, plan
 from tests.support.paths import ROOT
 
@@ -116,6 +114,26 @@ def test_the_command_runs_unfinished_runs_and_prints_the_table(
   assert (tmp_path / 'w' / 'table.txt').read_text() == out
   rows = json.loads((tmp_path / 'w' / 'table.json').read_text())['entries']
   assert [row['errors'] for row in rows] == [pytest.approx([9.0, 12.0]), pytest.approx([20, 22])]
+
+
+def test_a_stopped_study_prints_what_it_has_and_starts_no_other_run(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  fake = FakeRuns({'resnet-8/seed0': 9.0})
+
+  def stopped_at_the_second(command: list[str]) -> tuple[int, bool]:
+    return (143, True) if fake.started else fake(command)
+
+  monkeypatch.setattr(launch, 'run', stopped_at_the_second)
+  words = (file, '--workdir', tmp_path / 'w', '--baseline', 'ResNet-8')
+  status, out, err = run_command(monkeypatch, capsys, *words)
+  assert status == 143 and err.splitlines()[-1] == 'study: the same command resumes the study'
+  rows = {line.split('  ')[0]: line.split() for line in out.splitlines()}
+  assert rows['ResNet-8'][1:4] == ['1', 'of', '1'] and '9.00' in rows['ResNet-8']
+  assert rows['plain: 8'][2:5] == ['0', 'of', '1']
 
 
 def test_no_run_starts_after_a_signal_to_stop(
@@ -221,6 +239,7 @@ def test_a_bad_command_line_is_reported_in_one_line(
     ([file, '--workdir', file], 'is a file'),
     ([file, '--workdir', 'w', '--seeds', '0'], 'at least 1'),
     ([file, '--workdir', 'w', '--epochs', 'ten'], 'ten'),
+    ([file, '--workdir', 'w', '--baseline', 'ResNet8'], 'did you mean ResNet-8?'),
     ([file, '--workdir', 'w', '--config.modl.name=x'], 'modl'),
   )
   for words, word in cases:
@@ -249,6 +268,25 @@ def test_the_list_shows_every_study(
   studies = locations.available(locations.STUDIES)
   assert status == 0 and len(studies) > 10
   assert all(path.stem in out.splitlines() for path in studies)
+
+
+def test_all_runs_share_a_compilation_cache_that_goes_with_the_study(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.delenv(launch.CACHE_DIR, raising=False)
+  with launch.shared_cache():
+    folder = pathlib.Path(os.environ[launch.CACHE_DIR])
+    assert folder.is_dir()
+  assert launch.CACHE_DIR not in os.environ and not folder.exists()
+
+
+def test_a_compilation_cache_of_the_user_is_kept(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv(launch.CACHE_DIR, str(tmp_path))
+  with launch.shared_cache():
+    assert os.environ[launch.CACHE_DIR] == str(tmp_path)
+  assert os.environ[launch.CACHE_DIR] == str(tmp_path) and tmp_path.exists()
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -280,23 +318,3 @@ def test_a_signal_to_the_study_reaches_the_run_once(
 
 def test_the_status_of_a_killed_run_is_that_of_a_shell() -> None:
   assert launch.run([sys.executable, '-c', 'import os; os.kill(os.getpid(), 9)']) == (137, False)
-
-
-def test_the_picture_shows_measured_and_published_errors() -> None:
-  row: study_table.Row = {'epochs': 1, 'full_epochs': 1, 'published': None, 'errors': []}
-  picture = study_table.figure(
-    {'title': 'ResNet-56', 'source': 'Nobody', 'changes': ['--config.model.name=resnet8']},
-    [
-      row | {'label': 'a', 'errors': [9.0, 12.0], 'published': 8.0},
-      row | {'label': 'b', 'published': 7.0},
-      row | {'label': 'c', 'errors': [20.0]},
-    ],
-  )
-  # The title and the labels are of the study's file, and do not know what was overridden.
-  assert 'Changed for all: --config.model.name=resnet8' in picture.get_suptitle()
-  (axes,) = picture.axes
-  assert [text.get_text() for text in axes.get_yticklabels()] == ['a', 'b', 'c']
-  points = [np.asarray(line.get_xydata()) for line in axes.lines]
-  first_points = {tuple(map(float, line_points[0])) for line_points in points if len(line_points)}
-  assert {(10.5, 0.0), (8.0, 0.0), (7.0, 1.0), (20.0, 2.0)} <= first_points
-  assert axes.get_xlabel() == 'Test error (%)' and axes.get_xscale() == 'linear'

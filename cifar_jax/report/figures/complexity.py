@@ -24,13 +24,13 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
 
   picture, axes = panels.row(4)
   for i, (result, name) in enumerate(zip(results, panels.names(results), strict=True)):
-    point: dict[str, Any] = {'markersize': 9, 'linestyle': 'none', **panels.style(i)}
+    point: dict[str, Any] = {'markersize': 9, 'linestyle': 'none', 'label': name, **panels.style(i)}
     error = 100 * result['error']
-    axes[0].plot(result['multiply_adds'], error, label=name, **point)
+    axes[0].plot(result['multiply_adds'], error, **point)
     axes[1].plot(result['num_params'], error, **point)
     axes[2].plot(1e3 / result['images_per_second'], error, **point)
     memory = result['state_bytes'] + _BATCHES * result['training_bytes']
-    axes[3].plot(_BATCHES, memory / 1e9, color=panels.style(i)['color'], linewidth=1.6)
+    axes[3].plot(_BATCHES, memory / 1e9, color=panels.style(i)['color'], linewidth=1.6, label=name)
   panels.label(axes[0], 'Multiply-adds for one image', 'Error (%)', 'Error against operations')
   panels.label(axes[1], 'Parameters', 'Error (%)', 'Error against parameters')
   panels.label(axes[2], 'Milliseconds for one image, evaluated', 'Error (%)', 'Error against time')
@@ -44,5 +44,5 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   panels.set_log_scale(axes[3], 'x', base=2)
   panels.set_log_scale(axes[3], 'y')
   axes[3].xaxis.set_major_formatter('{x:g}')
-  axes[0].legend(fontsize=10.5, frameon=False, loc='lower left')
+  panels.legends_below(*axes)
   return picture

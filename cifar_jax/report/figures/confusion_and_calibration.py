@@ -31,21 +31,22 @@ def confusion_matrix(confusion: np.ndarray, class_names: tuple[str, ...], title:
   from matplotlib.figure import Figure
 
   num_classes = len(class_names)
-  figure = Figure(figsize=(9, 8) if num_classes <= _COUNTED else (18, 16.5), layout='constrained')
+  side = 3.0 + 0.34 * num_classes if num_classes <= _COUNTED else 16.5  # inches
+  figure = Figure(figsize=(1.1 * side, side), layout='constrained')
   axes = figure.subplots()
   shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
   norm = colors.PowerNorm(0.5, 0, 100)
   image = axes.imshow(shares, cmap='Blues', norm=norm)
   bar = figure.colorbar(image, ax=axes, shrink=0.82, pad=0.02)
-  large = 15 if num_classes <= _COUNTED else 22
+  large = 12.5 if num_classes <= _COUNTED else 22
   bar.set_label('Share of the images of the true class (%)', fontsize=large)
   bar.ax.yaxis.set_major_locator(ticker.FixedLocator([0, 1, 5, 10, 25, 50, 75, 100]))
-  bar.ax.tick_params(labelsize=large - 3)
-  axes.set_title(title, fontsize=large + 1)
+  bar.ax.tick_params(labelsize=large - 1.5)
+  figure.suptitle(title, fontsize=large + 1)
   axes.set_xlabel('Predicted class', fontsize=large)
   axes.set_ylabel('True class', fontsize=large)
   if num_classes <= _NAMED:
-    size = min(13.0, 1000 / num_classes)
+    size = min(12.0, 1000 / num_classes)
     axes.set_xticks(range(num_classes), class_names, rotation=90, fontsize=size)
     axes.set_yticks(range(num_classes), class_names, fontsize=size)
   if num_classes <= _COUNTED:
@@ -54,7 +55,7 @@ def confusion_matrix(confusion: np.ndarray, class_names: tuple[str, ...], title:
 
 
 def _write_counts(axes: 'Axes', confusion: np.ndarray, shares: np.ndarray) -> None:
-  size = min(13.0, 130 / len(confusion))
+  size = min(11.0, 200 / len(confusion))
   for row, column in np.ndindex(*confusion.shape):
     if confusion[row, column]:
       axes.text(
@@ -81,29 +82,28 @@ def reliability(calibration: dict[str, Any], title: str) -> 'Figure':
   accuracy, confidence = (
     np.array(calibration[key], float)[filled] for key in ('accuracy', 'confidence')
   )
-  figure = Figure(figsize=(7, 8.4), layout='constrained')
+  figure = Figure(figsize=(5.4, 6.8), layout='constrained')
   upper, lower = figure.subplots(2, sharex=True, height_ratios=[3.2, 1])
   upper.bar(left, accuracy, width, align='edge', color=_BLUE, edgecolor='white', label='accuracy')
   upper.vlines(
     confidence, accuracy, confidence, color=_ORANGE, linewidth=5, label='gap to the confidence'
   )
   upper.plot([0, 1], [0, 1], color='black', linestyle='--', label='perfectly calibrated')
-  upper.set_ylabel('Share right (accuracy)', fontsize=14)
+  upper.set_ylabel('Share right (accuracy)', fontsize=12.5)
   upper.set_ylim(0, 1)
-  upper.legend(fontsize=13, edgecolor='none', loc='upper left')
   error = 100 * calibration['expected_calibration_error']
-  upper.set_title(
-    f'{title}\nexpected calibration error {error:.2f} %, {len(counts)} bins', fontsize=15
-  )
+  heading = f'{title}\nexpected calibration error {error:.2f} %, {len(counts)} bins'
+  figure.suptitle(heading.strip(), fontsize=12.5)
   shares = 100 * counts / counts.sum()
   lower.bar(edges[:-1], shares, np.diff(edges), align='edge', color='#666666', edgecolor='white')
-  lower.set_ylabel('Images (%)', fontsize=14)
-  lower.set_xlabel('Confidence: probability of the predicted class', fontsize=14)
+  lower.set_ylabel('Images (%)', fontsize=12.5)
+  lower.set_xlabel('Confidence: probability of the predicted class', fontsize=12.5)
   lower.set_xlim(0, 1)
   for axes in (upper, lower):
-    axes.tick_params(labelsize=12)
+    axes.tick_params(labelsize=11)
     axes.grid(color='#e5e5e5')
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
   figure.align_ylabels()
+  figure.legend(loc='outside lower center', ncols=2, fontsize=11, frameon=False)
   return figure

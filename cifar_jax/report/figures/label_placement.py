@@ -58,7 +58,10 @@ _ROUNDS = 3  # how often each label is placed, given the positions of all other 
 
 
 def place(
-  circles: Sequence[Circle], sizes: Sequence[tuple[float, float]], within: Box
+  circles: Sequence[Circle],
+  sizes: Sequence[tuple[float, float]],
+  within: Box,
+  others: Sequence[Circle] = (),
 ) -> list[Box]:
   """Finds a position for each label: near its circle, on no other label and on few circles.
 
@@ -66,6 +69,7 @@ def place(
     circles: the circle of each label.
     sizes: width and height of each label.
     within: rectangle that all labels should lie in.
+    others: circles without a label, which labels should not cover either.
 
   Returns:
     The rectangles of the labels. They overlap only where there is no free position.
@@ -75,10 +79,11 @@ def place(
   # Labels in crowds come first: they have the least choice.
   order = sorted(range(len(circles)), key=lambda index: -crowds[index])
   boxes: dict[int, Box] = {}
+  obstacles = [*circles, *others]
   for index in order * _ROUNDS:
     boxes.pop(index, None)
     choices = list(_candidates(circles[index], *sizes[index]))
-    costs = [gap + _cost(box, gap, circles, boxes.values(), within) for gap, box in choices]
+    costs = [gap + _cost(box, gap, obstacles, boxes.values(), within) for gap, box in choices]
     boxes[index] = choices[costs.index(min(costs))][1]
   return [boxes[index] for index in range(len(circles))]
 

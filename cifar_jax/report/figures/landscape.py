@@ -22,7 +22,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
     label = f'{name} to {result["to"]}' if result['to'] else name
     common: dict[str, Any] = {'markersize': 5, 'linewidth': 1.5, **panels.style(i)}
     loss.plot(positions, [row['loss'] for row in result['points']], label=label, **common)
-    error.plot(positions, [100 * row['error'] for row in result['points']], **common)
+    error.plot(positions, [100 * row['error'] for row in result['points']], label=label, **common)
   between = any(result['to'] for result in results)
   x = 'Way from one net to the other' if between else 'Filter-normalised distance from the net'
   panels.label(loss, x, 'Loss (nats)')
@@ -30,5 +30,5 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   if max(row['loss'] for result in results for row in result['points']) > 10:
     panels.set_log_scale(loss, 'y')
   error.set_ylim(0, 100)
-  loss.legend(fontsize=10.5, frameon=False)
+  panels.legends_below(loss, error)
   return picture

@@ -27,6 +27,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   _draw_several(axes[1], results)
   if permuted:
     _draw_permuted(axes[2], results)
+  panels.legends_below(*axes)
   return picture
 
 
@@ -54,17 +55,16 @@ def _draw_each(axes: 'Axes', results: list[dict[str, Any]]) -> None:
 
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   axes.set_ylim(bottom=0)
-  axes.legend(fontsize=10.5, frameon=False)
 
 
 def _draw_several(axes: 'Axes', results: list[dict[str, Any]]) -> None:
-  for i, result in enumerate(results):
+  for i, (result, name) in enumerate(zip(results, panels.names(results), strict=True)):
     style = panels.style(i)
     share = [100 * row['deleted'] / len(result['each']) for row in result['several']]
     errors = [np.percentile(row['errors'], (25, 50, 75)) * 100 for row in result['several']]
     low, middle, high = np.transpose(errors)
     start = 100 * result['error']
-    axes.plot([0, *share], [start, *middle], linewidth=1.6, markersize=5, **style)
+    axes.plot([0, *share], [start, *middle], linewidth=1.6, markersize=5, label=name, **style)
     axes.fill_between(
       [0, *share], [start, *low], [start, *high], color=style['color'], alpha=0.18, linewidth=0
     )
@@ -75,12 +75,15 @@ def _draw_several(axes: 'Axes', results: list[dict[str, Any]]) -> None:
 
 
 def _draw_permuted(axes: 'Axes', results: list[dict[str, Any]]) -> None:
-  for i, result in enumerate(results):
+  for i, (result, name) in enumerate(zip(results, panels.names(results), strict=True)):
+    if not result['permuted']:  # of nets like PyramidNet, no two blocks have the same shape
+      continue
     taus = [row['kendall_tau'] for row in result['permuted']]
     errors = [100 * row['error'] for row in result['permuted']]
     axes.plot(
-      taus, errors, linestyle='none', markersize=5, alpha=0.6, markeredgewidth=0, **panels.style(i)
-    )
+      taus, errors, linestyle='none', markersize=5, alpha=0.6, markeredgewidth=0, label=name,
+      **panels.style(i),
+    )  # fmt: skip
   panels.label(axes, "Kendall's rank correlation with the trained order", 'Error (%)',
                'Blocks exchanged')  # fmt: skip
   axes.invert_xaxis()

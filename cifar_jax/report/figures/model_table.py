@@ -1,10 +1,9 @@
 """The picture of the table of models: published error against cost, with parameters as areas."""
 
-import itertools
 import math
 import os
 import pathlib
-import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifar_jax import output_files
@@ -25,6 +24,7 @@ _COLOURS = (
 _HATCHES = ('', '/////', '.....')
 _EDGE: dict[str, Any] = {'edgecolor': '#333333', 'linewidth': 0.8}
 _AREA = 24.0  # square points per million parameters
+_FRONT: dict[str, Any] = {'color': '#888888', 'linewidth': 1.2, 'linestyle': '--'}
 _LEGEND_MILLIONS = (1, 10, 50)  # parameters of the circles in the legend
 
 
@@ -48,7 +48,9 @@ def plot(
 def figure(rows: list[Row], dataset: str, dataset_name: str) -> 'Figure':
   """Draws the published error in percent over the multiply-adds, both on logarithmic axes.
 
-  The area of a circle is the number of parameters, its colour the family.
+  The area of a circle is the number of parameters, its colour the family. A line joins the models
+  of which none else has a lower error at no higher cost, the Pareto front; they alone have their
+  names beside them.
 
   Args:
     rows: rows of `models.cost.table`; used are `name`, `family`, `multiply_adds`, `num_params` and
@@ -83,31 +85,26 @@ def figure(rows: list[Row], dataset: str, dataset_name: str) -> 'Figure':
   axes.spines[['top', 'right']].set_visible(False)
   axes.margins(0.07)
   _draw_circles(picture, axes, rows, dataset)
+  points = [(row['multiply_adds'], row['published'][dataset]) for row in rows]
+  front = pareto_front(points)
+  axes.plot(*zip(*(points[i] for i in front), strict=True), zorder=0, **_FRONT)
   picture.draw_without_rendering()  # fixes the position of the axes
   picture.set_layout_engine('none')
-  _draw_labels(picture, axes, rows, dataset)
+  _draw_labels(picture, axes, rows, points, front)
   return picture
 
 
-def _prefix(rows: list[Row], family: str) -> str:
-  """Returns the common start of a family's names, up to the first digit; empty for one name."""
-  names = [row['name'] for row in rows if row['family'] == family]
-  columns = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-  shared = itertools.takewhile(lambda letter: not letter.isdigit(), (c[0] for c in columns))
-  return ''.join(shared) if len(names) > 1 else ''
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+  """Returns the indices of the points that no other point is better than, by rising x.
 
-
-def _short(name: str) -> str:
-  """Returns a name without its last words that contain no digit, such as `_bottleneck`."""
-  return re.sub(r'(_[a-z]+)+$', '', name)
-
-
-def label_text(rows: list[Row], row: Row) -> str:
-  """Returns a model's name without the prefix of its family, shortened if it stays unique."""
-  shortened = [_short(other['name']) for other in rows]
-  unique = shortened.count(_short(row['name'])) == 1
-  name = _short(row['name']) if unique else row['name']
-  return name.removeprefix(_prefix(rows, row['family']))
+  Args:
+    points: pairs of which less is better in both. Of equal points the first is on the front.
+  """
+  front: list[int] = []
+  for index in sorted(range(len(points)), key=lambda index: (*points[index], index)):
+    if not front or points[index][1] < points[front[-1]][1]:
+      front.append(index)
+  return front
 
 
 def _area(row: Row) -> float:
@@ -124,10 +121,9 @@ def _draw_circles(picture: 'Figure', axes: 'Axes', rows: list[Row], dataset: str
     point = row['multiply_adds'], row['published'][dataset]
     axes.scatter(*point, s=_area(row), label=row['name'], **styles[row['family']])
 
-  families = []
-  for family, style in styles.items():
-    prefix = _prefix(rows, family)
-    families.append(axes.scatter([], [], s=130, label=f'{prefix}…' if prefix else family, **style))
+  families = [
+    axes.scatter([], [], s=130, label=family, **style) for family, style in styles.items()
+  ]
   sizes = [
     axes.scatter([], [], s=_AREA * millions, facecolor='none', label=f'{millions} million', **_EDGE)
     for millions in _LEGEND_MILLIONS
@@ -138,44 +134,49 @@ def _draw_circles(picture: 'Figure', axes: 'Axes', rows: list[Row], dataset: str
     'fontsize': 12.5,
     'title_fontsize': 13.5,
   }
-  picture.legend(
-    handles=families,
-    title='Family, and what its\nlabels begin with',
-    loc='outside right upper',
-    **common,
-  )
+  picture.legend(handles=families, title='Family', loc='outside right upper', **common)
   common |= {'labelspacing': 1.4, 'handletextpad': 1.4, 'borderpad': 1.0}
   picture.legend(handles=sizes, title='Parameters', loc='outside right lower', **common)
 
 
-def _draw_labels(picture: 'Figure', axes: 'Axes', rows: list[Row], dataset: str) -> None:
-  """Draws a label near each circle, with a line between them where they are far apart."""
+def _draw_labels(
+  picture: 'Figure',
+  axes: 'Axes',
+  rows: list[Row],
+  points: list[tuple[float, float]],
+  front: list[int],
+) -> None:
+  """Draws the names of the rows of a front near their circles, with a line where they are far.
+
+  No label covers another, and few cover circles, those without a label included.
+  """
   from matplotlib.patheffects import withStroke
 
   dots_per_point = picture.dpi / 72
-  points = [(row['multiply_adds'], row['published'][dataset]) for row in rows]
-  centres = axes.transData.transform(points)
   circles = [
     label_placement.Circle(x, y, dots_per_point * math.sqrt(_area(row) / math.pi))
-    for (x, y), row in zip(centres, rows, strict=True)
+    for (x, y), row in zip(axes.transData.transform(points), rows, strict=True)
   ]
   texts = [
     axes.annotate(
-      label_text(rows, row), point, (0, 0), textcoords='offset points', ha='center', va='center',
+      rows[i]['name'], points[i], (0, 0), textcoords='offset points', ha='center', va='center',
       fontsize=11.5, path_effects=[withStroke(linewidth=2.2, foreground='#ffffffc0')],
     )
-    for row, point in zip(rows, points, strict=True)
+    for i in front
   ]  # fmt: skip
   sizes = [text.get_window_extent().size for text in texts]
-  boxes = label_placement.place(circles, sizes, label_placement.Box(*axes.bbox.extents))
-  for circle, box, point, text in zip(circles, boxes, points, texts, strict=True):
-    x, y = box.centre
+  others = [circle for i, circle in enumerate(circles) if i not in front]
+  labelled = [circles[i] for i in front]
+  within = label_placement.Box(*axes.bbox.extents)
+  boxes = label_placement.place(labelled, sizes, within, others)
+  for i, box, text in zip(front, boxes, texts, strict=True):
+    circle, (x, y) = circles[i], box.centre
     text.set_position(((x - circle.x) / dots_per_point, (y - circle.y) / dots_per_point))
     if box.distance(circle.x, circle.y) > circle.radius + 0.5 * (box.top - box.bottom):
       x, y = box.nearest(circle.x, circle.y)
       offset = (x - circle.x) / dots_per_point, (y - circle.y) / dots_per_point
       axes.annotate(
-        '', point, offset, textcoords='offset points',
+        '', points[i], offset, textcoords='offset points',
         arrowprops={'arrowstyle': '-', 'color': '#333333', 'linewidth': 0.7, 'shrinkA': 0,
                     'shrinkB': circle.radius / dots_per_point},
       )  # fmt: skip

@@ -16,11 +16,17 @@ MATHEMATICS = re.compile(r'\$\\mathdefault\{(?:(.+)\\times)?(.+)\^\{(.+)\}\}\$')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
 
+_HEIGHT = 4.4  # inches
+_BELOW_AXES = 0.56  # inches, for the numbers and the name of the horizontal axis
+_ENTRY_HEIGHT = 0.215  # inches
+_SHORT = 22  # letters; entries of a legend up to this length stand in two columns
+
+
 def row(count: int, title: str = '') -> tuple['Figure', list['Axes']]:
   """Makes a figure with panels side by side, each 5.2 by 4.4 inches."""
   from matplotlib.figure import Figure  # without pyplot: no display needed, no global state
 
-  figure = Figure(figsize=(5.2 * count, 4.4), layout='constrained')
+  figure = Figure(figsize=(5.2 * count, _HEIGHT), layout='constrained')
   figure.suptitle(title, fontsize=15)
   return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
@@ -34,6 +40,31 @@ def label(axes: 'Axes', x: str, y: str, title: str = '') -> None:
   axes.grid(color='#e5e5e5')
   axes.set_axisbelow(True)
   axes.spines[['top', 'right']].set_visible(False)
+
+
+def legends_below(*panels: 'Axes') -> None:
+  """Draws the legend of each panel below it, where it covers no data; the figure grows by them.
+
+  Args:
+    *panels: all panels of a figure of `row`; those without labelled lines get no legend.
+  """
+  from matplotlib.transforms import ScaledTranslation
+
+  most_rows = 0
+  for axes in panels:
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+      continue
+    columns = 2 if max(map(len, labels)) <= _SHORT and len(labels) > 1 else 1
+    most_rows = max(most_rows, -(-len(labels) // columns))
+    place = axes.transAxes + ScaledTranslation(0, -_BELOW_AXES, axes.figure.dpi_scale_trans)
+    axes.legend(
+      handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0), bbox_transform=place,
+      borderaxespad=0, ncols=columns, fontsize=10.5, frameon=False,
+    )  # fmt: skip
+  figure = panels[0].get_figure(root=True)
+  assert figure is not None
+  figure.set_figheight(_HEIGHT + _ENTRY_HEIGHT * most_rows)
 
 
 def set_log_scale(axes: 'Axes', axis: str, base: int = 10, **options: Any) -> None:

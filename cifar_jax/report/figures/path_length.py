@@ -31,7 +31,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
     lengths = [row['length'] for row in result['lengths']]
     low, _, high = np.transpose([row['quartiles'] for row in result['lengths']])
     means = [row['norm'] for row in result['lengths']]
-    magnitude.plot(lengths, means, markersize=4, linewidth=1.4, **panels.style(i))
+    magnitude.plot(lengths, means, markersize=4, linewidth=1.4, label=name, **panels.style(i))
     magnitude.fill_between(lengths, low, high, color=colour, alpha=0.18, linewidth=0)
 
     share = 100 * np.array(result['share'])
@@ -39,7 +39,7 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
     inside = (all_lengths >= shortest) & (all_lengths <= longest)
     product.plot(all_lengths, share, color=colour)
     product.fill_between(all_lengths, share, where=inside, color=colour, alpha=0.25, linewidth=0,
-                         label=f'95 % in {shortest} to {longest} of {blocks}')  # fmt: skip
+                         label=f'{name}: 95 % in {shortest} to {longest} of {blocks}')  # fmt: skip
   panels.label(number, 'Length of path (branches)', 'Paths (%)', 'How many paths have a length')
   panels.label(magnitude, 'Length of path (branches)', 'Gradient norm at the input (nats)',
                'Along one path (mean, quartiles)')  # fmt: skip
@@ -48,5 +48,5 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   panels.set_log_scale(magnitude, 'y')
   for axes in (number, product):
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=10.5, frameon=False)
+  panels.legends_below(number, magnitude, product)
   return picture

@@ -36,5 +36,5 @@ def figure(
   panels.label(axes, 'Learning rate', 'Training loss (nats)')
   panels.set_log_scale(axes, 'x')
   axes.set_ylim(0.9 * min(smoothed), 1.1 * max(smoothed))
-  picture.legend(loc='outside lower center', ncols=2, fontsize=10.5, frameon=False)
+  panels.legends_below(axes)
   return picture

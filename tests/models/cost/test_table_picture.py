@@ -31,10 +31,32 @@ def test_the_picture_has_a_circle_for_every_published_model(dataset: str) -> Non
   assert axes.get_xscale() == 'log'
 
 
-def test_labels_are_short_and_differ() -> None:
-  rows = [fake_row(name) for name in models.NAMES if models.family_of(name) == 'pyramidnet']
-  texts = [model_table.label_text(rows, row) for row in rows]
-  assert '272_a200' in texts and '110_mul_27' in texts and len(set(texts)) == len(texts)
+def test_no_point_is_better_in_both_ways_than_one_of_the_front() -> None:
+  points = [(3.0, 5.0), (1.0, 9.0), (2.0, 9.0), (2.0, 5.0), (4.0, 4.0), (1.0, 9.0), (5.0, 4.0)]
+  assert model_table.pareto_front(points) == [1, 3, 4]
+  assert model_table.pareto_front([(1.0, 1.0)]) == [0]
+
+
+@pytest.mark.parametrize('dataset', DATASETS)
+def test_only_the_front_has_labels_and_they_do_not_overlap(dataset: str) -> None:
+  rows = [fake_row(name) for name in models.NAMES]
+  known = [row for row in rows if row['published'] and row['published'][dataset] is not None]
+  picture = model_table.figure(rows, dataset, DATASETS[dataset])
+  picture.draw_without_rendering()
+  (axes,) = picture.axes
+  texts = [text for text in axes.texts if text.get_text()]
+  front = model_table.pareto_front([(r['multiply_adds'], r['published'][dataset]) for r in known])
+  assert {text.get_text() for text in texts} == {known[i]['name'] for i in front}
+  assert len(front) < len(known)
+  boxes = [label_placement.Box(*text.get_window_extent().extents) for text in texts]
+  assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_a_label_avoids_a_circle_without_one() -> None:
+  circle, within = label_placement.Circle(50, 50, 5), label_placement.Box(0, 0, 100, 100)
+  other = label_placement.Circle(65, 50, 3)
+  (box,) = label_placement.place([circle], [(20, 10)], within, [other])
+  assert box.distance(*other[:2]) > other.radius
 
 
 def test_labels_neither_overlap_nor_leave_the_picture() -> None:

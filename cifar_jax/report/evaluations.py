@@ -1,0 +1,106 @@
+"""The evaluations in a run's folder: their names in words, and the better of several views."""
+
+import json
+import pathlib
+import re
+from typing import Any, NamedTuple
+
+from cifar_jax.config.dataset import TITLES
+from cifar_jax.report import page_data
+from cifar_jax.runs import contents
+
+FOLDER = 'evaluation'
+_SPLITS = {'train': 'training', 'validation': 'validation', 'test': 'test'}
+_CHECKPOINTS = {'last': 'last epoch', 'best': 'best epoch by validation'}
+_are_classes = contents.are(contents.fits(contents.CLASS))
+VIEWS = {
+  'none': 'one view',
+  'flip': 'with mirror images',
+  'flip_shift': 'with mirrored and shifted images',
+  'five_crop': 'five crops',
+  'ten_crop': 'ten crops',
+}
+
+
+class Evaluation(NamedTuple):
+  """One evaluation of a run.
+
+  Attributes:
+    path: its files without their endings.
+    content: the scorecard, from `PATH.json`.
+    name: images, checkpoint and seed in words, without the views.
+    views: the views in words.
+  """
+
+  path: pathlib.Path
+  content: dict[str, Any]
+  name: str
+  views: str
+
+  @property
+  def title(self) -> str:
+    """The name, with the views unless each image was seen once."""
+    return self.name if self.views == VIEWS['none'] else f'{self.name}, {self.views}'
+
+  @property
+  def error(self) -> float | None:
+    """The error in percent; None if the file does not state it."""
+    error = self.content.get('error_percent')
+    return error if isinstance(error, int | float) else None
+
+
+def read(workdir: pathlib.Path) -> list[list[Evaluation]]:
+  """Reads the evaluations of a run that have a confusion matrix or classes.
+
+  Args:
+    workdir: directory of the run.
+
+  Returns:
+    Groups of evaluations that differ in their views alone; in each the lowest error comes first.
+    The group of the test images at the last epoch comes first of all.
+  """
+  groups: dict[str, list[Evaluation]] = {}
+  for stem, content in page_data.objects(workdir / FOLDER).items():
+    if 'classes' in content and not _are_classes(content['classes']):
+      del content['classes']  # a wrong value hides the table of classes, and nothing else
+    if 'classes' not in content and 'confusion_matrix' not in content:
+      continue
+    name, views = _in_words(stem, content)
+    key = json.dumps([name, content.get('data'), _members(content)])
+    evaluation = Evaluation(workdir / FOLDER / stem, content, name, views)
+    groups.setdefault(key, []).append(evaluation)
+  for group in groups.values():
+    group.sort(key=lambda evaluation: (evaluation.error is None, evaluation.error or 0.0))
+  own_test = [group for group in groups.values() if _is_own_test(group[0])]
+  return own_test + [group for group in groups.values() if not _is_own_test(group[0])]
+
+
+def _is_own_test(evaluation: Evaluation) -> bool:
+  content = evaluation.content
+  of_test = (content.get('split'), content.get('checkpoint')) == ('test', 'last')
+  return of_test and not content.get('data') and not _members(content)
+
+
+def _in_words(stem: str, content: dict[str, Any]) -> tuple[str, str]:
+  """Returns the name of an evaluation and its views, in words."""
+  split, checkpoint = content.get('split'), content.get('checkpoint')
+  if split not in _SPLITS or checkpoint not in _CHECKPOINTS:
+    return stem.replace('_', ' ').capitalize(), VIEWS['none']
+  data, members = content.get('data'), _members(content)
+  words = [f'{_SPLITS[split].capitalize()} images', _CHECKPOINTS[checkpoint]]
+  if isinstance(data, dict) and data.get('name'):
+    words.insert(0, TITLES.get(data['name'], str(data['name'])))
+    words[1] = f'{_SPLITS[split]} images'
+  if seed := re.search(r'_seed(\d+)', stem):
+    words.append(f'seed {seed[1]}')
+  if members:
+    words.append(f'ensemble of {len(members)}')
+  return ', '.join(words), VIEWS.get(content.get('tta', 'none'), str(content.get('tta')))
+
+
+def _members(content: dict[str, Any]) -> list[Any]:
+  """Returns the workdirs of the runs whose probabilities were averaged; none for one run."""
+  members = content.get('members')
+  if not isinstance(members, list) or len(members) < 2:
+    return []
+  return [member.get('workdir') for member in members if isinstance(member, dict)]

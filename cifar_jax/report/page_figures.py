@@ -1,0 +1,219 @@
+"""The sections of the page that show pictures, drawn anew from the numbers of a run.
+
+Where the numbers are of another version, or are missing, the picture of the command is shown.
+"""
+
+import importlib
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cifar_jax.report import evaluations, markup, page_data, page_diagrams, thumbnails
+from cifar_jax.report.evaluations import Evaluation
+from cifar_jax.report.figures import confusion_and_calibration, curves
+from cifar_jax.report.markup import Html, tag
+from cifar_jax.report.page_data import Run
+
+if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
+  from matplotlib.figure import Figure
+
+MISSING = '–'  # stands for a value that a run does not have
+_ANALYSES = {  # in the order of the page; others come after these
+  'lesion': 'Blocks deleted and exchanged',
+  'path_length': 'Gradient by length of path',
+  'branch_correlation': 'Correlation between the branches',
+  'activations': 'Activations and gradients by depth',
+  'landscape': 'Loss around the weights',
+  'complexity': 'What the accuracy costs',
+}
+_CLASS_MEASURES = ('precision', 'recall', 'f1')
+# What a figure raises for numbers that it does not know.
+_OTHER_FORM = (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError)
+
+
+def learning_curves(runs: list[Run]) -> Html | None:
+  """Returns the learning curves of the runs together, or None if no run has records."""
+  if not any(run.records for run in runs):
+    return None
+  if len(runs) == 1:
+    figure = curves.learning_curves_figure(runs[0].records, '')
+  else:
+    figure = curves.compared_curves_figure({run.name: run.records for run in runs})
+  return page_diagrams.panels(figure, 'Loss and error over the epochs')
+
+
+def confusion(runs: list[Run]) -> Html:
+  """Returns the confusions of each evaluation: matrix, calibration and a table of classes."""
+  return markup.join(
+    *(_confusion(run, group, _name(run, runs)) for run in runs for group in _groups(run))
+  )
+
+
+def mistakes(runs: list[Run]) -> Html:
+  """Returns the images that each run is wrong about with the highest confidence."""
+  return markup.join(
+    *(_mistakes(run, group[0], _name(run, runs)) for run in runs for group in _groups(run))
+  )
+
+
+def analyses(runs: list[Run]) -> Html:
+  """Returns the analyses; one that several runs have is drawn of all together."""
+  folders = [run.workdir / 'analysis' for run in runs]
+  found = [page_data.objects(folder) for folder in folders]
+  pictures = [page_data.pictures(folder) for folder in folders]
+  names = sorted(set().union(*found, *pictures))
+  names.sort(key=lambda name: [*_ANALYSES].index(name) if name in _ANALYSES else len(_ANALYSES))
+  return markup.join(
+    *(
+      _analysis(
+        name,
+        [contents[name] for contents in found if name in contents],
+        [paths[name] for paths in pictures if name in paths],
+      )
+      for name in names
+    )
+  )
+
+
+def own_pictures(runs: list[Run]) -> Html:
+  """Returns the pictures of the user that each run has classified, with its guesses."""
+  parts = []
+  for run in runs:
+    path = run.workdir / evaluations.FOLDER / 'own_pictures'
+    rows = thumbnails.read(path.with_suffix('.json'))
+    title = f'What {run.config["model"]["name"]} takes your pictures for'
+    if rows:
+      content: Html | None = tag('div', *map(_guesses, rows), class_='guesses')
+    else:
+      content = page_diagrams.of_file(path.with_suffix('.png'), title, is_photographs=True)
+    if content:
+      parts += [tag('h3', f'{run.name}: {title}' if len(runs) > 1 else title), content]
+  return markup.join(*parts)
+
+
+def _groups(run: Run) -> list[list[Evaluation]]:
+  return evaluations.read(run.workdir)
+
+
+def _name(run: Run, runs: list[Run]) -> str:
+  """Returns the beginning of a heading: the name of the run, where there are several."""
+  return f'{run.name}: ' if len(runs) > 1 else ''
+
+
+def _confusion(run: Run, group: list[Evaluation], name: str) -> Html:
+  best = group[0]
+  title = f'{name}{best.title}'
+  alternative = f'Confusion matrix of {run.name}: {best.title}'
+  try:
+    figures = [page_diagrams.whole(_confusion_matrix(best.content), alternative)]
+    if calibration := best.content.get('calibration'):
+      figure = confusion_and_calibration.reliability(calibration, '')
+      figures.append(page_diagrams.whole(figure, f'Calibration of {run.name}: {best.title}'))
+  except _OTHER_FORM:
+    paths = [pathlib.Path(f'{best.path}_{end}.png') for end in ('confusion_matrix', 'reliability')]
+    figures = [html for path in paths if (html := page_diagrams.of_file(path, alternative))]
+  return markup.join(
+    tag('h3', title),
+    _views(group),
+    tag('div', *figures, class_='side') if figures else None,
+    _classes(best),
+  )
+
+
+def _confusion_matrix(content: dict[str, Any]) -> 'Figure':
+  names = tuple(str(row['name']) for row in content['classes'])
+  counts = np.array(content['confusion_matrix'])
+  return confusion_and_calibration.confusion_matrix(counts, names, '')
+
+
+def _views(group: list[Evaluation]) -> Html | None:
+  """Returns a sentence on the errors over the views that a group was evaluated with."""
+  errors = [f'{row.views} {row.error:.2f} %' for row in group if row.error is not None]
+  if not errors:
+    return None
+  alone = len(errors) == 1
+  return tag('p', f'Error {group[0].error:.2f} %.' if alone else f'Error: {", ".join(errors)}.')
+
+
+def _classes(evaluation: Evaluation) -> Html | None:
+  """Returns a folded table of precision, recall and F1 by class."""
+  rows = [
+    [row['name'], row['images'], *(format_number(row.get(key), '.3f') for key in _CLASS_MEASURES)]
+    for row in evaluation.content.get('classes', ())
+  ]
+  if not rows:
+    return None
+  table = markup.table(['class', 'images', 'precision', 'recall', 'F1'], rows)
+  return tag('details', tag('summary', 'Precision and recall by class'), table)
+
+
+def format_number(value: float | None, form: str) -> str:
+  """Returns a number in the form of a format specification, or `MISSING` for None."""
+  return MISSING if value is None else format(value, form)
+
+
+def _mistakes(run: Run, evaluation: Evaluation, name: str) -> Html | None:
+  path = pathlib.Path(f'{evaluation.path}_mistakes')
+  alternative = f'Mistakes of {run.name}: {evaluation.title}'
+  if rows := thumbnails.read(path.with_suffix('.json')):
+    content: Html | None = tag('div', *map(_mistake, rows), class_='thumbnails')
+  else:
+    content = page_diagrams.of_file(path.with_suffix('.png'), alternative, is_photographs=True)
+  if content is None:
+    return None
+  caption = 'True class → prediction, and its probability; the most confident mistakes.'
+  return markup.join(
+    tag('h3', f'{name}{evaluation.title}'), tag('p', caption, class_='quiet'), content
+  )
+
+
+def _mistake(row: dict[str, Any]) -> Html:
+  words = f'{row.get("true")} → {row.get("predicted")}'
+  probability = format_number(row.get('confidence'), '.1%')
+  return tag(
+    'figure',
+    tag('img', src=row['image'], alt=words, class_='pixels'),
+    tag('figcaption', words, tag('br'), probability),
+  )
+
+
+def _guesses(row: dict[str, Any]) -> Html:
+  """Returns a picture of the user with its most probable classes as bars."""
+  bars = [
+    tag(
+      'li',
+      tag('span', f'{name} {probability:.1%}'),
+      tag('i', style=f'width: {100 * probability:.1f}%'),
+    )
+    for name, probability in row.get('guesses', ())
+  ]
+  image = tag('img', src=row['image'], alt=str(row.get('name')), class_='pixels')
+  return tag('figure', image, tag('figcaption', tag('b', row.get('name')), tag('ol', *bars)))
+
+
+def _analysis(name: str, contents: list[dict[str, Any]], pictures: list[pathlib.Path]) -> Html:
+  """Returns an analysis of one run or several: heading, what was measured, panels."""
+  title = _ANALYSES.get(name) or name.replace('_', ' ').capitalize()
+  settings = list(dict.fromkeys(filter(None, map(page_data.settings, contents))))
+  content = _panels(name, contents, title)
+  if content is None:
+    content = markup.join(*(page_diagrams.of_file(path, title) for path in pictures))
+  if not content:
+    return Html()
+  return markup.join(
+    tag('h3', title),
+    tag('p', f'{"; ".join(settings)}.'.capitalize(), class_='quiet') if settings else None,
+    content,
+  )
+
+
+def _panels(name: str, contents: list[dict[str, Any]], title: str) -> Html | None:
+  """Returns the panels of an analysis; None without numbers, or where they are of another form."""
+  if not contents:
+    return None
+  try:
+    figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure(contents)
+    return page_diagrams.panels(figure, title)
+  except _OTHER_FORM:
+    return None

@@ -1,0 +1,38 @@
+"""The lines and bars of the program: plain, on standard error, and without those of others."""
+
+import logging
+import sys
+
+import pytest
+
+from cifar_jax import cli
+from cifar_jax.runtime import console
+
+
+def test_a_warning_of_a_command_is_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+  def main() -> None:
+    logging.getLogger('cifar_jax.evaluation.restore').warning('%s has 3 seeds', 'runs/a')
+    logging.getLogger('absl').warning('Given directory is read only')  # as Orbax does
+    logging.getLogger('cifar_jax').debug('--xla_flag=1')
+
+  with pytest.raises(SystemExit):
+    cli.run(main)
+  assert capsys.readouterr() == ('', 'runs/a has 3 seeds\n')
+
+
+def test_a_program_gets_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+  console.warnings_only()
+  console.logger.info('epoch 1')
+  console.logger.warning('no locks')
+  assert capsys.readouterr() == ('', 'cifar_jax: no locks\n')
+
+
+def test_a_bar_yields_its_items_and_is_seen_on_a_terminal_alone(
+  capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+  assert list(console.bar([1, 2], 'evaluating', 'batches')) == [1, 2]
+  assert capsys.readouterr() == ('', '')
+  monkeypatch.setattr(console, '_BAR_DELAY', 0.0)
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+  assert list(console.bar(iter('ab'), 'evaluating', 'batches', 2)) == ['a', 'b']
+  assert 'evaluating:   0%' in capsys.readouterr().err
