@@ -4,7 +4,6 @@ They lie in the workdir, one of each session and one of the end of the run. Tens
 not needed to write them.
 """
 
-import os
 import pathlib
 import time
 from collections.abc import Mapping
@@ -38,12 +37,12 @@ class EventFiles:
       config: the configuration, which the first file of a run has as a text and as
         hyper-parameters; None to leave it out.
     """
-    is_first = not any(workdir.glob(f'{_NAMES}*'))
+    num_earlier = len(list(workdir.glob(f'{_NAMES}*')))
     # By itself the name has only a time in seconds, which two sessions can share.
-    self._events = _open(workdir, f'.{os.getpid()}.{after_step}')
+    self._events = _open(workdir, f'.{num_earlier:04d}')
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     self._events.write_event(event_pb2.Event(step=after_step + 1, session_log=start))
-    if config is not None and is_first:
+    if config is not None and not num_earlier:
       experiment, beginning, _ = _hyper_parameters(flatten(config))
       for text in (_as_text(config), experiment, beginning):
         _write(self._events, 0, text)

@@ -122,9 +122,11 @@ def test_a_run_of_several_seeds_counts_as_that_many_errors(tmp_path: pathlib.Pat
   (tmp_path / 'study.json').write_text(json.dumps(study))
   run = tmp_path / 'a' / 'seed3'
   run.mkdir(parents=True)
-  (run / 'config.json').write_text(json.dumps({'seed': 3}))
+  config = {'seed': 3, 'data': {'name': 'cifar10'}, 'model': {'name': 'resnet8'}}
+  (run / 'config.json').write_text(json.dumps(config | {'train': {'num_epochs': 1}}))
   each = {'accuracy': [0.75, 0.5]}
   result = {'test': {'accuracy': 0.625, 'each': each}, 'seeds': [3, 4], 'seconds': 1.0}
+  result |= {'num_epochs': 1}
   (run / 'result.json').write_text(json.dumps(result | {'commit': 'abc', 'device': '1 x cpu'}))
   text = study_table.write(tmp_path)
   (row,) = json.loads((tmp_path / 'table.json').read_text())['entries']

@@ -17,7 +17,7 @@ CONFIG = load('resnet:depth=8')
 def log(workdir: pathlib.Path, after_step: int, *steps: int) -> None:
   with MetricLog(workdir, after_step, config=CONFIG) as metric_log:
     for step in steps:
-      metric_log.write(step, step / 10, 'train', {'loss': float(step)})
+      metric_log.write(step, step / 10, 'train', {'accuracy': 0.5, 'loss': float(step)})
 
 
 def read(workdir: pathlib.Path) -> EventAccumulator:

@@ -32,8 +32,10 @@ def log(workdir: pathlib.Path, config: ConfigDict, after_step: int, *steps: int)
     MetricLog(workdir, after_step, copies=run_copies) as metric_log,
   ):
     for step in steps:
-      metric_log.write(step, step / 10, 'train', {'loss': 1.0, 'each': [1.0]})
-      metric_log.write(step, step / 10, 'validation', {'loss': 2.0})
+      metric_log.write(
+        step, step / 10, 'train', {'accuracy': 0.5, 'loss': 1.0, 'each': {'accuracy': [0.5]}}
+      )
+      metric_log.write(step, step / 10, 'validation', {'accuracy': 0.5, 'loss': 2.0})
 
 
 @pytest.mark.parametrize('name', fake_trackers.NAMES)
@@ -68,7 +70,7 @@ def test_what_a_service_lacks_is_sent_in_the_next_session(
   ):
     service.is_down = True
     for step in (20, 30):
-      metric_log.write(step, step / 10, 'train', {'loss': 1.0})
+      metric_log.write(step, step / 10, 'train', {'accuracy': 0.5, 'loss': 1.0})
     run_copies.send_end(30, {})
     service.is_down = False
   assert caplog.text.count('has failed') == 1 and 'no route to host' in caplog.text
