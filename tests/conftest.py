@@ -30,9 +30,10 @@ if _made_cache:
   os.environ[CACHE_DIR] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and the programs that they
-# start would too.
+# A shell that starts the tests in the background has them ignore Ctrl-C, nohup the end of the
+# terminal, and the programs that they start would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 FILES = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
 

@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_leaves_only_complete_records(tmp_path: pathlib.Pat
   try:
     with pytest.raises(OSError) as info, MetricLog(tmp_path, 0) as metric_log:
       for step in range(10_000):
-        metric_log.write(step, 0.0, 'train', {'loss': 1.0})
+        metric_log.write(step, 0.0, 'train', {'accuracy': 0.5, 'loss': 1.0})
     assert 'disk is full' in errors.shortage(info.value)
     steps = [record['step'] for record in read_records(tmp_path)]
     assert steps == list(range(len(steps))) and len(steps) > 100
