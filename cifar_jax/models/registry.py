@@ -124,7 +124,7 @@ def _check_fields(name: str, family: Family, match: re.Match, fields: dict[str, 
   for field, value in fields.items():
     if field not in known:
       allowed = ', '.join(sorted(known)) or 'none'
-      hint = nearest(field, [*sorted(known), 'name', 'dtype'])
+      hint = nearest(field, [*sorted(known), 'name', 'dtype', 'module'])
       raise InputError(f'model {name} has no field {field!r}{hint}; its fields are {allowed}')
     check_size(f'model.{field}', value, _LARGEST_FIELD)
     default = parameters[field].default

@@ -174,7 +174,8 @@ def test_summary_and_report_describe_several_seeds(finished: Finished) -> None:
   assert 'images/s of all seeds together' in effort
   page.write([run], run / 'report.html')
   shown = (run / 'report.html').read_text()
-  assert f'last epoch, mean of 3 seeds, deviation {deviation:.2f}' in shown
+  assert 'Mean ± standard deviation of 3 seeds' in shown
+  assert f'{100 - mean:.2f} ± {deviation:.2f} %' in shown
   assert (run / 'evaluation' / 'test_last_seed5.json').exists()
 
 

@@ -101,6 +101,10 @@ def test_a_run_killed_while_it_draws_has_its_result(
   assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
 
 
+# tensorboardX leaves a file open that it could not write.
+@pytest.mark.filterwarnings(
+  'ignore::ResourceWarning', 'ignore::pytest.PytestUnraisableExceptionWarning'
+)
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root may mount a disk')
 @pytest.mark.parametrize('name', ['evaluate_run', 'save_scorecard', '_write_result', 'report_run'])
 def test_a_disk_that_fills_up_while_a_run_finishes_costs_nothing(

@@ -118,7 +118,8 @@ def test_json_is_written_to_a_file_and_the_table_is_printed(
     (['--plot', 'nowhere/table.png'], ['nowhere', 'directory']),
     (['--plot', 'table.png', '--family', 'wide_resnet', '--dataset', 'imagenet'], ['imagenet']),
     (['--plot', '.'], ['.', 'directory']),
-    (['resnet20'], ['resnet20']),
+    (['resnet21'], ['not 21', '20 and 26']),
+    (['resnet20', '--sort', 'error'], ['resnet20', 'leave out']),
   ],
 )
 def test_bad_arguments_are_refused_in_one_line(
