@@ -65,9 +65,16 @@ def test_norms_are_interpolated_geometrically_between_measured_lengths() -> None
   np.testing.assert_allclose(share, np.array([1.0, 0.2, 0.01]) / 1.21)
 
 
-def test_effective_lengths_leave_out_both_tails() -> None:
+def test_central_lengths_leave_out_both_tails() -> None:
   share = np.array([0.02, 0.02, 0.5, 0.44, 0.02])
-  assert path_length.effective_lengths(share) == (1, 3)
+  assert path_length.central_lengths(share) == (1, 3)
+
+
+def test_the_paths_of_54_blocks_are_about_half_as_long() -> None:
+  share = path_length.path_share(54)
+  assert path_length.central_lengths(share) == (20, 34)
+  # Veit et al., section 3.1: "more than 95 % of paths go through 19 to 35 modules".
+  assert share[19:36].sum() == pytest.approx(0.980, abs=5e-4)
 
 
 @pytest.mark.parametrize('name', ['densenet_bc_40_12', 'plain20', 'vgg11_bn'])

@@ -25,7 +25,7 @@ from cifar_jax.analysis.gates import block_names, gates_at_test_time
 from cifar_jax.models import layers
 from cifar_jax.runtime.devices import jit_in_turn
 
-EFFECTIVE_SHARE = 0.95  # of the gradient, along the paper's "effective paths": figure 6 (c)
+CENTRAL_SHARE = 0.95  # of the paths, section 3.1; of the gradient, "effective paths", figure 6 (c)
 
 
 def along_path(gates: layers.Gates, through_branch: jax.Array) -> layers.Gates:
@@ -75,7 +75,7 @@ def norms(gradient: jax.Array) -> jax.Array:
 
 
 def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:
-  """Measures the three curves of a run's net and its effective lengths; ready for JSON."""
+  """Measures the three curves of a run's net, and the lengths that matter; ready for JSON."""
   gates = gates_at_test_time(run.model)
   num_blocks = len(block_names(run.model, run.variables['params']))
   random = np.random.default_rng(arguments.seed)
@@ -98,7 +98,8 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
     'whole_norm': float(np.concatenate(whole_norms)[: run.sample.size].mean()),
     'lengths': rows,
     'share': [float(value) for value in share],  # of lengths 0 to num_blocks
-    'bulk': list(effective_lengths(share)),
+    'bulk': list(central_lengths(share)),
+    'bulk_of_paths': list(central_lengths(path_share(num_blocks))),
   }
 
 
@@ -132,6 +133,11 @@ def _select_lengths(num_blocks: int, limit: int) -> list[int]:
   return [*range(dense), *sorted({round(length) for length in spaced})]
 
 
+def path_share(num_blocks: int) -> np.ndarray:
+  """The share of each length from 0 to `num_blocks` among all paths, float64; sums to 1."""
+  return np.asarray(scipy.stats.binom.pmf(np.arange(num_blocks + 1), num_blocks, 0.5))
+
+
 def gradient_share(num_blocks: int, lengths: list[int], path_norms: list[float]) -> np.ndarray:
   """The share of the gradient along all paths of each length.
 
@@ -151,29 +157,28 @@ def gradient_share(num_blocks: int, lengths: list[int], path_norms: list[float])
   return share / share.sum()
 
 
-def effective_lengths(share: np.ndarray) -> tuple[int, int]:
+def central_lengths(share: np.ndarray) -> tuple[int, int]:
   """The shortest and the longest length that remain when both tails of the share are cut off.
 
-  Each tail has half of what `EFFECTIVE_SHARE` lacks to 1.
+  Each tail has half of what `CENTRAL_SHARE` lacks to 1.
 
   Args:
-    share: float `[lengths]`, the share of the gradient of each length from 0; sums to 1.
+    share: float `[lengths]`, the share of each length from 0; sums to 1.
   """
   cumulative = np.cumsum(share)
-  tail = (1.0 - EFFECTIVE_SHARE) / 2
+  tail = (1.0 - CENTRAL_SHARE) / 2
   return int(np.searchsorted(cumulative, tail)), int(np.searchsorted(cumulative, 1.0 - tail))
 
 
 def format_table(results: dict[str, Any]) -> str:
-  """Formats the results: a line per measured length, and the effective lengths."""
+  """Formats the results: a line per measured length, and the central lengths."""
   lines = ['length   norm of the gradient along a path   share carried by all of that length']
   lines += [
     f'{row["length"]:6}{row["norm"]:31.3e}{results["share"][row["length"]]:41.2%}'
     for row in results['lengths']
   ]
-  shortest, longest = results['bulk']
-  lines.append(
-    f'{EFFECTIVE_SHARE:.0%} of the gradient comes along paths of {shortest} to {longest} of the '
-    f'{results["num_blocks"]} blocks'
-  )
+  for what, bulk in (('paths go through', 'bulk_of_paths'), ('gradient comes through', 'bulk')):
+    shortest, longest = results[bulk]
+    blocks = f'{shortest} to {longest} of the {results["num_blocks"]} blocks'
+    lines.append(f'{CENTRAL_SHARE:.0%} of the {what} {blocks}')
   return '\n'.join(lines)
