@@ -9,8 +9,8 @@ from cifar_jax import output_files
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import page_data, study_differences, study_formats
 from cifar_jax.report.figures import study as study_figure
-from cifar_jax.runs import contents
-from cifar_jax.runs.results import read_object
+from cifar_jax.runs import contents, legs
+from cifar_jax.runs.results import read_config_dict, read_object
 
 Row = dict[str, Any]
 
@@ -53,7 +53,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
   table = []
   for entry in read(folder)['entries']:
     paths = [pathlib.Path(folder, run) for run in entry['runs']]
-    finished = [page_data.read(path) for path in paths if (path / 'result.json').exists()]
+    finished = [page_data.read(path) for path in paths if _is_finished(path, entry['epochs'])]
     errors = {seed: error for run in finished for seed, error in run.errors_of_seeds.items()}
     keys = ('label', 'epochs', 'full_epochs', 'published', 'published_train')
     table.append(
@@ -70,6 +70,11 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
       }
     )
   return table
+
+
+def _is_finished(workdir: pathlib.Path, epochs: float) -> bool:
+  """Whether a run has its result, and was planned for so many epochs: it can be trained longer."""
+  return legs.is_finished(workdir) and read_config_dict(workdir)['train']['num_epochs'] == epochs
 
 
 def write(folder: str | os.PathLike[str], baseline: str | None = None) -> str:

@@ -130,6 +130,11 @@ def extends(workdir: pathlib.Path, config: ConfigDict) -> bool:
   return (workdir / CONFIG).exists() and legs.extends(workdir, read_config(workdir), config)
 
 
+def is_finished(workdir: pathlib.Path, config: ConfigDict) -> bool:
+  """Whether the run of a configuration has its result, not that of a shorter leg of it."""
+  return legs.is_finished(workdir) and not extends(workdir, config)
+
+
 def read_config(workdir: pathlib.Path) -> ConfigDict:
   """The configuration of the run in a directory.
 

@@ -75,11 +75,12 @@ def _plan(
 def _run(runs: 'list[Run]', workdir: pathlib.Path, baseline: str | None) -> int:
   """Starts all unfinished runs one after another; returns the exit status of the study."""
   from cifar_jax.report import study_table
+  from cifar_jax.runs.workdir import is_finished
 
   failed, status, stopped = [], 0, False
   with launch.shared_cache():
     for number, run in enumerate(runs, start=1):
-      if _is_finished(run):
+      if is_finished(run.workdir, run.config):
         continue
       _log(f'run {number} of {len(runs)}: {run.entry.label}, seed {run.config.seed}')
       status, stopped = launch.run(run.command)
@@ -88,7 +89,7 @@ def _run(runs: 'list[Run]', workdir: pathlib.Path, baseline: str | None) -> int:
       if status:
         failed.append(run.entry.label)
       study_table.write(workdir, baseline)
-  if any(map(_is_finished, runs)):
+  if any(is_finished(run.workdir, run.config) for run in runs):
     print(study_table.write(workdir, baseline))
     _log(f'{workdir}/table.md, .csv, .tex, .json, .txt and .png')
   if failed:
@@ -99,10 +100,6 @@ def _run(runs: 'list[Run]', workdir: pathlib.Path, baseline: str | None) -> int:
   if status == cli.BAD_INPUT:
     return status
   return cli.DIVERGED if failed else 0
-
-
-def _is_finished(run: 'Run') -> bool:
-  return (run.workdir / 'result.json').exists()
 
 
 def _log(message: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, best_by_test, read_records
 from cifar_jax.runs.trackers import copies
-from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir, extends
+from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir, is_finished
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
@@ -68,6 +69,35 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   if _is_finished(workdir, config):
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
+  experiment = _build(config, workdir)
+  stopping = StopRequest()
+  handling = contextlib.nullcontext(stopping) if from_python else stopping
+  with _advised(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:
+    if _is_finished(workdir, config):  # another command has finished the run since
+      return _report_finished(workdir, config)
+    logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
+    logger.debug(xla_flags.describe())
+    with copies.opened(workdir, config) as run_copies:
+      result = run_session(
+        *(experiment, workdir, stop, origin['commit']),
+        has_bar=from_python or None,
+        config=config,
+        run_copies=run_copies,
+      )
+      if result is None:
+        processes.part()
+        return stop.exit_status
+      if processes.is_first():
+        _write_result(workdir, config, result, origin)
+      processes.part()
+      report_run(workdir, lambda: experiment.dataset)
+      if processes.is_first():
+        send_end(workdir, run_copies)
+    return 0
+
+
+def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
+  """Builds the experiment of a run; all processes must read the same data."""
   with processes.first_process_first():  # which downloads and prepares the data for all
     experiment = continue_schedule(build(config), config, legs.schedule_start(workdir, config))
   processes.check_same(lambda: start.describe_data(experiment.dataset))
@@ -75,32 +105,14 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     raise InputError(f'the data set {config.data.name} has no training images')
   if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):
     start.check_initial_weights(experiment)
+  return experiment
+
+
+@contextlib.contextmanager
+def _advised(experiment: Experiment) -> Iterator[None]:
+  """Turns JAX's errors for a lack of memory and a lost process into ones that say what to do."""
   try:
-    stopping = StopRequest()
-    handling = contextlib.nullcontext(stopping) if from_python else stopping
-    with claim_workdir(workdir, config), _log(workdir), handling as stop:
-      if _is_finished(workdir, config):  # another command has finished the run since
-        return _report_finished(workdir, config)
-      name = experiment.dataset.name
-      logger.info('training %s on %s in %s', config.model.name, name, workdir)
-      logger.debug(xla_flags.describe())
-      with copies.opened(workdir, config) as run_copies:
-        result = run_session(
-          *(experiment, workdir, stop, origin['commit']),
-          has_bar=from_python or None,
-          config=config,
-          run_copies=run_copies,
-        )
-        if result is None:
-          processes.part()
-          return stop.exit_status
-        if processes.is_first():
-          _write_result(workdir, config, result, origin)
-        processes.part()
-        report_run(workdir, lambda: experiment.dataset)
-        if processes.is_first():
-          send_end(workdir, run_copies)
-      return 0
+    yield
   except Exception as error:
     if is_out_of_memory(error):
       raise ShortageError(out_of_memory.advice(experiment)) from error
@@ -112,8 +124,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
 
 def _is_finished(workdir: pathlib.Path, config: ConfigDict) -> bool:
   """Whether the first process sees a result of this length, so that all processes do the same."""
-  finished = legs.is_finished(workdir) and not extends(workdir, config)
-  return bool(processes.broadcast_from_first('yes' if finished else ''))
+  return bool(processes.broadcast_from_first('yes' if is_finished(workdir, config) else ''))
 
 
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:

@@ -68,11 +68,11 @@ class FakeRuns:
     self.started.append(name)
     if name not in self.errors:
       return 1, False
-    workdir.mkdir(parents=True)
+    workdir.mkdir(parents=True, exist_ok=True)
     (workdir / 'config.json').write_text(loading.to_json(config_of(command)))
     accuracy = 1 - self.errors[name] / 100
     result = {'test': {'accuracy': accuracy}, 'seconds': 1.0, 'commit': 'abc', 'device': '1 x cpu'}
-    result['num_epochs'] = 91
+    result['num_epochs'] = config_of(command).train.num_epochs
     (workdir / 'result.json').write_text(json.dumps(result))
     return 0, False
 
@@ -259,6 +259,24 @@ def test_another_number_of_epochs_in_the_same_workdir_is_refused(
     monkeypatch, capsys, file, '--workdir', tmp_path / 'w', '--epochs', 2
   )
   assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
+
+
+def test_finished_runs_are_trained_longer_if_their_schedule_goes_on(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  fake = FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0})
+  monkeypatch.setattr(launch, 'run', fake)
+  words = (file, '--workdir', tmp_path / 'w', '--config.schedule.name=constant', '--epochs')
+  assert run_command(monkeypatch, capsys, *words, 10)[0] == 0
+  del fake.errors['plain-8/seed0']  # its longer run fails
+  status, out, _ = run_command(monkeypatch, capsys, *words, 20)
+  assert status == 1 and fake.started[2:] == ['resnet-8/seed0', 'plain-8/seed0']
+  lines = [' '.join(line.split()) for line in out.splitlines()]
+  assert lines[4].startswith('ResNet-8 1 of 1 20 of 182')
+  assert lines[5].startswith('plain: 8 0 of 1 20 of 182')  # not the error after 10 epochs
 
 
 def test_the_list_shows_every_study(
