@@ -119,7 +119,7 @@ def test_a_page_and_a_study_name_wrong_types(tmp_path: pathlib.Path) -> None:
   classes = [{'name': 'cat', 'images': 3, 'precision': None, 'recall': 0.5, 'f1': 0.25}]
   for content, is_shown in ((classes, True), (3, False), ([{'name': 'cat'}], False)):
     (tmp_path / 'evaluation' / 'test.json').write_text(json.dumps({'classes': content}))
-    shown = [row for group in evaluations.read(tmp_path) for row in group]
+    shown = [row for group in evaluations.read(tmp_path, {}) for row in group]
     assert any('classes' in row.content for row in shown) == is_shown
 
 

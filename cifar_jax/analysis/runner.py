@@ -33,6 +33,7 @@ class AnalysedRun:
     sample: the images.
     experiment: the experiment of the run.
     workdir: directory of the run.
+    step: number of training steps of the checkpoint.
   """
 
   name: str
@@ -41,6 +42,7 @@ class AnalysedRun:
   sample: Sample
   experiment: Experiment
   workdir: pathlib.Path
+  step: int
 
 
 def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> None:
@@ -116,6 +118,7 @@ def _results(
     'run': run.workdir.name,
     'seed': run.experiment.seeds[0],
     'checkpoint': arguments.checkpoint,
+    'step': run.step,
     'split': arguments.split,
     'num_images': run.sample.size,
     **measurements,
@@ -149,5 +152,11 @@ def open_run(
   )
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   return AnalysedRun(
-    restored.config.model.name, experiment.model, variables, sample, experiment, restored.workdir
+    restored.config.model.name,
+    experiment.model,
+    variables,
+    sample,
+    experiment,
+    restored.workdir,
+    restored.step,
   )

@@ -7,8 +7,6 @@ written into files whose names contain the split and the checkpoint.
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from cifar_jax import output_files
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import corruptions, scorecard
@@ -93,8 +91,8 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
   """
   models, file_truth = read_predictions(file)
   truth = load_ground_truth(split, overrides) if file_truth is None or overrides else file_truth
-  if file_truth is not None and not np.array_equal(file_truth.labels, truth.labels):
-    raise InputError(f'{file} has other labels than the {split} split of these data')
+  if file_truth is not None and (difference := file_truth.difference(truth)):
+    raise InputError(f'{file} is not of the {split} split of these data: the {difference} differ')
   for model in models:
     check_predictions(model, truth)
   stems = {model.name: model.name.replace('/', '_') for model in models}

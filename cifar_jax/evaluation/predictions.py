@@ -2,15 +2,18 @@
 
   labels        integer `[n]`, the true classes
   class_names   string `[classes]`, the name of each label
+  images_hash   string, the shape of the images and a hash of their bytes; may be missing
   NAME          one array per model, under any other name: integer `[n]` predicted classes, or float
                 `[n, classes]` logits
 
-A file has both `labels` and `class_names`, or neither. A file with neither is scored by the labels
-of a data set.
+A file has both `labels` and `class_names`, or none of the three. A file without
+them is scored by the labels of a data set.
 """
 
 import dataclasses
+import hashlib
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,9 @@ from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 
-_TRUTH_KEYS = ('labels', 'class_names')
+_TRUTH_KEYS = ('labels', 'class_names', 'images_hash')
+# Of a file when it is unpacked: float32 logits of 100,000 images and 1,000 classes have 0.4 GB.
+_MAX_BYTES = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +36,36 @@ class GroundTruth:
     labels: int32 `[n]`.
     class_names: the name of each label.
     images: uint8 `[n, height, width, 3]`; None if only a prediction file was read.
+    fingerprint: of images that a prediction file was made from, as `of_images` makes it; '' if the
+      file does not state it.
   """
 
   labels: np.ndarray
   class_names: tuple[str, ...]
   images: np.ndarray | None = None
+  fingerprint: str = ''
+
+  @property
+  def of_images(self) -> tuple[str, str]:
+    """The shape of the images, and a hash of their bytes; both '' if they are not known."""
+    if self.images is None:
+      shape, _, digest = self.fingerprint.partition(' ')
+      return shape, digest
+    images = np.ascontiguousarray(self.images)
+    return 'x'.join(map(str, images.shape)), hashlib.sha256(images.data).hexdigest()[:16]
+
+  def difference(self, other: 'GroundTruth') -> str:
+    """What shows that another truth is of different images; '' if nothing does.
+
+    Labels alone may agree: those of folders with equally many images of each class always do. Runs
+    may have the same images in different sizes.
+    """
+    if not np.array_equal(self.labels, other.labels):
+      return 'labels'
+    if self.class_names != other.class_names:
+      return 'classes'
+    (shape, digest), (other_shape, other_digest) = self.of_images, other.of_images
+    return 'images' if shape == other_shape and digest != other_digest else ''
 
   def split(self) -> Split:
     """Returns the images with their labels, where the images are known."""
@@ -74,8 +104,10 @@ def write_predictions(path: pathlib.Path, truth: GroundTruth, predictions: Predi
   arrays: dict[str, Any] = {
     'labels': truth.labels,
     'class_names': np.array(truth.class_names),
-    predictions.name: values,
+    'images_hash': np.array(' '.join(truth.of_images).strip()),
   }
+  name = predictions.name
+  arrays[f'{name} (model)' if name in arrays else name] = values
   with output_files.replacing(path) as temporary, temporary.open('wb') as file:
     np.savez_compressed(file, **arrays)
 
@@ -128,6 +160,11 @@ def _load(path: str) -> dict[str, np.ndarray]:
   refuse_pipe(path)
   try:
     with open(path, 'rb') as file:
+      if zipfile.is_zipfile(file):
+        size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+        if size > _MAX_BYTES:
+          raise InputError(f'{path} unpacks to {size:,} bytes; predictions have at most 1 GiB')
+      file.seek(0)
       loaded = np.load(file, allow_pickle=False)  # a pickle can run code
       if isinstance(loaded, np.ndarray):
         raise InputError(f'{path} holds a single array; predictions come in an npz file')
@@ -148,15 +185,20 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
   keys = [key for key in _TRUTH_KEYS if key in arrays]
   if not keys:
     return None
-  if len(keys) == 1:
-    raise InputError(f'{path} has {keys[0]} alone; it needs both {" and ".join(_TRUTH_KEYS)}')
+  if not {'labels', 'class_names'} <= set(keys):
+    raise InputError(f'{path} has {keys[0]} alone; it needs both labels and class_names')
   labels, names = arrays['labels'], arrays['class_names']
   kinds, dimensions = labels.dtype.kind + names.dtype.kind, (labels.ndim, names.ndim)
   if kinds not in ('iU', 'uU') or dimensions != (1, 1):
     raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
   if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
-  return GroundTruth(labels.astype(np.int32), tuple(names.tolist()))
+  if len(set(names.tolist())) < len(names):
+    raise InputError(f'{path}: two classes have the same name')
+  fingerprint = arrays.get('images_hash', np.array(''))
+  if fingerprint.dtype.kind != 'U' or fingerprint.ndim:
+    raise InputError(f'{path}: images_hash must be a string: the shape and the hash of the images')
+  return GroundTruth(labels.astype(np.int32), tuple(names.tolist()), None, str(fingerprint))
 
 
 def _predictions(path: str, name: str, values: np.ndarray) -> Predictions:
@@ -166,8 +208,10 @@ def _predictions(path: str, name: str, values: np.ndarray) -> Predictions:
       raise InputError(f'{path}: {name} predicts a class that is negative or too large')
     return Predictions(name, values.astype(np.int32))
   if values.dtype.kind == 'f' and values.ndim == 2 and values.size:
-    if not np.isfinite(values).all():
-      raise InputError(f'{path}: the logits of {name} are not all finite')
+    with np.errstate(over='ignore'):
+      are_finite = np.isfinite(values.astype(np.float32)).all()  # too large ones become infinite
+    if not are_finite:
+      raise InputError(f'{path}: the logits of {name} are not all finite in float32')
     return Predictions.of_logits(name, values)
   raise InputError(
     f'{path}: {name} is {values.dtype} {list(values.shape)}; it must be integer [n] classes or '

@@ -4,8 +4,6 @@ import collections
 import dataclasses
 import pathlib
 
-import numpy as np
-
 from cifar_jax import data, paths
 from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
@@ -53,29 +51,13 @@ def collect_predictions(
     truths = [('the data', load_ground_truth(split, overrides))]
   reference, shared = next((pair for pair in truths if pair[1].images is not None), truths[0])
   for source, truth in truths:
-    if difference := _difference(truth, shared):
+    if difference := truth.difference(shared):
       raise InputError(
         f'{source} is not of the same images as {reference}: the {difference} differ'
       )
   for model in models:
     check_predictions(model, shared)
   return _number_duplicates(models), shared
-
-
-def _difference(first: GroundTruth, second: GroundTruth) -> str:
-  """What shows that two sources are of different images; '' if nothing does.
-
-  Labels alone may agree: those of folders with equally many images of each class always do. Runs
-  may have the same images in different sizes.
-  """
-  if not np.array_equal(first.labels, second.labels):
-    return 'labels'
-  if first.images is None or second.images is None:
-    return ''
-  if first.class_names != second.class_names:
-    return 'classes'
-  same_size = first.images.shape == second.images.shape
-  return 'images' if same_size and not np.array_equal(first.images, second.images) else ''
 
 
 def _predict_run(

@@ -49,11 +49,13 @@ class Evaluation(NamedTuple):
     return error if isinstance(error, int | float) else None
 
 
-def read(workdir: pathlib.Path) -> list[list[Evaluation]]:
+def read(workdir: pathlib.Path, result: dict[str, Any]) -> list[list[Evaluation]]:
   """Reads the evaluations of a run that have a confusion matrix or classes.
 
   Args:
     workdir: directory of the run.
+    result: content of `result.json`; empty before the run ends. An evaluation of an earlier
+      checkpoint is named by its step.
 
   Returns:
     Groups of evaluations that differ in their views alone; in each the lowest error comes first.
@@ -65,29 +67,35 @@ def read(workdir: pathlib.Path) -> list[list[Evaluation]]:
       del content['classes']  # a wrong value hides the table of classes, and nothing else
     if 'classes' not in content and 'confusion_matrix' not in content:
       continue
-    name, views = _in_words(stem, content)
+    name, views = _in_words(stem, content, result)
     key = json.dumps([name, content.get('data'), _members(content)])
     evaluation = Evaluation(workdir / FOLDER / stem, content, name, views)
     groups.setdefault(key, []).append(evaluation)
   for group in groups.values():
     group.sort(key=lambda evaluation: (evaluation.error is None, evaluation.error or 0.0))
-  own_test = [group for group in groups.values() if _is_own_test(group[0])]
-  return own_test + [group for group in groups.values() if not _is_own_test(group[0])]
+  own_test = f'Test images, {_CHECKPOINTS["last"]}'
+  return sorted(groups.values(), key=lambda group: group[0].name != own_test)
 
 
-def _is_own_test(evaluation: Evaluation) -> bool:
-  content = evaluation.content
-  of_test = (content.get('split'), content.get('checkpoint')) == ('test', 'last')
-  return of_test and not content.get('data') and not _members(content)
+def _checkpoint_in_words(content: dict[str, Any], result: dict[str, Any]) -> str:
+  """The checkpoint of an evaluation, by its step if the run has gone on since."""
+  checkpoint, members = content['checkpoint'], content.get('members')
+  last, best = result.get('num_steps'), result.get('best')
+  step = last if checkpoint == 'last' else isinstance(best, dict) and best.get('step')
+  if isinstance(members, list) and len(members) == 1 and isinstance(members[0], dict):
+    of_members = members[0].get('step', step)
+    if of_members != step:
+      return f'after {of_members} steps'
+  return _CHECKPOINTS[checkpoint]
 
 
-def _in_words(stem: str, content: dict[str, Any]) -> tuple[str, str]:
+def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tuple[str, str]:
   """Returns the name of an evaluation and its views, in words."""
   split, checkpoint = content.get('split'), content.get('checkpoint')
   if split not in _SPLITS or checkpoint not in _CHECKPOINTS:
     return stem.replace('_', ' ').capitalize(), VIEWS['none']
   data, members = content.get('data'), _members(content)
-  words = [f'{_SPLITS[split].capitalize()} images', _CHECKPOINTS[checkpoint]]
+  words = [f'{_SPLITS[split].capitalize()} images', _checkpoint_in_words(content, result)]
   if isinstance(data, dict) and data.get('name'):
     words.insert(0, TITLES.get(data['name'], str(data['name'])))
     words[1] = f'{_SPLITS[split]} images'

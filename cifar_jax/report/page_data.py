@@ -118,13 +118,14 @@ def _object(path: pathlib.Path) -> dict[str, Any]:
 
 
 def settings(content: dict[str, Any]) -> str:
-  """Returns the checkpoint and the images that an analysis used, in one line.
+  """Returns the checkpoint, its step, and the images that an analysis used, in one line.
 
   Args:
     content: of its JSON file. The line is empty if they are not stated.
   """
   split, checkpoint, number = (content.get(key) for key in ('split', 'checkpoint', 'num_images'))
-  phrases = [f'{checkpoint} checkpoint'] if checkpoint else []
+  step = f' (step {content["step"]})' if 'step' in content else ''
+  phrases = [f'{checkpoint} checkpoint{step}'] if checkpoint else []
   phrases += [f'{number} {split} images'] if split and number else []
   return ', '.join(phrases)
 

@@ -93,7 +93,7 @@ def own_pictures(runs: list[Run]) -> Html:
 
 
 def _groups(run: Run) -> list[list[Evaluation]]:
-  return evaluations.read(run.workdir)
+  return evaluations.read(run.workdir, run.result)
 
 
 def _name(run: Run, runs: list[Run]) -> str:

@@ -79,6 +79,19 @@ def test_runs_with_the_same_labels_and_other_images_are_not_compared(
   assert [model.name for model in models] == ['one', 'size']
 
 
+def test_files_that_runs_wrote_of_other_images_are_not_compared(tmp_path: pathlib.Path) -> None:
+  others = {
+    'pixels': dataclasses.replace(TRUTH, images=np.ones((8, 4, 4, 3), np.uint8)),
+    'names': GroundTruth(LABELS, ('cat', 'dog', 'fox')),
+  }
+  for name, truth in {'one': TRUTH, **others}.items():
+    write_predictions(tmp_path / f'{name}.npz', truth, wrong_on(name))
+  for other, words in {'pixels': 'the images differ', 'names': 'the classes differ'}.items():
+    files = [str(tmp_path / f'{name}.npz') for name in ('one', other)]
+    refusal = message(lambda: collect_predictions(files, 'test', 'last', 'none', []))  # noqa: B023
+    assert words in refusal
+
+
 def test_error_consistency_of_models_without_errors_is_null_in_json(tmp_path: pathlib.Path) -> None:
   models = [wrong_on('a'), wrong_on('b')]
   compared = compare.compare_models(models, TRUTH)

@@ -56,12 +56,17 @@ NAMES = np.array(['cat', 'dog', 'eel'])
     ({'labels': np.array([0, 1, 3]), 'class_names': NAMES, 'net': LOGITS}, '0..2'),
     ({'labels': np.array([0.5]), 'class_names': NAMES, 'net': LOGITS}, 'integers'),
     ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': LOGITS[:2]}, '2 images'),
-    ({'labels': TRUTH.labels, 'class_names': NAMES[:2].repeat(2), 'net': LOGITS}, '3 classes'),
+    (
+      {'labels': TRUTH.labels, 'class_names': np.array(list('abcd')), 'net': LOGITS},
+      '3 classes',
+    ),
     ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': np.array([0, 1, 3])}, '4 classes'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[0], 'net': LOGITS}, 'strings [classes]'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[None], 'net': LOGITS}, 'strings [classes]'),
     ({'labels': TRUTH.labels[None], 'class_names': NAMES, 'net': LOGITS}, 'integers [n]'),
+    ({'labels': TRUTH.labels, 'class_names': NAMES[[0, 0, 1]], 'net': LOGITS}, 'same name'),
     ({'net': LOGITS * np.nan}, 'finite'),
+    ({'net': LOGITS.astype(np.float64) * 1e300}, 'finite in float32'),
     ({'net': np.array([-1, 0])}, 'negative'),
     ({'net': np.array([2**40])}, 'too large'),
     ({'net': np.array(['cat'])}, 'integer [n] classes'),
@@ -81,6 +86,23 @@ def test_a_member_that_is_no_array_is_refused(tmp_path: pathlib.Path) -> None:
   with zipfile.ZipFile(path, 'a') as archive:
     archive.writestr('README', 'not an array')
   assert 'has README, which is no array' in message(lambda: read_predictions(str(path)))
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / 'x.npz'
+  with (
+    zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
+    archive.open('net.npy', 'w', force_zip64=True) as member,
+  ):
+    for _ in range(1025):
+      member.write(bytes(1 << 20))
+  assert 'unpacks to' in message(lambda: read_predictions(str(path)))
+
+
+def test_a_model_named_as_the_labels_does_not_replace_them(tmp_path: pathlib.Path) -> None:
+  write_predictions(tmp_path / 'x.npz', TRUTH, Predictions.of_logits('labels', LOGITS))
+  (model,), truth = read_predictions(str(tmp_path / 'x.npz'))
+  assert model.name == 'labels (model)' and truth is not None and truth.labels.tolist() == [0, 1, 2]
 
 
 def test_an_encrypted_file_is_refused(tmp_path: pathlib.Path) -> None:

@@ -230,6 +230,8 @@ def test_sections_have_a_fixed_order_and_headings_in_words(
   thumbnails.write(folder / 'test_last_flip_mistakes.json', image, [mistake])
   guesses = {'name': 'my cat.jpg', 'guesses': [['cat', 0.5], ['dog', 0.25]]}
   thumbnails.write(folder / 'own_pictures.json', image, [guesses])
+  earlier = SCORECARD | {'split': 'validation', 'members': [{'workdir': 'runs/a', 'step': 3}]}
+  (folder / 'validation_last.json').write_text(json.dumps(earlier))
   seen, text = write_page([run], tmp_path / 'page.html')
   assert seen.headings[1:] == [
     *('Result', 'Learning curves', 'Confusion', 'Mistakes', 'Analyses', 'Own pictures'),
@@ -238,9 +240,11 @@ def test_sections_have_a_fixed_order_and_headings_in_words(
   # Of the two that differ in their views alone, the better is shown.
   assert seen.text.count('Test images, last epoch, with mirror images') == 2
   assert 'Error: with mirror images 10.00 %, one view 20.00 %.' in seen.text
+  assert 'Validation images, after 3 steps' in seen.text  # the run has gone on since
   images = [attributes['alt'] for tag, attributes in seen.tags if tag == 'img']
   assert [alt for alt in images if 'onfusion' in alt] == [
-    'Confusion matrix of a<b>c: Test images, last epoch, with mirror images'
+    'Confusion matrix of a<b>c: Test images, last epoch, with mirror images',
+    'Confusion matrix of a<b>c: Validation images, after 3 steps',
   ]
   assert 'cat → d<o>g' in images and 'Loss around the weights, panel 2' in images
   assert '99.3%' in seen.text and 'my cat.jpg' in images and 'width: 50.0%' in text
