@@ -44,6 +44,22 @@ def _published_predictions(result: Result) -> tuple[str, str]:
   )
 
 
+def _shared_errors(result: Result) -> tuple[str, str]:
+  def describe(row: Any) -> str:
+    own, among = (
+      f'{values["mean"]:.2f} ({values["low"]:.2f} to {values["high"]:.2f})'
+      for values in (row['with_published'], row['among_published'])
+    )
+    net = f'{row["net"]} ({row["error_percent"]:.2f} %)'
+    return f'{net} with {len(row["published"])} nets {own}, these with one another {among}'
+
+  return (
+    'error consistency with the published nets whose error is within '
+    f'{result["within_points"]:g} points',
+    '; '.join(map(describe, result['rows'])),
+  )
+
+
 def _kills(moments: str) -> Callable[[Result], tuple[str, str]]:
   def describe(result: Result) -> tuple[str, str]:
     return (
@@ -141,6 +157,7 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'first_steps': _first_steps,
   'torch_parity': _torch_parity,
   'published_predictions': _published_predictions,
+  'shared_errors': _shared_errors,
   'kill_campaign': _kills('at six kinds of moments of a run'),
   'kill_campaign_end': _kills('while a run is tested, drawn and reported'),
   'power_campaign': _power_campaign,
