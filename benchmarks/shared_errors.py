@@ -7,7 +7,8 @@ The published predictions are those of `benchmarks.published_predictions`. Error
 Cohen's kappa of being right (Geirhos et al. 2020, arXiv 2006.16736): 0 if two nets err
 independently, 1 if they err on the same images. It depends on the accuracies of both, so a net is
 compared with the published convolutional nets whose error is within three points of its own, and
-these with one another. Adds a row for the net to `results/shared_errors.json`.
+these with one another. For the speed run, whose published accuracy is over several views,
+`compare` takes `--tta flip_shift`. Adds a row for the net to `results/shared_errors.json`.
 """
 
 import argparse
