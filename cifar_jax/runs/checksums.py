@@ -5,6 +5,7 @@ weight. A CRC-32 detects any damage within 32 consecutive bits. It misses other 
 cases.
 """
 
+import errno
 import json
 import pathlib
 import zlib
@@ -17,6 +18,8 @@ from cifar_jax.runs import first_save
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
 _ORBAX_LINE = 'Checkpoint commit was successful'
 _CHUNK_BYTES = 1 << 20
+# What the machine is short of for a moment, which says nothing of the file that was to be read.
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 Checksums = dict[str, list[int]]  # path within the directory to size in bytes and CRC-32
 
@@ -55,12 +58,20 @@ def write(directory: pathlib.Path) -> None:
 
 
 def damage(directory: pathlib.Path) -> str:
-  """A description of the first damaged or missing file of a checkpoint; '' if it is intact."""
+  """A description of the first damaged, missing or unreadable file; '' if it is intact.
+
+  Raises:
+    OSError: the machine has too few file handles or too little memory to look.
+  """
   try:
     expected = json_text.parse(json_text.read_text(directory / NAME))
     actual = _checksums(directory)
-  except FileNotFoundError as error:
-    return f'{_path_within(directory, error.filename)} is missing'
+  except OSError as error:
+    if error.errno in _SHORT:
+      raise
+    name = _path_within(directory, error.filename or directory / NAME)
+    is_missing = isinstance(error, FileNotFoundError)
+    return f'{name} is missing' if is_missing else f'{name} cannot be read ({error.strerror})'
   except ValueError:
     return '' if lacks_checksums(directory) else f'{NAME} is not as it was written'
   if not isinstance(expected, dict):

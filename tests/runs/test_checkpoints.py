@@ -1,6 +1,8 @@
 """Damaged checkpoints: any damage is detected, and the newest intact checkpoint is used instead."""
 
+import errno
 import logging
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -153,6 +155,51 @@ def test_a_higher_accuracy_that_is_not_called_the_best_does_not_replace_it(
     assert checkpoints.best == 10 and checkpoints.validation_accuracy(10) == 0.5
     assert '10' in {path.name for path in tmp_path.iterdir()} and checkpoints.latest == 60
     assert not (tmp_path / '20').exists()
+
+
+def make_directory(path: pathlib.Path) -> None:
+  path.unlink()
+  path.mkdir()
+
+
+def link_to_itself(path: pathlib.Path) -> None:
+  path.unlink()
+  path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize('replace', [make_directory, link_to_itself])
+@pytest.mark.parametrize('name', [checksums.NAME, 'run/metadata'])
+def test_a_checkpoint_that_cannot_be_read_is_damaged(
+  written: pathlib.Path,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+  replace: Callable[[pathlib.Path], None],
+  name: str,
+) -> None:
+  directory = tmp_path / 'checkpoints'
+  shutil.copytree(written, directory)
+  replace(directory / '30' / name)
+  for read_only in (True, False):
+    with open_checkpoints(directory, read_only=read_only) as checkpoints:
+      assert checkpoints.latest == 20
+  assert f'checkpoint 30 is damaged: {name} ' in caplog.text
+  assert (directory / '30.damaged').is_dir()
+
+
+def test_a_disk_that_reports_an_error_damages_and_too_few_file_handles_do_not(
+  written: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def fail(number: int) -> None:
+    def read(path: pathlib.Path) -> int:
+      raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(checksums, '_crc32', read)
+
+  fail(errno.EIO)
+  assert 'cannot be read (Input/output error)' in checksums.damage(written / '30')
+  fail(errno.EMFILE)
+  with pytest.raises(OSError, match='Too many open files'):
+    checksums.damage(written / '30')
 
 
 def test_without_an_intact_checkpoint_opening_fails_and_changes_nothing(
