@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import itertools
 import logging
 import os
 import pathlib
@@ -116,6 +117,12 @@ def make_folder(folder: pathlib.Path) -> None:
     probe.unlink()
   except OSError as error:
     raise cannot_write(f'in {folder}', error, '; give another --out') from error
+
+
+def unused(path: pathlib.Path) -> pathlib.Path:
+  """A path, or the first of `PATH-2`, `PATH-3`, ... if it is in use."""
+  names = itertools.chain([path.name], (f'{path.name}-{number}' for number in itertools.count(2)))
+  return next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
 
 
 def lock(file: IO[Any], *, wait: bool) -> None:

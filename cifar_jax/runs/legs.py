@@ -36,8 +36,8 @@ _MOVED = ('evaluation', 'analysis', 'plots', 'report.html')
 
 def earlier(workdir: pathlib.Path) -> list[pathlib.Path]:
   """The folders of the earlier legs, in their order."""
-  numbered = {folder.name.removeprefix('leg'): folder for folder in workdir.glob('leg*')}
-  return [numbered[number] for number in sorted(filter(str.isdigit, numbered), key=int)]
+  folders = [folder for folder in workdir.glob('leg*') if folder.name[3:].isdecimal()]
+  return sorted(folders, key=_number)
 
 
 def is_finished(workdir: pathlib.Path) -> bool:
@@ -119,7 +119,8 @@ def archive(workdir: pathlib.Path) -> None:
   """
   if _is_archived(workdir):  # by a session that was killed right after that
     return
-  final = workdir / f'leg{len(earlier(workdir)) + 1}'
+  last = max(map(_number, earlier(workdir)), default=0)
+  final = workdir / f'leg{last + 1}'
   temporary = final.with_name(final.name + output_files.TEMPORARY_SUFFIX)
   shutil.rmtree(temporary, ignore_errors=True)
   temporary.mkdir()
@@ -133,14 +134,15 @@ def archive(workdir: pathlib.Path) -> None:
 def clear(workdir: pathlib.Path) -> None:
   """Moves the outputs of an earlier leg out of the way, into its folder; removes its result.
 
-  Called at each start, because a session may have been killed here. Without an earlier leg, or once
-  the current one has a result, nothing is done.
+  Called at each start, because a session may have been killed here, and an evaluation after that
+  may have written the same outputs again. Without an earlier leg, or once the current one has a
+  result, nothing is done.
   """
   if not (workdir / RESULT).exists() or is_finished(workdir):
     return
   for name in _MOVED:
     with contextlib.suppress(FileNotFoundError):
-      (workdir / name).rename(earlier(workdir)[-1] / name)
+      (workdir / name).rename(output_files.unused(earlier(workdir)[-1] / name))
   (workdir / RESULT).unlink()
 
 
@@ -160,6 +162,10 @@ def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, An
     {key: values[key] for key in keys if key in values} | {'schedule': _schedule(folder)}
     for folder, values in legs
   ]
+
+
+def _number(leg: pathlib.Path) -> int:
+  return int(leg.name[3:])
 
 
 def _is_archived(workdir: pathlib.Path) -> bool:

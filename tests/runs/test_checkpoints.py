@@ -250,6 +250,12 @@ def test_two_damaged_checkpoints_of_one_step_are_both_kept(
     with open_checkpoints(directory) as checkpoints:
       assert checkpoints.latest == 20
   assert {path.name for path in directory.glob('30*')} == {'30.damaged', '30.damaged-2'}
+  shutil.rmtree(directory / '30.damaged')  # by the user, while the other one stays
+  shutil.copytree(written / '20', directory / '30')
+  (directory / '30' / 'run' / 'metadata').unlink()
+  with open_checkpoints(directory):
+    pass
+  assert {path.name for path in directory.glob('30*')} == {'30.damaged', '30.damaged-2'}
 
 
 def test_a_checkpoint_without_checksums_is_used_with_a_warning(

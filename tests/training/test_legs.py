@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import pathlib
 import shutil
 from typing import Any
@@ -200,6 +201,32 @@ def test_a_kill_between_two_legs_loses_nothing(
   with claim_workdir(run, longer):  # the next session
     assert not (run / 'result.json').exists() and (run / 'leg1' / 'evaluation').is_dir()
   assert 'another configuration' in message(lambda: check_workdir(run, short))
+
+
+def test_an_evaluation_after_a_kill_between_two_legs_is_kept_beside_the_earlier_one(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT)
+  (run / 'evaluation').mkdir()
+  (run / 'evaluation' / 'first').touch()
+  with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    killed.setattr(pathlib.Path, 'unlink', interrupt)
+    with claim_workdir(run, longer):
+      pass
+  (run / 'evaluation').mkdir()
+  (run / 'evaluation' / 'second').touch()
+  with claim_workdir(run, longer):  # the next session
+    assert not (run / 'result.json').exists() and not (run / 'evaluation').exists()
+  assert (run / 'leg1' / 'evaluation' / 'first').exists()
+  assert (run / 'leg1' / 'evaluation-2' / 'second').exists()
+
+
+def interrupt(path: pathlib.Path, missing_ok: bool = False) -> None:
+  """Stands for the kill of a process that would remove the result."""
+  if path.name == 'result.json':
+    raise KeyboardInterrupt
+  if path.exists() or not missing_ok:
+    os.remove(path)
 
 
 def test_the_schedule_of_each_leg_begins_where_it_was_said(
