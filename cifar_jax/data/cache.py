@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import json_text
+from cifar_jax import input_files, json_text
 from cifar_jax.data.dataset import Published, Split
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def write(directory: pathlib.Path, published: Published, source: list[Any]) -> N
 
 def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
   """Opens a cache; raises ValueError if it is out of date, and more kinds if it is damaged."""
-  record = json_text.parse(json_text.read_text(directory / _RECORD))
+  record = json_text.parse(input_files.read_text(directory / _RECORD))
   if record['version'] != _VERSION:
     raise ValueError(f'its format is version {record["version"]}, not {_VERSION}')
   if source is not None and record['source'] != source:

@@ -14,7 +14,7 @@ import logging
 import pathlib
 from typing import Any
 
-from cifar_jax import output_files, paths
+from cifar_jax import input_files, output_files, paths
 from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
 from cifar_jax.models import families
@@ -95,8 +95,8 @@ def digest(module: str) -> str | None:
     spec = importlib.util.find_spec(module)
     file = spec and spec.origin
   try:
-    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
-  except (OSError, TypeError):
+    return hashlib.sha256(input_files.read_bytes(file)).hexdigest()
+  except (OSError, TypeError, ValueError):
     return None
 
 
@@ -132,6 +132,6 @@ def _entry(module: str) -> str | None:
 
 def _listed() -> list[str]:
   try:
-    return (paths.cache_folder() / LIST).read_text(encoding='utf-8').splitlines()
-  except (OSError, UnicodeDecodeError):
+    return input_files.read_text(paths.cache_folder() / LIST).splitlines()
+  except (OSError, ValueError):
     return []

@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import Any
 
-from cifar_jax import json_text
+from cifar_jax import input_files, json_text
 from cifar_jax.runs.results import (
   Record,
   last_epoch_mean,
@@ -111,7 +111,7 @@ def objects(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _object(path: pathlib.Path) -> dict[str, Any]:
   """Returns the JSON object in a file; empty if there is none."""
   try:
-    value = json_text.parse(json_text.read_text(path))
+    value = json_text.parse(input_files.read_text(path))
   except (OSError, ValueError):  # a picture can be shown without its numbers
     return {}
   return value if isinstance(value, dict) else {}

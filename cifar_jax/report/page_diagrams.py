@@ -8,7 +8,7 @@ import io
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from cifar_jax import output_files
+from cifar_jax import input_files, output_files
 from cifar_jax.report import page_data
 from cifar_jax.report.markup import Html, tag
 
@@ -44,7 +44,7 @@ def whole(figure: 'Figure', alternative: str) -> Html:
 
 
 def of_file(path: pathlib.Path, alternative: str, *, is_photographs: bool = False) -> Html | None:
-  """Returns a picture from a file; None if there is none.
+  """Returns a picture from a file; None if there is none that can be read.
 
   Args:
     path: a PNG.
@@ -52,8 +52,8 @@ def of_file(path: pathlib.Path, alternative: str, *, is_photographs: bool = Fals
     is_photographs: whether a dark page must not invert it.
   """
   try:
-    png = path.read_bytes()
-  except OSError:
+    png = input_files.read_bytes(path)
+  except (OSError, ValueError):
     return None
   return _image(png, alternative, 'photographs wide' if is_photographs else 'diagram wide')
 

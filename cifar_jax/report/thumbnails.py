@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import json_text, output_files
+from cifar_jax import input_files, json_text, output_files
 
 _DATA_URL = 'data:image/png;base64,'
 
@@ -38,7 +38,7 @@ def write(path: pathlib.Path, images: np.ndarray, captions: list[dict[str, Any]]
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
   """Returns what `write` wrote; nothing if the file is missing or is not of that form."""
   try:
-    rows = json_text.parse(path.read_text(encoding='utf-8'))
+    rows = json_text.parse(input_files.read_text(path))
   except (OSError, ValueError):  # the picture can be shown instead
     return []
   if not isinstance(rows, list):

@@ -12,7 +12,7 @@ import zlib
 
 from orbax.checkpoint.path import atomicity
 
-from cifar_jax import json_text, output_files
+from cifar_jax import input_files, json_text, output_files
 from cifar_jax.runs import first_save
 
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
@@ -64,7 +64,7 @@ def damage(directory: pathlib.Path) -> str:
     OSError: the machine has too few file handles or too little memory to look.
   """
   try:
-    expected = json_text.parse(json_text.read_text(directory / NAME))
+    expected = json_text.parse(input_files.read_text(directory / NAME))
     actual = _checksums(directory)
   except OSError as error:
     if error.errno in _SHORT:
@@ -86,7 +86,7 @@ def damage(directory: pathlib.Path) -> str:
 def lacks_checksums(directory: pathlib.Path) -> bool:
   """Whether an earlier version of this program wrote a checkpoint, without checksums."""
   try:
-    return json_text.read_text(directory / NAME).startswith(_ORBAX_LINE)
+    return input_files.read_text(directory / NAME).startswith(_ORBAX_LINE)
   except (OSError, ValueError):
     return False
 

@@ -4,6 +4,7 @@ They lie in the workdir, one of each session and one of the end of the run. Tens
 not needed to write them.
 """
 
+import io
 import pathlib
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from PIL import Image
 from tensorboardX import event_file_writer, summary
 from tensorboardX.proto import event_pb2, summary_pb2
 
+from cifar_jax import input_files
 from cifar_jax.config.loading import flatten, to_json
 from cifar_jax.runs.results import Record, scalars
 
@@ -105,10 +107,11 @@ def _hyper_parameters(values: Mapping[str, Any]) -> tuple[Any, Any, Any]:
 
 def _image(title: str, path: pathlib.Path) -> summary_pb2.Summary:
   """A PNG file as it is: `summary.image` would decode and encode it."""
-  with Image.open(path) as picture:
+  content = input_files.read_bytes(path)
+  with Image.open(io.BytesIO(content)) as picture:
     width, height = picture.size
     channels = len(picture.getbands())
   image = summary_pb2.Summary.Image(
-    height=height, width=width, colorspace=channels, encoded_image_string=path.read_bytes()
+    height=height, width=width, colorspace=channels, encoded_image_string=content
   )
   return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=title, image=image)])

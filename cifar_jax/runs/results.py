@@ -16,9 +16,8 @@ import pathlib
 import statistics
 from typing import Any
 
-from cifar_jax import json_text
+from cifar_jax import input_files, json_text
 from cifar_jax.errors import InputError
-from cifar_jax.input_files import refuse_pipe
 from cifar_jax.runs import contents
 
 METRICS = 'metrics.jsonl'
@@ -198,10 +197,9 @@ def best_by_test(records: list[Record]) -> dict[str, Any]:
   return {'step': best['step'], 'epoch': round(best['epoch']), 'test': measures}
 
 
-def _read_text(path: pathlib.Path, remedy: str, max_bytes: int = json_text.MAX_BYTES) -> str:
-  refuse_pipe(path)
+def _read_text(path: pathlib.Path, remedy: str, max_bytes: int = input_files.MAX_BYTES) -> str:
   try:
-    return json_text.read_text(path, max_bytes)
+    return input_files.read_text(path, max_bytes)
   except FileNotFoundError:
     raise InputError(f'there is no {path}: {remedy}') from None
   except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cifar_jax import json_text
+from cifar_jax import input_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.input_files import refuse_pipe
@@ -145,7 +145,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   if not path.is_file():
     raise InputError(f'{workdir} holds no run: there is no {path}')
   try:
-    config = loading.from_json(json_text.read_text(path))
+    config = loading.from_json(input_files.read_text(path))
   except (OSError, ValueError) as error:
     raise InputError(f'{path} cannot be read ({error}); restore it from a copy') from error
   loading.check(config, path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import json_text, models, output_files
+from cifar_jax import input_files, json_text, models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
 from cifar_jax.evaluation import scorecard
@@ -131,7 +131,7 @@ def _draw_scorecard(
     return
   title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
   with output_files.decoration(folder):
-    content = json_text.parse(json_text.read_text(path))
+    content = json_text.parse(input_files.read_text(path))
     pictures = scorecard.picture_paths(folder, stem, content)
     if not all(picture.exists() for picture in pictures):
       scorecard.draw(folder, stem, title, content, _truth(dataset()))
@@ -151,7 +151,7 @@ def _pictures(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, pathli
     'confusion matrix': scorecard.CONFUSION_PICTURE,
   }
   paths = {title: beginning.with_name(beginning.name + end) for title, end in endings.items()}
-  return {title: path for title, path in paths.items() if path.exists()}
+  return {title: path for title, path in paths.items() if path.is_file()}
 
 
 def stem_of_scorecard(result: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifar_jax import paths
+from cifar_jax import input_files, paths
 from cifar_jax.errors import InputError, ShortageError
 from cifar_jax.output_files import lock, replacing
 
@@ -147,8 +147,8 @@ def _built() -> pathlib.Path:
 def _is_whole(path: pathlib.Path) -> bool:
   """Whether a library is there, with its checksum behind it; to load a damaged one may crash."""
   try:
-    content = path.read_bytes()
-  except FileNotFoundError:
+    content = input_files.read_bytes(path)
+  except (OSError, ValueError):
     return False
   size = len(content) - _CHECKSUM_BYTES
   return content[size:] == _checksum(content[:size]) if size > 0 else False
