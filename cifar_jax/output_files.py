@@ -1,15 +1,14 @@
 """Writes output files so that each is complete or absent, even after a kill or a power failure."""
 
 import contextlib
-import errno
-import fcntl
-import itertools
 import logging
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from cifar_jax import own_files
 from cifar_jax.errors import InputError, cannot_write
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -21,7 +20,6 @@ DOTS_PER_INCH = 200
 TEMPORARY_SUFFIX = '.tmp'  # of files that a killed process may leave behind, half written
 # What a run cannot go on without, the configuration first; only the run itself writes these files.
 _OF_A_RUN = ('config.json', 'metrics.jsonl', 'result.json')
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -109,51 +107,25 @@ def decoration(path: pathlib.Path) -> Iterator[None]:
 
 
 def make_folder(folder: pathlib.Path) -> None:
-  """Makes a folder for results; raises what `replacing` raises if it cannot be written to."""
+  """Makes a folder for results; raises what `replacing` raises if it cannot be written to.
+
+  A link out of the directory of a run cannot be: whoever gave the run to others may have set it.
+  """
+  if folder.is_symlink() and (folder.parent / _OF_A_RUN[0]).exists():
+    raise own_files.link_error(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f'{os.getpid()}{TEMPORARY_SUFFIX}'
+    probe = _temporary(folder / 'probe')
     probe.touch()
     probe.unlink()
   except OSError as error:
     raise cannot_write(f'in {folder}', error, '; give another --out') from error
 
 
-def unused(path: pathlib.Path) -> pathlib.Path:
-  """A path, or the first of `PATH-2`, `PATH-3`, ... if it is in use."""
-  names = itertools.chain([path.name], (f'{path.name}-{number}' for number in itertools.count(2)))
-  return next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
-
-
-def lock(file: IO[Any], *, wait: bool) -> None:
-  """Locks an open file until it is closed.
-
-  On a file system without locks, as some of clusters are, it goes on with a warning.
-
-  Args:
-    file: open for writing.
-    wait: whether to wait for a process that holds the lock.
-
-  Raises:
-    BlockingIOError: another process holds the lock, and `wait` is false.
-    OSError: the file system is out of order.
-  """
-  try:
-    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-  except OSError as error:
-    if error.errno not in _NO_LOCKS:
-      raise
-    logger.warning(
-      'the file system of %s has no locks (%s): start only one process that writes there',
-      *(file.name, error.strerror),
-    )
-
-
 @contextlib.contextmanager
 def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Does the work of `replacing`, and lets an OSError pass."""
-  # Two processes that write the same file must not write the same temporary file.
-  temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}')
+  temporary = _temporary(path)
   try:
     yield temporary
     sync(temporary)
@@ -161,6 +133,11 @@ def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
     sync(path.parent)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+  """A path beside another that no thread, process or machine uses, and that nobody can guess."""
+  return path.with_name(f'{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}')
 
 
 def sync(path: pathlib.Path) -> None:

@@ -17,9 +17,10 @@ from tests.support.paths import ROOT
 LEVELS: tuple[tuple[str, ...], ...] = (
   ('cifar_jax.errors', 'cifar_jax.lazy_exports'),
   (
-    *('cifar_jax.input_files', 'cifar_jax.json_text', 'cifar_jax.output_files'),
+    *('cifar_jax.input_files', 'cifar_jax.json_text', 'cifar_jax.own_files'),
     *('cifar_jax.paths', 'cifar_jax.pickle_machine'),
   ),
+  ('cifar_jax.output_files',),
   ('cifar_jax.config', 'cifar_jax.models.layers', 'cifar_jax.picture', 'cifar_jax.runtime'),
   ('cifar_jax.cli', 'cifar_jax.augment', 'cifar_jax.data', 'cifar_jax.optim', 'cifar_jax.runs'),
   ('cifar_jax.models', 'cifar_jax.report.figures'),

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import pathlib
-import shutil
+import re
 import time
 import uuid
 import zlib
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import input_files, json_text
+from cifar_jax import input_files, json_text, own_files
 from cifar_jax.data.dataset import Published, Split
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def write(directory: pathlib.Path, published: Published, source: list[Any]) -> N
   except OSError as error:
     logger.warning('The cache %s cannot be written; continuing without it: %s', directory, error)
   finally:
-    shutil.rmtree(temporary, ignore_errors=True)
+    own_files.remove(temporary)
 
 
 def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
@@ -113,15 +113,17 @@ def _write(directory: pathlib.Path, published: Published, source: list[Any]) -> 
 
 def _put_in_place(temporary: pathlib.Path, directory: pathlib.Path) -> None:
   """Renames a directory; one that is in its place is removed first."""
-  if directory.exists():  # the system does not rename onto a directory that has files
+  if os.path.lexists(directory):  # the system does not rename onto a directory that has files
     stale = temporary.with_name(f'{temporary.name}-stale')
     os.rename(directory, stale)
-    shutil.rmtree(stale, ignore_errors=True)
+    own_files.remove(stale)
   os.rename(temporary, directory)
 
 
 def _remove_abandoned(directory: pathlib.Path) -> None:
   """Removes unfinished caches of killed processes; recent ones may still be being written."""
-  for path in directory.parent.glob(f'.{directory.name}-*'):
-    if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-      shutil.rmtree(path, ignore_errors=True)
+  unfinished = re.compile(rf'\.{re.escape(directory.name)}-[0-9a-f]{{32}}(-stale)?')
+  for path in directory.parent.iterdir():
+    is_old = time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS
+    if is_old and unfinished.fullmatch(path.name):
+      own_files.remove(path)

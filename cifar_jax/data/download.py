@@ -7,6 +7,7 @@ import threading
 import time
 
 from cifar_jax.errors import InputError, cannot_write
+from cifar_jax.own_files import open_own
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def _append(url: str, part: pathlib.Path, size: int) -> None:
     if response.status_code != requests.codes.partial_content:
       start = 0  # the server ignores ranges and sends the whole file
     with (
-      part.open('ab' if start else 'wb') as file,
+      open_own(part, 'ab' if start else 'wb') as file,
       tqdm.tqdm(desc=url, total=size, initial=start, unit='B', unit_scale=True) as bar,
     ):
       for chunk in response.iter_content(_CHUNK_BYTES):

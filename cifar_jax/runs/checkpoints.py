@@ -18,13 +18,9 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.errors import InputError, ShortageError, shortage
-from cifar_jax.runs import checksums, damaged, first_save
+from cifar_jax.runs import checksums, damaged, deleted, first_save
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
-
-# The folder to which Orbax moves a checkpoint that is no longer kept. A kill while its files are
-# removed there leaves nothing that looks like a damaged checkpoint.
-_DELETED = 'deleted'
 
 
 def check_name(directory: pathlib.Path) -> None:
@@ -59,16 +55,18 @@ class Checkpoints:
         Otherwise damaged checkpoints are renamed, and files left by a killed process are removed.
 
     Raises:
-      InputError: there are or were checkpoints, but none is intact; or the name fails `check_name`.
-        Nothing was changed.
+      InputError: there are or were checkpoints, but none is intact; or one is a symbolic link; or
+        the name fails `check_name`. Nothing was changed.
     """
     check_name(directory)
     with processes.first_process_first():  # which renames what is damaged
+      if not read_only:
+        deleted.check_folders(directory)
       self._damaged = damaged.find(directory)
       if not read_only:
         damaged.rename(directory, self._damaged)
         self._damaged = {}  # their steps may be saved again
-        _empty(directory / _DELETED)
+        deleted.empty(directory)
         if damaged.steps_in(directory):
           first_save.note(directory)
     policies = [
@@ -79,7 +77,7 @@ class Checkpoints:
       read_only=read_only,
       create=not read_only,
       cleanup_tmp_directories=not read_only,
-      todelete_subdir=None if read_only else _DELETED,
+      todelete_subdir=None if read_only else deleted.FOLDER,
       temporary_path_class=checksums.ChecksummedPath,
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
@@ -205,13 +203,7 @@ class Checkpoints:
 
   def _empty_deleted(self) -> None:
     if processes.is_first():
-      _empty(pathlib.Path(self._manager.directory) / _DELETED)
-
-
-def _empty(folder: pathlib.Path) -> None:
-  """Removes what is in a folder, and not the folder itself, into which Orbax may be moving more."""
-  for path in folder.glob('*'):
-    shutil.rmtree(path, ignore_errors=True)
+      deleted.empty(pathlib.Path(self._manager.directory))
 
 
 def _free_bytes(directory: os.PathLike[str]) -> int:

@@ -69,7 +69,7 @@ def damage(directory: pathlib.Path) -> str:
   except OSError as error:
     if error.errno in _SHORT:
       raise
-    name = _path_within(directory, error.filename or directory / NAME)
+    name = _path_within(directory, error.filename or str(directory / NAME))
     is_missing = isinstance(error, FileNotFoundError)
     return f'{name} is missing' if is_missing else f'{name} cannot be read ({error.strerror})'
   except ValueError:

@@ -4,7 +4,7 @@ import logging
 import pathlib
 import re
 
-from cifar_jax import output_files
+from cifar_jax import own_files
 from cifar_jax.errors import InputError
 from cifar_jax.runs import checksums, first_save
 
@@ -55,6 +55,6 @@ def find(directory: pathlib.Path) -> dict[int, str]:
 def rename(directory: pathlib.Path, damaged: dict[int, str]) -> None:
   """Renames damaged checkpoints, so that their steps can be saved again."""
   for step in damaged:
-    target = output_files.unused(directory / f'{step}{SUFFIX}')
+    target = own_files.unused(directory / f'{step}{SUFFIX}')
     (directory / str(step)).rename(target)
     logger.warning('the damaged checkpoint is now %s; you may delete it', target)

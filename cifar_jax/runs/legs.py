@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cifar_jax import output_files
+from cifar_jax import output_files, own_files
 from cifar_jax.config import loading
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
@@ -122,7 +122,7 @@ def archive(workdir: pathlib.Path) -> None:
   last = max(map(_number, earlier(workdir)), default=0)
   final = workdir / f'leg{last + 1}'
   temporary = final.with_name(final.name + output_files.TEMPORARY_SUFFIX)
-  shutil.rmtree(temporary, ignore_errors=True)
+  own_files.remove(temporary)
   temporary.mkdir()
   for name in _COPIED:
     shutil.copy(workdir / name, temporary / name)
@@ -142,7 +142,7 @@ def clear(workdir: pathlib.Path) -> None:
     return
   for name in _MOVED:
     with contextlib.suppress(FileNotFoundError):
-      (workdir / name).rename(output_files.unused(earlier(workdir)[-1] / name))
+      (workdir / name).rename(own_files.unused(earlier(workdir)[-1] / name))
   (workdir / RESULT).unlink()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fnmatch
+import itertools
 import pathlib
 from collections.abc import Iterator
 
@@ -10,8 +11,8 @@ from ml_collections import ConfigDict
 from cifar_jax import input_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
-from cifar_jax.input_files import refuse_pipe
-from cifar_jax.output_files import TEMPORARY_SUFFIX, lock, write_text
+from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
+from cifar_jax.own_files import link_error, lock, open_own
 from cifar_jax.runs import legs
 from cifar_jax.runs.checkpoints import check_name
 from cifar_jax.runs.results import METRICS, read_records
@@ -25,6 +26,8 @@ LOCK = 'lock'
 # these is in the path, it finds none of its files, or those of another directory.
 PATTERN_CHARACTERS = '*?[\\'
 
+# Patterns of what the run writes into and moves. `checkpoints` may be a link to a larger disk.
+_NO_LINKS = ('log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg*')
 # Patterns of all the files in a workdir whose run was killed before it had written its config.
 WRITTEN_BEFORE_CONFIG = (LOCK, f'{CONFIG}*{TEMPORARY_SUFFIX}')
 
@@ -38,8 +41,8 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
 
   Raises:
     InputError: the directory holds another run (but for one that is finished and can be trained
-      longer: `legs.py`) or other files, or cannot be read, or checkpoints
-      cannot be written under its name.
+      longer: `legs.py`) or other files, or symbolic links out of it, or cannot be read, or
+      checkpoints cannot be written under its name.
   """
   check_name(workdir)
   absolute = str(workdir.absolute())
@@ -51,6 +54,9 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
   for path in (workdir, *workdir.parents):
     if path.exists() and not path.is_dir():
       raise InputError(f'{path} is a file; --workdir names a directory')
+  for path in itertools.chain.from_iterable(map(workdir.glob, _NO_LINKS)):
+    if path.is_symlink():
+      raise link_error(path)
   if (workdir / CONFIG).exists():
     old = read_config(workdir)
     changes = loading.differences(old, config)
@@ -102,8 +108,7 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
 def _locked(workdir: pathlib.Path) -> Iterator[None]:
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    refuse_pipe(workdir / LOCK)
-    file = (workdir / LOCK).open('a')
+    file = open_own(workdir / LOCK)
   except OSError as error:
     raise cannot_write(f'in {workdir}', error) from error
   with file:

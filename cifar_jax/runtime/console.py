@@ -9,7 +9,9 @@ import logging
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from cifar_jax import own_files
 
 logger = logging.getLogger('cifar_jax')
 
@@ -65,6 +67,10 @@ def bar(items: Iterable[T], description: str, unit: str, total: int | None = Non
 class _LogFile(logging.FileHandler):
   """A log file that raises an error, such as one of a full disk, in the code that logs."""
 
+  def _open(self) -> Any:
+    """Opens the file; raises InputError for a symbolic link or a pipe."""
+    return own_files.open_own(pathlib.Path(self.baseFilename), errors=self.errors)
+
   def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
     """Raises the exception that `emit` caught."""
     raise
@@ -73,7 +79,7 @@ class _LogFile(logging.FileHandler):
 @contextlib.contextmanager
 def log_to(workdir: pathlib.Path) -> Iterator[None]:
   """Within the block, also appends each log line to `log.txt` in `workdir`, with its time."""
-  handler = _LogFile(workdir / 'log.txt', encoding='utf-8', errors='backslashreplace')
+  handler = _LogFile(workdir / 'log.txt', errors='backslashreplace')
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
   logger.addHandler(handler)
   try:

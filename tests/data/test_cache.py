@@ -125,11 +125,28 @@ def test_a_kill_leaves_no_cache_or_a_complete_one(
 
 
 def test_unfinished_caches_of_killed_processes_are_removed(cached: pathlib.Path) -> None:
-  abandoned = cached / 'cifar_jax_cache' / '.cifar10-abandoned'
-  recent = cached / 'cifar_jax_cache' / '.cifar10-recent'
-  abandoned.mkdir()
-  recent.mkdir()
-  os.utime(abandoned, (0, 0))
-  (cached / 'cifar_jax_cache' / 'cifar10' / 'record.json').unlink()
+  folder = cached / 'cifar_jax_cache'
+  abandoned, recent = (folder / f'.cifar10-{digit * 32}' for digit in 'ab')
+  mine, stale = folder / '.cifar10-of-mine', folder / f'.cifar10-{"c" * 32}-stale'
+  for path in (abandoned, recent, mine):
+    path.mkdir()
+  stale.symlink_to(mine)
+  for path in (abandoned, mine, stale):
+    os.utime(path, (0, 0), follow_symlinks=False)
+  (folder / 'cifar10' / 'record.json').unlink()
   load(cached)
-  assert recent.exists() and not abandoned.exists()
+  assert set(folder.iterdir()) == {folder / 'cifar10', recent, mine}
+
+
+@pytest.mark.parametrize('target', ['elsewhere', 'nowhere'])
+def test_a_link_in_the_place_of_a_cache_is_replaced_and_not_followed(
+  cached: pathlib.Path, target: str
+) -> None:
+  (cached / 'elsewhere').mkdir()
+  (cached / 'elsewhere' / 'file').touch()
+  directory = cached / 'cifar_jax_cache' / 'cifar10'
+  shutil.rmtree(directory)
+  directory.symlink_to(cached / target)
+  load(cached)
+  assert not directory.is_symlink() and (cached / 'elsewhere' / 'file').exists()
+  assert os.listdir(directory.parent) == ['cifar10']

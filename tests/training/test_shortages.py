@@ -18,7 +18,7 @@ from typing import NoReturn
 import pytest
 from matplotlib.figure import Figure
 
-from cifar_jax import cli, data, errors, output_files
+from cifar_jax import cli, data, errors, output_files, own_files
 from cifar_jax.config.base import base
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.runs.metric_log import MetricLog
@@ -114,7 +114,9 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_earlier_ones_inta
 def test_a_log_file_that_cannot_be_written_raises_an_error(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-  (tmp_path / 'log.txt').symlink_to('/dev/full')
+  monkeypatch.setattr(
+    own_files, 'open_own', lambda path, errors: pathlib.Path('/dev/full').open('a')
+  )
   monkeypatch.setattr(logger, 'handlers', [])
   logger.setLevel(logging.INFO)
   with pytest.raises(OSError) as info, log_to(tmp_path):

@@ -25,7 +25,8 @@ import numpy as np
 
 from cifar_jax import input_files, paths
 from cifar_jax.errors import InputError, ShortageError
-from cifar_jax.output_files import lock, replacing
+from cifar_jax.output_files import replacing
+from cifar_jax.own_files import lock, open_own
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def _built() -> pathlib.Path:
   if not compiler:
     raise _UnavailableError('no C++ compiler was found; install g++')
   folder.mkdir(parents=True, exist_ok=True)
-  with (folder / 'onednn.lock').open('w') as file:
+  with open_own(folder / 'onednn.lock') as file:
     lock(file, wait=True)
     if not _is_whole(path):  # no other process has built it meanwhile
       logger.info('compiling the convolutions of oneDNN, once for this machine, into %s', path)
