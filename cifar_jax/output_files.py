@@ -113,6 +113,7 @@ def make_folder(folder: pathlib.Path) -> None:
   """
   if folder.is_symlink() and (folder.parent / _OF_A_RUN[0]).exists():
     raise own_files.link_error(folder)
+  own_files.check_held(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
     probe = _temporary(folder / 'probe')
@@ -125,6 +126,7 @@ def make_folder(folder: pathlib.Path) -> None:
 @contextlib.contextmanager
 def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Does the work of `replacing`, and lets an OSError pass."""
+  own_files.check_held(path)
   temporary = _temporary(path)
   try:
     yield temporary

@@ -13,12 +13,15 @@ import os
 import pathlib
 import shutil
 import stat
+from collections.abc import Iterator
 from typing import IO, Any
 
 from cifar_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+# The locked file of each folder that this process holds; `hold` fills it.
+_held: dict[pathlib.Path, IO[Any]] = {}
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -103,3 +106,52 @@ def lock(file: IO[Any], *, wait: bool) -> None:
       'the file system of %s has no locks (%s): start only one process that writes there',
       *(file.name, error.strerror),
     )
+
+
+@contextlib.contextmanager
+def hold(file: IO[Any]) -> Iterator[None]:
+  """Within the block, `check_held` knows whether the folder of a locked file is still the same.
+
+  Args:
+    file: open, in the folder to hold.
+
+  Raises:
+    InputError: something went wrong in the block after the folder was renamed or removed.
+  """
+  folder = pathlib.Path(file.name).absolute().parent
+  _held[folder] = file
+  try:
+    yield
+  except Exception:
+    check_held(folder)
+    raise
+  finally:
+    _held.pop(folder, None)
+
+
+def check_held(path: pathlib.Path) -> None:
+  """Checks that a path is not in a folder that was renamed or removed while it is held.
+
+  The folder of another run may be there now, which must not get the files of this one.
+
+  Raises:
+    InputError: it is in such a folder.
+  """
+  if not is_held(path):
+    raise InputError(
+      f'{path}: the workdir was renamed or removed while its run was going on, and nothing more is '
+      'written there; what was saved is intact, and the same command resumes it with the new name '
+      'as --workdir'
+    )
+
+
+def is_held(path: pathlib.Path) -> bool:
+  """Whether `check_held` lets a path pass; true for a path in no folder that is held."""
+  absolute = path.absolute()
+  for folder in (absolute, *absolute.parents):
+    if file := _held.get(folder):
+      try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+      except (FileNotFoundError, NotADirectoryError):
+        return False
+  return True

@@ -16,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from cifar_jax import own_files
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.errors import InputError, ShortageError, shortage
 from cifar_jax.runs import checksums, damaged, deleted, first_save
@@ -87,8 +88,8 @@ class Checkpoints:
       save_interval_steps=0 if read_only else 1,
     )
     silence_absl()
-    self._read_only = read_only
-    self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+    self._read_only, self._directory = read_only, directory.absolute()
+    self._manager = ocp.CheckpointManager(self._directory, options=options)
 
   def __enter__(self) -> 'Checkpoints':
     """Returns the object itself."""
@@ -96,7 +97,11 @@ class Checkpoints:
 
   def __exit__(self, *_: object) -> None:
     """Waits until everything is written."""
-    self._manager.close()
+    try:
+      self._manager.close()
+    finally:
+      if not own_files.is_held(self._directory):
+        checksums.remove_unfinished(self._directory)
     if not self._read_only:
       self._empty_deleted()
 
@@ -120,15 +125,17 @@ class Checkpoints:
       is_best: False if an accuracy is higher than that of the best so far, but not by enough.
 
     Raises:
+      InputError: the workdir was renamed or removed.
       ShortageError: the disk is too full. Nothing was written.
     """
+    own_files.check_held(self._directory)
     self.wait()  # as Orbax would below, for the save before and for what it deletes
     num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    if num_bytes > _free_bytes(self._manager.directory):
+    if num_bytes > _free_bytes(self._directory):
       self._empty_deleted()
     else:  # the steps need not wait for it
       threading.Thread(target=self._empty_deleted).start()
-    _check_disk_space(self._manager.directory, num_bytes)
+    _check_disk_space(self._directory, num_bytes)
     items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
     metrics = None if accuracy is None else {'accuracy': accuracy, 'is_best': is_best}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
@@ -186,7 +193,7 @@ class Checkpoints:
     Returns:
       The fields of the state by their names, as trees of dictionaries and NumPy arrays.
     """
-    folder = self._manager.directory / str(step) / 'state'
+    folder = self._directory / str(step) / 'state'
     handler = ocp.PyTreeCheckpointHandler()
     saved = handler.metadata(folder).tree
     to_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
@@ -202,8 +209,8 @@ class Checkpoints:
     self._manager.wait_until_finished()
 
   def _empty_deleted(self) -> None:
-    if processes.is_first():
-      deleted.empty(pathlib.Path(self._manager.directory))
+    if processes.is_first() and own_files.is_held(self._directory):
+      deleted.empty(self._directory)
 
 
 def _free_bytes(directory: os.PathLike[str]) -> int:

@@ -5,18 +5,25 @@ weight. A CRC-32 detects any damage within 32 consecutive bits. It misses other 
 cases.
 """
 
+import contextlib
 import errno
 import json
+import os
 import pathlib
+import secrets
+import time
 import zlib
+from typing import Any
 
 from orbax.checkpoint.path import atomicity
 
-from cifar_jax import input_files, json_text, output_files
+from cifar_jax import input_files, json_text, output_files, own_files
 from cifar_jax.runs import first_save
+from cifar_jax.runtime import processes
 
 NAME = 'commit_success.txt'  # the file in which Orbax itself writes only a line
 _ORBAX_LINE = 'Checkpoint commit was successful'
+_MARK = secrets.token_hex(8)  # of this process, in the names of its unfinished checkpoints
 _CHUNK_BYTES = 1 << 20
 # What the machine is short of for a moment, which says nothing of the file that was to be read.
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -31,6 +38,17 @@ class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
   complete, whenever the process was killed or the power failed.
   """
 
+  @classmethod
+  def from_final(cls, final_path: Any, **options: Any) -> 'ChecksummedPath':
+    """Makes the path of an unfinished checkpoint, which no other run can have.
+
+    If a workdir is renamed during a save, what is still written under its old name must not come
+    among the files of a new run there. The processes of one run agree on the name.
+    """
+    mark = '' if processes.are_several() else f'-{_MARK}'
+    name = f'{final_path.name}{atomicity.TMP_DIR_SUFFIX}{mark}'
+    return cls(final_path.with_name(name), final_path, **options)
+
   async def finalize(self) -> None:
     """Writes the checksums of a checkpoint (not of each item in it), then renames its directory.
 
@@ -43,11 +61,27 @@ class ChecksummedPath(atomicity.AtomicRenameTemporaryPath):
     if self._checkpoint_metadata_store:
       self._checkpoint_metadata_store.wait_until_finished()
     directory, final = pathlib.Path(self.get()), pathlib.Path(self.get_final())
+    own_files.check_held(final)
     write(directory)
     output_files.sync_tree(directory)
     directory.rename(final)
     output_files.sync(final.parent)
     first_save.note(final.parent)
+
+
+def remove_unfinished(directory: pathlib.Path) -> None:
+  """Removes what a save has written into a directory whose workdir was renamed meanwhile.
+
+  If there was nothing under the old name, the directory and the workdir there go too.
+  """
+  for _ in range(5):  # TensorStore may still be writing, and cannot be waited for after an error
+    for path in directory.glob(f'*{atomicity.TMP_DIR_SUFFIX}-{_MARK}'):
+      own_files.remove(path)
+    with contextlib.suppress(OSError):
+      if os.listdir(directory.parent) == [directory.name]:
+        directory.rmdir()
+        directory.parent.rmdir()
+    time.sleep(0.1)
 
 
 def write(directory: pathlib.Path) -> None:

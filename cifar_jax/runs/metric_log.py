@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cifar_jax import own_files
 from cifar_jax.output_files import write_text
-from cifar_jax.own_files import open_own
 from cifar_jax.runs.event_files import EventFiles
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runs.trackers.copies import Copies
@@ -59,7 +59,7 @@ class MetricLog:
     ]
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
     self.num_records = len(valid)
-    self._file = open_own(path)
+    self._file = own_files.open_own(path)
     self._events = EventFiles(self._workdir, after_step, self._config)
     self._copies.send(valid)
 
@@ -108,6 +108,7 @@ class MetricLog:
     """
     if self._silent:
       return
+    own_files.check_held(self._workdir)
     record = {'step': step, 'epoch': round(epoch, 6), 'split': split, **values}
     self._file.write(json.dumps(record) + '\n')
     self._file.flush()

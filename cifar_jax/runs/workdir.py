@@ -12,7 +12,7 @@ from cifar_jax import input_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
-from cifar_jax.own_files import link_error, lock, open_own
+from cifar_jax.own_files import hold, link_error, lock, open_own
 from cifar_jax.runs import legs
 from cifar_jax.runs.checkpoints import check_name
 from cifar_jax.runs.results import METRICS, read_records
@@ -118,7 +118,8 @@ def _locked(workdir: pathlib.Path) -> Iterator[None]:
       raise InputError(f'another process is running in {workdir}; wait for it to end') from error
     except OSError as error:
       raise InputError(f'cannot lock {workdir / LOCK}: {error.strerror}') from error
-    yield
+    with hold(file):
+      yield
 
 
 def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:

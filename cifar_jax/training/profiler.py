@@ -10,6 +10,7 @@ import pathlib
 
 import jax
 
+from cifar_jax import own_files
 from cifar_jax.experiment.state import State
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
@@ -59,6 +60,7 @@ class Profiler:
 
   def _end(self) -> None:
     self._tracing = False
+    own_files.check_held(self._folder)
     jax.profiler.stop_trace()
     traces = self._folder.glob('plugins/profile/*/perfetto_trace.json.gz')
     newest = max(traces, key=lambda path: path.stat().st_mtime)

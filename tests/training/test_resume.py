@@ -1,6 +1,7 @@
 """Sessions that find lost checkpoints, lost records or other data."""
 
 import dataclasses
+import gc
 import logging
 import pathlib
 import shutil
@@ -10,12 +11,14 @@ import jax
 import numpy as np
 import pytest
 
+from cifar_jax import own_files
 from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
-from cifar_jax.runs.results import METRICS
+from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runs.workdir import CHECKPOINTS
-from tests.support.sessions import make_poisoned, run_session, stop_session
+from cifar_jax.training.progress import Progress
+from tests.support.sessions import NUM_STEPS, make_poisoned, run_session, stop_session
 
 STOPPED_AFTER = 9  # steps; there are checkpoints at 3, 6 and 9, and records at 4 and 8
 
@@ -88,6 +91,31 @@ def test_lost_records_are_a_warning(
   with caplog.at_level(logging.WARNING):
     stop_session(experiment, run, 1)
   assert (f'{METRICS} has {lines} of the 2 records' in caplog.text) == warns
+
+
+# A save may be in progress: what TensorStore then cannot write is an error that Python ignores.
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_run_stops_when_its_workdir_is_renamed_and_resumes_under_the_new_name(
+  experiment: Experiment, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  moved = run.with_name('moved')
+
+  def advance(progress: Progress, num_steps: int) -> None:
+    if num_steps and run.exists() and len(read_records(run)) == 3:
+      run.rename(moved)
+
+  claimed = own_files.open_own(run / 'lock')
+  monkeypatch.setattr(Progress, 'advance', advance)
+  with (
+    claimed,
+    pytest.raises(InputError, match=r'the workdir was renamed .* resumes it with the new name'),
+    own_files.hold(claimed),
+  ):
+    run_session(experiment, run)
+  gc.collect()
+  assert not run.exists()
+  assert run_session(experiment, moved)['num_steps'] == NUM_STEPS
 
 
 @pytest.mark.parametrize('split', ['train', 'validation', 'test'])

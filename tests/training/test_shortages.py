@@ -114,9 +114,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_earlier_ones_inta
 def test_a_log_file_that_cannot_be_written_raises_an_error(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-  monkeypatch.setattr(
-    own_files, 'open_own', lambda path, errors: pathlib.Path('/dev/full').open('a')
-  )
+  monkeypatch.setattr(own_files, 'open_own', lambda *_, **options: open('/dev/full', 'a'))  # noqa: SIM115
   monkeypatch.setattr(logger, 'handlers', [])
   logger.setLevel(logging.INFO)
   with pytest.raises(OSError) as info, log_to(tmp_path):
