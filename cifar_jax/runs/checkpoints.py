@@ -19,7 +19,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from cifar_jax import own_files
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.errors import InputError, ShortageError, shortage
-from cifar_jax.runs import checksums, damaged, deleted, first_save
+from cifar_jax.runs import checksums, damaged, deleted, first_save, identity
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
 
@@ -56,8 +56,8 @@ class Checkpoints:
         Otherwise damaged checkpoints are renamed, and files left by a killed process are removed.
 
     Raises:
-      InputError: there are or were checkpoints, but none is intact; or one is a symbolic link; or
-        the name fails `check_name`. Nothing was changed.
+      InputError: there are or were checkpoints, but none is intact; or one is a symbolic link, or
+        of another run; or the name fails `check_name`.
     """
     check_name(directory)
     with processes.first_process_first():  # which renames what is damaged
@@ -90,6 +90,17 @@ class Checkpoints:
     silence_absl()
     self._read_only, self._directory = read_only, directory.absolute()
     self._manager = ocp.CheckpointManager(self._directory, options=options)
+    if not read_only:
+      self._check_runs()
+
+  def _check_runs(self) -> None:
+    """Raises InputError if a checkpoint is of another run; one of them could be the best later."""
+    try:
+      for step in self._steps():
+        self.read_run_info(step)
+    except InputError:
+      self._manager.close()
+      raise
 
   def __enter__(self) -> 'Checkpoints':
     """Returns the object itself."""
@@ -172,7 +183,7 @@ class Checkpoints:
       The state, and the `run_info` that was saved with it.
 
     Raises:
-      InputError: another model or version of this program wrote the checkpoint. It is not damaged,
+      InputError: another run, model or version of this program wrote it. It is not damaged,
         because `latest` and `best` are steps of intact checkpoints.
     """
     items = {'state': ocp.args.StandardRestore(abstract), 'run': ocp.args.JsonRestore()}
@@ -185,6 +196,7 @@ class Checkpoints:
         f'checkpoint {step} is intact, but does not fit this model as this version builds it '
         f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
       ) from error
+    identity.check(self._directory, step, restored.run)
     return restored.state, restored.run
 
   def read_arrays(self, step: int) -> dict[str, Any]:
@@ -193,6 +205,7 @@ class Checkpoints:
     Returns:
       The fields of the state by their names, as trees of dictionaries and NumPy arrays.
     """
+    self.read_run_info(step)
     folder = self._directory / str(step) / 'state'
     handler = ocp.PyTreeCheckpointHandler()
     saved = handler.metadata(folder).tree
@@ -200,8 +213,13 @@ class Checkpoints:
     return handler.restore(folder, args=ocp.args.PyTreeRestore(restore_args=to_numpy))
 
   def read_run_info(self, step: int) -> dict[str, Any]:
-    """Returns the `run_info` that was saved with a checkpoint, without reading the state."""
+    """Returns the `run_info` that was saved with a checkpoint, without reading the state.
+
+    Raises:
+      InputError: it is a checkpoint of another run.
+    """
     restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+    identity.check(self._directory, step, restored.run)
     return restored.run
 
   def wait(self) -> None:

@@ -17,7 +17,7 @@ from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_mem
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.later_leg import continue_schedule
 from cifar_jax.report import summary
-from cifar_jax.runs import first_save, legs, provenance
+from cifar_jax.runs import first_save, identity, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, best_by_test, read_records
@@ -162,7 +162,7 @@ def run_session(
     stop: says when a signal has come.
     commit: the commit that this session runs.
     has_bar: whether to show a bar; by default on a terminal.
-    config: the configuration of the run, for its event files.
+    config: the configuration of the run, for its event files and checkpoints.
     run_copies: the copies of the run in other services.
 
   Returns:
@@ -172,6 +172,8 @@ def run_session(
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
     state, run_info = start.first_or_latest_state(experiment, checkpoints)
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
+    if config is not None:
+      run_info |= identity.describe(config)
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
     num_epochs = experiment.train_settings.num_epochs

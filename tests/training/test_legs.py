@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ml_collections import ConfigDict
 
-from cifar_jax.config import load, override
+from cifar_jax.config import load, loading, override
 from cifar_jax.experiment import experiment as experiments
 from cifar_jax.experiment.later_leg import continue_schedule
 from cifar_jax.models import families, own_module, registry
@@ -103,6 +103,13 @@ def test_a_longer_run_with_a_constant_rate_equals_one_that_was_as_long_from_the_
   assert session.run(configure(tmp_path, tiny_cifar, 2, *CONSTANT), run) == 0
   assert session.run(configure(tmp_path, tiny_cifar, 3, *CONSTANT), run) == 0
   assert [leg['num_epochs'] for leg in read(run / 'result.json')['legs']] == [1, 2, 3]
+
+  # A checkpoint under the configuration of another run, as after a copy, is not resumed.
+  other = configure(tmp_path, tiny_cifar, 2, *CONSTANT, 'seed=5')
+  (tmp_path / 'whole' / 'config.json').write_text(loading.to_json(other))
+  (tmp_path / 'whole' / 'result.json').unlink()
+  text = message(lambda: session.run(other, tmp_path / 'whole'))
+  assert 'is of another run: seed was 0 and is now 5; move it away' in text
 
 
 def test_another_schedule_begins_where_the_first_leg_ended(

@@ -1,0 +1,56 @@
+"""Which run a checkpoint is of: it holds the configuration of its run.
+
+A run is a function of its configuration and seed. So a checkpoint belongs to a workdir if nothing
+that changes results differs between the two configurations. A random name of each run would say
+less: two runs of one configuration have the same checkpoints to the bit. A digest could not say
+what differs, and a key that a later version adds would change it.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cifar_jax.config import loading
+from cifar_jax.errors import InputError
+from cifar_jax.runs import legs
+from cifar_jax.runs.results import read_config_dict
+
+KEY = 'config'  # of the `run_info` in a checkpoint
+
+
+def describe(config: ConfigDict) -> dict[str, Any]:
+  """What a checkpoint says of its run, ready for JSON."""
+  return {KEY: json.loads(loading.to_json(config))}
+
+
+def check(directory: pathlib.Path, step: int, run_info: dict[str, Any]) -> None:
+  """Checks that a checkpoint is of the run whose workdir it lies in, or of an earlier leg of it.
+
+  Checkpoints of earlier versions do not say it, and pass.
+
+  Args:
+    directory: of the checkpoints, in the workdir.
+    step: of the checkpoint.
+    run_info: of the checkpoint.
+
+  Raises:
+    InputError: it is of another run.
+  """
+  workdir = directory.parent
+  if KEY not in run_info or not (workdir / legs.CONFIG).exists():
+    return
+  saved = _config(run_info[KEY])
+  loading.check(saved, f'checkpoint {step} in {directory}')
+  folders = [workdir, *legs.earlier(workdir)]
+  changes = [loading.differences(saved, _config(read_config_dict(folder))) for folder in folders]
+  if all(changes):
+    raise InputError(
+      f'checkpoint {step} in {directory} is of another run: {"; ".join(changes[0])}; move it away, '
+      'and restore that of this run from a copy'
+    )
+
+
+def _config(sections: dict[str, Any]) -> ConfigDict:
+  return loading.from_json(json.dumps(sections))

@@ -1,0 +1,77 @@
+"""A checkpoint of another run in a workdir is refused by everything that reads it."""
+
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cifar_jax.config import loading
+from cifar_jax.config.base import base
+from cifar_jax.errors import InputError
+from cifar_jax.runs import identity
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.workdir import CHECKPOINTS, CONFIG, claim_workdir
+from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
+
+
+def make(run: pathlib.Path, seed: int, step: int) -> pathlib.Path:
+  """A run with one checkpoint; returns the directory of its checkpoints."""
+  config = base('resnet20')
+  config.seed = seed
+  with claim_workdir(run, config), open_checkpoints(run / CHECKPOINTS) as checkpoints:
+    checkpoints.save(step, make_state(step), run_info=identity.describe(config))
+  return run / CHECKPOINTS
+
+
+READERS: dict[str, Callable[[Checkpoints, int], Any]] = {
+  'resume and evaluate': lambda checkpoints, step: checkpoints.restore(step, ABSTRACT_STATE),
+  'predict and export': Checkpoints.read_run_info,
+  'initial weights': Checkpoints.read_arrays,
+}
+
+
+@pytest.mark.parametrize('reader', READERS)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: pathlib.Path, reader: str) -> None:
+  own, other = make(tmp_path / 'own', 0, 10), make(tmp_path / 'other', 7, 20)
+  shutil.copytree(other / '20', own / '20')
+  with open_checkpoints(own, read_only=True) as checkpoints:
+    READERS[reader](checkpoints, 10)
+    with pytest.raises(InputError, match='20 in .* another run: seed was 7 and is now 0; move'):
+      READERS[reader](checkpoints, 20)
+  with pytest.raises(InputError, match='is of another run'):
+    open_checkpoints(own)
+  (own / '20').rename(own / '5')  # an older one, which could be the best
+  with pytest.raises(InputError, match='is of another run'):
+    open_checkpoints(own)
+
+
+@pytest.mark.parametrize(
+  ('key', 'value'),
+  [('train.num_epochs', 1.0), ('schedule.learning_rate', 0.9), ('data.data_dir', '/elsewhere')],
+)
+def test_a_leg_and_what_may_change_are_of_the_same_run(
+  tmp_path: pathlib.Path, key: str, value: Any
+) -> None:
+  directory = make(tmp_path / 'run', 0, 10)
+  earlier = (tmp_path / 'run' / CONFIG).read_text()
+  config = loading.from_json(earlier).unlock()
+  section, name = key.split('.')
+  config[section][name] = value
+  (tmp_path / 'run' / CONFIG).write_text(loading.to_json(config))
+  if key != 'data.data_dir':
+    with pytest.raises(InputError, match=f'{key} was'):
+      open_checkpoints(directory)
+    (tmp_path / 'run' / 'leg1').mkdir()
+    (tmp_path / 'run' / 'leg1' / CONFIG).write_text(earlier)
+  with open_checkpoints(directory) as checkpoints:
+    assert checkpoints.latest == 10
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path: pathlib.Path) -> None:
+  directory = make(tmp_path / 'run', 0, 10)
+  with open_checkpoints(directory) as checkpoints:
+    checkpoints.save(20, make_state(20), run_info={'seconds': 1.0})
+  with open_checkpoints(directory) as checkpoints:
+    assert checkpoints.restore(20, ABSTRACT_STATE)[1] == {'seconds': 1.0}
