@@ -15,6 +15,7 @@ import functools
 import importlib
 import os
 import pathlib
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ from cifar_jax.training import session
 from cifar_jax.training.finish import stem_of_scorecard
 
 Path = str | os.PathLike[str]
+_training = threading.Lock()  # held by the thread that trains
 Guesses = list[tuple[str, float]]
 
 
@@ -53,7 +55,8 @@ def train(
   """Trains, tests and reports a run; the same call resumes it, and returns it once it is finished.
 
   An interrupt (Ctrl-C, or the notebook's stop) raises KeyboardInterrupt; the same call goes on from
-  the last checkpoint. Works in any thread. Shows a bar, and warnings; all else is in `log.txt`.
+  the last checkpoint. Works in any thread, for one run at a time: runs share the settings of
+  pictures and the connections to trackers. Shows a bar, and warnings; all else is in `log.txt`.
 
   Args:
     config: a recipe with its arguments, such as `resnet:depth=20`, a file of your own, or a
@@ -63,7 +66,8 @@ def train(
     overrides: keys of the configuration to values, such as `{'train.batch_size': 64}`.
 
   Raises:
-    InputError: the configuration, the data or the workdir cannot be used. Nothing was changed.
+    InputError: the configuration, the data or the workdir cannot be used, or another thread is
+      training. Nothing was changed.
     DivergedError: the loss or gradient was not finite. The last good checkpoint is intact.
     ShortageError: memory or disk do not suffice. Everything saved is intact.
   """
@@ -75,7 +79,14 @@ def train(
     xla_flags.make_deterministic()
   folder = paths.local(workdir or pathlib.Path('runs', config.model.name))
   console.warnings_only()
-  session.run(config, folder, from_python=True)
+  if not _training.acquire(blocking=False):
+    raise InputError(
+      f'this process is training another run: wait for its end, or start a process for {folder}'
+    )
+  try:
+    session.run(config, folder, from_python=True)
+  finally:
+    _training.release()
   return load_run(folder)
 
 

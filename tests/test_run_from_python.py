@@ -14,7 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import cifar_jax
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import console
+from cifar_jax.training import session
 from tests.support import fake_trackers
+from tests.support.fake_cifar import message
 from tests.support.paths import ROOT
 
 PNG = b'\x89PNG'
@@ -123,6 +125,26 @@ def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run
   assert lesion._repr_png_().startswith(PNG) and 'stage' in str(lesion)
   with pytest.raises(InputError, match=r"lesion has no option 'draw'; there are .*draws"):
     trained[0].lesion(draw=1)
+
+
+def test_one_process_trains_one_run_at_a_time(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  refusals: list[str] = []
+
+  def train_another(*_: object, **__: object) -> None:
+    def train() -> None:
+      refusals.append(message(lambda: cifar_jax.train('resnet', workdir=tmp_path / 'second')))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+
+  monkeypatch.setattr(session, 'run', train_another)
+  for _ in range(2):  # the second time it is free again
+    with pytest.raises(InputError, match='holds no run'):
+      cifar_jax.train('resnet', workdir=tmp_path / 'first')
+  assert len(refusals) == 2 and all('is training another run: wait' in text for text in refusals)
 
 
 def test_where_there_is_no_run_that_is_said(tmp_path: pathlib.Path) -> None:

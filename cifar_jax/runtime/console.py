@@ -8,6 +8,7 @@ import contextlib
 import logging
 import pathlib
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -38,12 +39,15 @@ def warnings_only() -> None:
 
 
 def _send_to_console(level: int, form: str) -> None:
-  """Makes standard error the only place of the log, for records of a level and above."""
+  """Sends the log to standard error, for records of a level and above, and to no other console.
+
+  The log file of a run that goes on in another thread stays.
+  """
   silence_absl()
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(logging.Formatter(form))
   handler.setLevel(level)
-  logger.handlers[:] = [handler]
+  logger.handlers[:] = [*(h for h in logger.handlers if isinstance(h, _LogFile)), handler]
   logger.setLevel(logging.DEBUG)  # for `log.txt`
   logger.propagate = False
 
@@ -78,9 +82,14 @@ class _LogFile(logging.FileHandler):
 
 @contextlib.contextmanager
 def log_to(workdir: pathlib.Path) -> Iterator[None]:
-  """Within the block, also appends each log line to `log.txt` in `workdir`, with its time."""
+  """Within the block, also appends each log line to `log.txt` in `workdir`, with its time.
+
+  Lines of other threads, such as an analysis of another run in a notebook, are left out.
+  """
   handler = _LogFile(workdir / 'log.txt', errors='backslashreplace')
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
+  thread = threading.get_ident()
+  handler.addFilter(lambda record: record.thread == thread)
   logger.addHandler(handler)
   try:
     yield

@@ -38,7 +38,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: pathlib.Path, reader: 
   shutil.copytree(other / '20', own / '20')
   with open_checkpoints(own, read_only=True) as checkpoints:
     READERS[reader](checkpoints, 10)
-    with pytest.raises(InputError, match='20 in .* another run: seed was 7 and is now 0; move'):
+    with pytest.raises(InputError, match=r'20 in .* another run: seed was 7 and is now 0; move'):
       READERS[reader](checkpoints, 20)
   with pytest.raises(InputError, match='is of another run'):
     open_checkpoints(own)

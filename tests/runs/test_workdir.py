@@ -148,3 +148,14 @@ def test_a_file_that_cannot_be_written_is_an_input_error_or_an_os_error(
     temporary.write_text('new')
   with pytest.raises(FileNotFoundError):  # which `cli.run` tells from a full disk
     output_files.write_text(path, 'new')
+
+
+def test_threads_that_write_the_same_file_have_temporary_files_of_their_own(
+  tmp_path: pathlib.Path,
+) -> None:
+  path = tmp_path / 'table.txt'
+  with output_files.replacing(path) as first, output_files.replacing(path) as second:
+    first.write_text('first')
+    second.write_text('second')
+  assert path.read_text() == 'first'  # which ended last
+  assert [file.name for file in tmp_path.iterdir()] == ['table.txt']

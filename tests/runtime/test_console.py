@@ -1,7 +1,9 @@
 """The lines and bars of the program: plain, on standard error, and without those of others."""
 
 import logging
+import pathlib
 import sys
+import threading
 
 import pytest
 
@@ -36,3 +38,22 @@ def test_a_bar_yields_its_items_and_is_seen_on_a_terminal_alone(
   monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
   assert list(console.bar(iter('ab'), 'evaluating', 'batches', 2)) == ['a', 'b']
   assert 'evaluating:   0%' in capsys.readouterr().err
+
+
+def test_the_log_of_a_run_has_the_lines_of_its_thread_alone(tmp_path: pathlib.Path) -> None:
+  def look_at_another_run() -> None:
+    console.warnings_only()
+    with console.log_to(tmp_path / 'b'):
+      console.logger.info('of b')
+
+  for name in 'ab':
+    (tmp_path / name).mkdir()
+  console.warnings_only()
+  with console.log_to(tmp_path / 'a'):
+    thread = threading.Thread(target=look_at_another_run)
+    thread.start()
+    thread.join()
+    console.logger.info('of a')
+  for name in 'ab':
+    (line,) = (tmp_path / name / 'log.txt').read_text().splitlines()
+    assert line.endswith(f' of {name}')
