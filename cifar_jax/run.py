@@ -80,9 +80,7 @@ def train(
   folder = paths.local(workdir or pathlib.Path('runs', config.model.name))
   console.warnings_only()
   if not _training.acquire(blocking=False):
-    raise InputError(
-      f'this process is training another run: wait for its end, or start a process for {folder}'
-    )
+    raise InputError('this process is training another run: wait for its end, or start a process')
   try:
     session.run(config, folder, from_python=True)
   finally:

@@ -6,7 +6,6 @@ used instead, and without an intact one the run stops.
 
 import os
 import pathlib
-import shutil
 import sys
 import threading
 from typing import Any
@@ -18,8 +17,8 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax import own_files
 from cifar_jax.config.training import CheckpointSettings
-from cifar_jax.errors import InputError, ShortageError, shortage
-from cifar_jax.runs import checksums, damaged, deleted, first_save, identity
+from cifar_jax.errors import InputError, shortage
+from cifar_jax.runs import checksums, damaged, deleted, disk_space, first_save, identity
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
 
@@ -142,11 +141,11 @@ class Checkpoints:
     own_files.check_held(self._directory)
     self.wait()  # as Orbax would below, for the save before and for what it deletes
     num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    if num_bytes > _free_bytes(self._directory):
+    if num_bytes > disk_space.free_bytes(self._directory):
       self._empty_deleted()
     else:  # the steps need not wait for it
       threading.Thread(target=self._empty_deleted).start()
-    _check_disk_space(self._directory, num_bytes)
+    disk_space.check(self._directory, num_bytes)
     items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
     metrics = None if accuracy is None else {'accuracy': accuracy, 'is_best': is_best}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
@@ -229,20 +228,6 @@ class Checkpoints:
   def _empty_deleted(self) -> None:
     if processes.is_first() and own_files.is_held(self._directory):
       deleted.empty(self._directory)
-
-
-def _free_bytes(directory: os.PathLike[str]) -> int:
-  return shutil.disk_usage(directory).free
-
-
-def _check_disk_space(directory: os.PathLike[str], num_bytes: int) -> None:
-  """Raises ShortageError if a checkpoint would fill the disk and leave no space for other files."""
-  free = _free_bytes(directory)
-  if num_bytes > free:
-    raise ShortageError(
-      f'a checkpoint takes {num_bytes / 2**20:.1f} MiB and the disk of {directory} has '
-      f'{free / 2**20:.1f} left: make room, then run the same command again'
-    )
 
 
 def _rank(metrics: Any) -> float:
