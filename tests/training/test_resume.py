@@ -1,7 +1,6 @@
 """Sessions that find lost checkpoints, lost records or other data."""
 
 import dataclasses
-import gc
 import logging
 import pathlib
 import shutil
@@ -15,9 +14,9 @@ from cifar_jax import own_files
 from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
-from cifar_jax.runs.results import METRICS, read_records
+from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.results import METRICS
 from cifar_jax.runs.workdir import CHECKPOINTS
-from cifar_jax.training.progress import Progress
 from tests.support.sessions import NUM_STEPS, make_poisoned, run_session, stop_session
 
 STOPPED_AFTER = 9  # steps; there are checkpoints at 3, 6 and 9, and records at 4 and 8
@@ -93,27 +92,26 @@ def test_lost_records_are_a_warning(
   assert (f'{METRICS} has {lines} of the 2 records' in caplog.text) == warns
 
 
-# A save may be in progress: what TensorStore then cannot write is an error that Python ignores.
-@pytest.mark.filterwarnings('ignore::RuntimeWarning')
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_a_run_stops_when_its_workdir_is_renamed_and_resumes_under_the_new_name(
   experiment: Experiment, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   moved = run.with_name('moved')
 
-  def advance(progress: Progress, num_steps: int) -> None:
-    if num_steps and run.exists() and len(read_records(run)) == 3:
+  def save(checkpoints: Checkpoints, step: int, *values: Any, **named: Any) -> None:
+    if step == 15 and run.exists():
+      checkpoints.wait()
       run.rename(moved)
+    original(checkpoints, step, *values, **named)
 
   claimed = own_files.open_own(run / 'lock')
-  monkeypatch.setattr(Progress, 'advance', advance)
+  original = Checkpoints.save
+  monkeypatch.setattr(Checkpoints, 'save', save)
   with (
     claimed,
     pytest.raises(InputError, match=r'the workdir was renamed .* resumes it with the new name'),
     own_files.hold(claimed),
   ):
     run_session(experiment, run)
-  gc.collect()
   assert not run.exists()
   assert run_session(experiment, moved)['num_steps'] == NUM_STEPS
 
