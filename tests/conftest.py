@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import tempfile
@@ -18,8 +19,10 @@ FLAGS = [
   '--xla_backend_optimization_level=0',
   '--xla_llvm_disable_expensive_passes=true',
 ]
-if jaxlib.__version__.startswith('0.10.'):  # later versions end at this flag, which they lack
-  FLAGS.append('--xla_cpu_use_fusion_emitters=false')
+if jaxlib.__version__.startswith('0.10.'):  # other versions end at a flag that they lack
+  FLAGS += ['--xla_cpu_use_fusion_emitters=false', '--xla_cpu_parallel_codegen_split_count=1']
+  if platform.machine() == 'x86_64':
+    FLAGS.append('--xla_cpu_max_isa=SSE4_2')  # long vectors take longer to compile
 os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *FLAGS])
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Many tests run the same programs in different processes; with a shared cache each program is
@@ -56,6 +59,14 @@ def compiled_afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
   yield
   jax.config.update('jax_enable_compilation_cache', True)
   compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Leaves out the pictures and the page of a run, which take longer than its steps."""
+  from cifar_jax.training import session  # imports jax
+
+  monkeypatch.setattr(session, 'report_run', lambda *_: None)
 
 
 @pytest.fixture(scope='session')
