@@ -1,4 +1,4 @@
-"""The setting of all tests: eight virtual CPU devices, a compilation cache and a small CIFAR-10."""
+"""The setting of all tests: eight virtual CPU devices, compilation caches and a small CIFAR-10."""
 
 import logging
 import os
@@ -31,7 +31,10 @@ CACHE_DIR = 'JAX_COMPILATION_CACHE_DIR'
 _made_cache = CACHE_DIR not in os.environ  # the workers of pytest-xdist get it from their parent
 if _made_cache:
   os.environ[CACHE_DIR] = tempfile.mkdtemp(prefix='cifar_jax_tests_')
-  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
+  if os.environ.pop('PYTHONDONTWRITEBYTECODE', None):
+    # Then each process would compile all modules that it imports, which takes seconds.
+    os.environ['PYTHONPYCACHEPREFIX'] = os.path.join(os.environ[CACHE_DIR], 'bytecode')
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, nohup the end of the
 # terminal, and the programs that they start would too.
@@ -42,7 +45,7 @@ FILES = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
 
 
 def pytest_unconfigure() -> None:
-  """Removes the compilation cache."""
+  """Removes the compilation caches."""
   if _made_cache:
     shutil.rmtree(os.environ[CACHE_DIR], ignore_errors=True)
 
