@@ -4,6 +4,7 @@ The sessions of an experiment share its compiled steps. That a step has the same
 compiled again is tested in `tests/experiment/test_train_step.py` and `tests/training/test_run.py`.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import signal
@@ -109,12 +110,17 @@ def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
   return make_once
 
 
-_SHARED = {name: _made_once(getattr(loop, name)) for name in ('make_train_step', 'make_eval_step')}
+_MAKERS = {name: _made_once(getattr(loop, name)) for name in ('make_train_step', 'make_eval_step')}
+
+
+def shared_steps() -> contextlib.AbstractContextManager[Any]:
+  """Within this context the sessions of an experiment share its compiled steps."""
+  return mock.patch.multiple(loop, **_MAKERS)
 
 
 def _run(experiment: Experiment, run: pathlib.Path, stop: StopRequest) -> dict[str, Any] | None:
   run.mkdir(exist_ok=True)
-  with mock.patch.multiple(loop, **_SHARED):
+  with shared_steps():
     return session.run_session(experiment, run, stop, 'commit')
 
 

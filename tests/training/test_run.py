@@ -60,16 +60,18 @@ def final_digest(run: pathlib.Path) -> str:
     return digest(checkpoints.restore(NUM_STEPS, abstract_state(experiment))[0])
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-  """Waits for a condition while a process is running."""
+def wait_until(
+  condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02
+) -> None:
+  """Waits for a condition while a process is running, with a pause in seconds after each look."""
   while not condition():
     assert process.stderr
     assert process.poll() is None, process.stderr.read()
-    time.sleep(0.0005)
+    time.sleep(pause)
 
 
 def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
-  return any((run / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
+  return any((run / CHECKPOINTS).glob('*.orbax-checkpoint-tmp*'))
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -85,7 +87,8 @@ def wait_for_another_record(run: pathlib.Path, process: subprocess.Popen[str]) -
 def kill_while_it_saves(launcher: Launcher, run: pathlib.Path) -> None:
   for _ in range(5):  # a checkpoint may be complete between the look and the kill: try again
     process = launcher.start(run)
-    wait_until(lambda: has_unfinished_checkpoint(run), process)
+    wait_until((run / CHECKPOINTS).exists, process)
+    wait_until(lambda: has_unfinished_checkpoint(run), process, 0.0005)
     kill(process)
     if has_unfinished_checkpoint(run):
       return
