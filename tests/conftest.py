@@ -3,7 +3,6 @@
 import logging
 import os
 import pathlib
-import platform
 import shutil
 import signal
 import tempfile
@@ -21,8 +20,6 @@ FLAGS = [
 ]
 if jaxlib.__version__.startswith('0.10.'):  # other versions end at a flag that they lack
   FLAGS += ['--xla_cpu_use_fusion_emitters=false', '--xla_cpu_parallel_codegen_split_count=1']
-  if platform.machine() == 'x86_64':
-    FLAGS.append('--xla_cpu_max_isa=SSE4_2')  # long vectors take longer to compile
 os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *FLAGS])
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Many tests run the same programs in different processes; with a shared cache each program is

@@ -65,8 +65,14 @@ def test_a_batch_of_free_size_is_classified(net: Net, monkeypatch: pytest.Monkey
   assert logits.shape == (shape[0], 7)
 
 
-@pytest.mark.parametrize('dtype', models.DTYPES)
-@pytest.mark.parametrize('net', SMALL, ids=label)
+@pytest.mark.parametrize(
+  ('net', 'dtype'),
+  [
+    *((net, 'bfloat16') for net in SMALL),
+    *((row.small[0], 'float32') for row in FAMILIES.values()),
+  ],
+  ids=lambda value: value if isinstance(value, str) else label(value),
+)
 def test_all_results_are_float32_and_no_dtype_or_rank_is_promoted_implicitly(
   net: Net, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
