@@ -32,18 +32,18 @@ OVERRIDES = [
 
 
 # The command, in which a process waits two seconds for the others to leave, and the first process
-# needs four to draw the page.
+# needs four for the page.
 SLOW_TO_DRAW = """
-import time
+import pathlib, time
 from cifar_jax import cli, main
 import jax
 from cifar_jax.report import page
-initialize, write = jax.distributed.initialize, page.write
+initialize = jax.distributed.initialize
 def initialize_impatient(*arguments, **options):
   initialize(*arguments, **options | {'shutdown_timeout_seconds': 2})
-def write_slowly(*arguments):
+def write_slowly(workdirs, path):
   time.sleep(4)
-  return write(*arguments)
+  pathlib.Path(path).write_text('a page')
 jax.distributed.initialize, page.write = initialize_impatient, write_slowly
 cli.run(main.main)
 """
