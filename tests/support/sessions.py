@@ -110,7 +110,9 @@ def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
   return make_once
 
 
-_MAKERS = {name: _made_once(getattr(loop, name)) for name in ('make_train_step', 'make_eval_step')}
+_MAKERS: dict[str, Any] = {
+  name: _made_once(getattr(loop, name)) for name in ('make_train_step', 'make_eval_step')
+}
 
 
 def shared_steps() -> contextlib.AbstractContextManager[Any]:
