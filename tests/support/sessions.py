@@ -98,20 +98,21 @@ def stop_session(experiment: Experiment, run: pathlib.Path, num_dispatches: int)
 
 
 def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
-  """A function that makes what `make` makes once for each experiment."""
+  """A function that makes what `make` makes once for each experiment, or for each mesh."""
   made: dict[tuple[Any, ...], Any] = {}
 
-  def make_once(experiment: Experiment, *arguments: Any) -> Any:
-    key = (id(experiment), *arguments)
+  def make_once(source: Any, *arguments: Any) -> Any:
+    key = (id(source), *arguments)
     if key not in made:
-      made[key] = make(experiment, *arguments), experiment  # kept, so that no other has its id
+      made[key] = make(source, *arguments), source  # kept, so that no other has its id
     return made[key][0]
 
   return make_once
 
 
 _MAKERS: dict[str, Any] = {
-  name: _made_once(getattr(loop, name)) for name in ('make_train_step', 'make_eval_step')
+  f'make_{name}': _made_once(getattr(loop, f'make_{name}'))
+  for name in ('train_step', 'eval_step', 'skip_step', 'reset_means', 'end_epoch')
 }
 
 
