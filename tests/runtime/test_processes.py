@@ -34,17 +34,17 @@ OVERRIDES = [
 # The command, in which a process waits two seconds for the others to leave, and the first process
 # needs four for the page.
 SLOW_TO_DRAW = """
-import pathlib, time
+import time
 from cifar_jax import cli, main
 import jax
 from cifar_jax.report import page
 initialize = jax.distributed.initialize
 def initialize_impatient(*arguments, **options):
   initialize(*arguments, **options | {'shutdown_timeout_seconds': 2})
-def write_slowly(workdirs, path):
+def page_of_few_words(runs):
   time.sleep(4)
-  pathlib.Path(path).write_text('a page')
-jax.distributed.initialize, page.write = initialize_impatient, write_slowly
+  return 'a page'
+jax.distributed.initialize, page.html = initialize_impatient, page_of_few_words
 cli.run(main.main)
 """
 
