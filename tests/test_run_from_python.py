@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cifar_jax
+from cifar_jax.data import shapes
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import console
 from cifar_jax.training import session
@@ -38,8 +39,17 @@ def restored_log() -> Iterator[None]:
   console.logger.setLevel(before[1])
 
 
+@pytest.fixture(scope='module', autouse=True)
+def few_shapes() -> Iterator[None]:
+  """Makes the data set small, which is drawn again in each test."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(shapes, 'TRAIN_SIZE', 200)
+    patch.setattr(shapes, 'TEST_SIZE', 100)
+    yield
+
+
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory: pytest.TempPathFactory) -> list[cifar_jax.Run]:
+def trained(few_shapes: None, tmp_path_factory: pytest.TempPathFactory) -> list[cifar_jax.Run]:
   """Two handles of one run, trained in a thread: as `train` returns it, again and from disk."""
   workdir = tmp_path_factory.mktemp('runs') / 'small'
   runs: list[cifar_jax.Run] = []
@@ -99,7 +109,7 @@ def test_it_classifies_a_picture(trained: list[cifar_jax.Run], tmp_path: pathlib
 
 @pytest.mark.parametrize('name', fake_trackers.NAMES)
 def test_a_tracker_gets_a_run_that_is_finished_with_its_pictures_once(
-  trained: list[cifar_jax.Run], name: str, monkeypatch: pytest.MonkeyPatch
+  trained: list[cifar_jax.Run], name: str, monkeypatch: pytest.MonkeyPatch, no_pictures: None
 ) -> None:
   service = fake_trackers.install(monkeypatch, name)
   run = trained[0]

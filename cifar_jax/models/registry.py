@@ -145,7 +145,7 @@ def abstract_variables(model: nn.Module, image_size: int | None = None) -> Any:
   """
   size = image_size or classifier.image_size(model)
   images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-  with layers.shapes_only():
+  with layers.plain_forms(), layers.shapes_only():
     return jax.eval_shape(lambda images: model.init(jax.random.key(0), images, train=False), images)
 
 

@@ -82,7 +82,7 @@ def _render(figure: 'Figure', parts: 'list[Axes | None]') -> list[bytes]:
     box = None if part is None else part.get_tightbbox(renderer)
     cropped = picture if box is None else picture.crop(_corners(box, picture.height))
     buffer = io.BytesIO()
-    cropped.save(buffer, format='png', optimize=True)
+    cropped.save(buffer, format='png')
     images.append(buffer.getvalue())
   return images
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
-from cifar_jax.training import session
+from tests.support import fake_run
+from tests.support.paths import ROOT
 
 NAMES = (
   'activations', 'branch_correlation', 'complexity', 'landscape', 'lesion', 'path_length',
@@ -18,14 +18,10 @@ NAMES = (
 
 @pytest.fixture(scope='module')
 def run(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-  """A Shake-Shake net after one epoch."""
-  config = base('shake_shake_8_2x4d', 'cifar10')
-  config.data.update(data_dir=str(tiny_cifar), validation_size=40)
-  config.train.update(batch_size=40, num_epochs=1)
-  config.sharding.num_devices = 1
+  """A run of a Shake-Shake net."""
   workdir = tmp_path_factory.mktemp('runs') / 'shaken'
-  session.run(config, workdir)
-  return workdir
+  recipe = str(ROOT / 'configs' / 'shake_shake.py')
+  return fake_run.make(workdir, tiny_cifar, 'model.name=shake_shake_8_2x4d', recipe=recipe)
 
 
 def call_analysis(

@@ -1,5 +1,7 @@
 """The loss along lines, against known values."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ SAMPLE = two_batches(IMAGES, LABELS)
 
 def test_each_filter_of_a_direction_has_the_norm_of_the_nets_filter() -> None:
   params = filled_variables(models.create('resnet8'))['params']
-  direction = landscape.random_direction(jax.random.key(0), params)
+  direction = jax.jit(landscape.random_direction)(jax.random.key(0), params)
   norm = lambda leaf: np.sqrt(np.sum(np.square(leaf), axis=tuple(range(leaf.ndim - 1))))  # noqa: E731
   for leaf, change in zip(jax.tree.leaves(params), jax.tree.leaves(direction), strict=True):
     if leaf.ndim > 1:
@@ -54,10 +56,11 @@ def test_measured_statistics_are_means_over_the_whole_batches() -> None:
   measured = landscape.Surface(net, sample).statistics(
     variables['params'], variables['batch_stats']
   )
-  _, recorded = net.apply(
-    variables, IMAGES, train=False, mutable=['intermediates'],
+  apply = functools.partial(
+    net.apply, train=False, mutable=['intermediates'],
     capture_intermediates=lambda module, _: module.name == 'stem_conv',
   )  # fmt: skip
+  _, recorded = jax.jit(apply)(variables, IMAGES)
   (stem,) = recorded['intermediates']['stem_conv']['__call__']
   np.testing.assert_allclose(measured['stem_norm']['mean'], stem.mean((0, 1, 2)), rtol=1e-3)
   within = np.mean([half.var((0, 1, 2)) for half in np.split(stem, 2)], axis=0)

@@ -7,10 +7,10 @@ import numpy as np
 from cifar_jax.augment import augmix, operations
 
 INDEX = operations.INDEX
+draw = jax.jit(augmix.draw, static_argnums=(1, 2, 3))
 
 
 def test_chains_have_one_to_three_operations_below_the_severity() -> None:
-  draw = jax.jit(augmix.draw, static_argnums=(1, 2, 3))
   operation, argument = (np.asarray(array) for array in draw(jax.random.key(0), 3, 4000, 3.0))
   assert operation.shape == argument.shape == (3, 3, 4000)
   in_chain = operation != INDEX['identity']
@@ -32,11 +32,12 @@ def test_an_image_is_mixed_with_the_outcomes_of_its_chains() -> None:
   images, key, fill = jnp.asarray(pixels / 255, jnp.float32), jax.random.key(3), (0.5, 0.4, 0.3)
   mix = jax.jit(lambda key, x: augmix.augmix(key, x, num_chains=2, severity=3.0, fill=fill))
   chain_key, weight_key, share_key = jax.random.split(key, 3)
-  operation, argument = augmix.draw(chain_key, 2, 16, 3.0)
+  operation, argument = draw(chain_key, 2, 16, 3.0)
   apply = jax.jit(lambda *chain: operations.apply_in_turn(images, chain, fill))
   chains = [np.asarray(apply(operation[i], argument[i])) for i in range(2)]
   assert all(np.abs(chain - images).mean() > 0.05 for chain in chains)
-  weights = np.asarray(jax.random.dirichlet(weight_key, jnp.ones(2), (16,)))[..., None, None, None]
+  dirichlet = jax.jit(lambda key: jax.random.dirichlet(key, jnp.ones(2), (16,)))
+  weights = np.asarray(dirichlet(weight_key))[..., None, None, None]
   share = np.asarray(jax.random.uniform(share_key, (16, 1, 1, 1)))
   mixture = weights[:, 0] * chains[0] + weights[:, 1] * chains[1]
   expected = (1 - share) * np.asarray(images) + share * mixture

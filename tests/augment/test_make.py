@@ -131,7 +131,7 @@ def test_five_crops_of_padded_and_of_enlarged_images_are_those_of_test_time() ->
 
 
 def test_two_devices_compute_the_same_as_one() -> None:
-  fields = NONE | {'pad': 2, 'autoaugment': True, 'cutmix': 1.0}
+  fields = NONE | {'pad': 2, 'rotate': 45.0, 'cutout': 4, 'cutmix': 1.0}
   augment_fn = augment.make(AugmentSettings(**fields), STATISTICS)
   results = []
   for devices in (1, 2):

@@ -1,12 +1,14 @@
 """The command `evaluate`, and restored runs and ensembles: values, files, views, wrong input."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import shutil
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,12 +48,18 @@ def same(images: jax.Array) -> jax.Array:
   return images
 
 
+@functools.cache
+def compiled(model: nn.Module) -> Callable[[Any, jax.Array], Any]:
+  """The jitted function of a net that gives logits for its variables and images."""
+  return jax.jit(functools.partial(model.apply, train=False))
+
+
 def forward(restored: Restored, view: View) -> np.ndarray:
   """Logits of the test images, `[48, 10]`, computed without the evaluation step."""
   experiment, state = restored.experiment, restored.state
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   images = view(experiment.normalize(jnp.asarray(experiment.dataset.test.images)))
-  return np.asarray(jax.jit(lambda x: experiment.model.apply(variables, x, train=False))(images))
+  return np.asarray(compiled(experiment.model)(variables, images))
 
 
 def test_logits_are_those_of_the_model_for_every_image_once(restored: Restored) -> None:

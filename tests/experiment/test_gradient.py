@@ -1,6 +1,7 @@
 """Parts of a batch, SAM and averages of the weights in the training step."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -62,7 +63,8 @@ def gradient_of(experiment: Experiment, state: State) -> gradient.BatchGradient:
 
 def variables(model: nn.Module) -> State:
   """A state with the variables of a net for `IMAGES`."""
-  made: Any = model.init(jax.random.key(1), IMAGES, train=False)
+  init = jax.jit(functools.partial(model.init, train=False))
+  made: Any = init(jax.random.key(1), IMAGES)
   fields: Any = dict.fromkeys(('step', 'opt_state', 'means', 'first_nonfinite'))
   return State(params=made['params'], batch_stats=made.get('batch_stats', {}), **fields)
 

@@ -72,17 +72,16 @@ def evaluate(experiment: Experiment, state: State) -> tuple[dict[str, Any], np.n
 @pytest.fixture(scope='module')
 def alone(tiny_cifar: pathlib.Path) -> list[tuple[State, dict[str, Any], np.ndarray]]:
   """The state after four steps of each seed alone, with its metrics and logits."""
-  results = []
+  results, step = [], None  # the seed is no part of the compiled step
   for seed in SEEDS:
-    trainer = Trainer(build_with(tiny_cifar, f'seed={seed}'))
+    trainer = Trainer(build_with(tiny_cifar, f'seed={seed}'), step)
     trainer.run(4)
+    step = trainer.step
     results.append((trainer.state, *evaluate(trainer.experiment, trainer.state)))
   return results
 
 
-@pytest.mark.parametrize(
-  'platform,devices,per_call', [('cpu', 1, 1), ('gpu', 1, 1), ('cpu', 1, 2), ('gpu', 4, 2)]
-)
+@pytest.mark.parametrize('platform,devices,per_call', [('cpu', 1, 2), ('gpu', 4, 1)])
 def test_each_of_several_seeds_equals_its_run_alone(
   tiny_cifar: pathlib.Path,
   alone: list[tuple[State, dict[str, Any], np.ndarray]],

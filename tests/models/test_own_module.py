@@ -70,6 +70,7 @@ def place(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) ->
   (folder / 'own.py').write_text(OWN)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(own_module, 'LIST', str(folder / 'list'))
+    patch.setattr(session, 'report_run', lambda *_: None)
     config = load(str(folder / 'own.py'))
     override(config, [f'--config.{word}' for word in (
       f'data.data_dir={tiny_cifar}', 'data.validation_size=40', 'train.batch_size=20',
@@ -122,7 +123,9 @@ def test_another_process_evaluates_predicts_and_analyses_it(
   assert 'residual' in message(lambda: run.lesion(num_images=20))  # it has no gates
 
 
-def test_the_same_command_goes_on_with_the_run(place: pathlib.Path, forget: Forget) -> None:
+def test_the_same_command_goes_on_with_the_run(
+  place: pathlib.Path, forget: Forget, no_pictures: None
+) -> None:
   (place / 'elsewhere').mkdir()
   shutil.copy(place / 'own.py', place / 'elsewhere' / 'own.py')
   config = load(str(place / 'elsewhere' / 'own.py'))

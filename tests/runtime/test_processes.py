@@ -18,7 +18,7 @@ import pytest
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.agreement import AGREE_EVERY
-from tests.support.launcher import ARGUMENTS, num_records, records_without_speed
+from tests.support.launcher import CONFIG, num_records, records_without_speed
 from tests.support.paths import ROOT
 
 # Batches of 24 divide over 4, 3, 2 and 1 devices.
@@ -32,19 +32,19 @@ OVERRIDES = [
 
 
 # The command, in which a process waits two seconds for the others to leave, and the first process
-# needs five to draw the page.
+# needs four for the page.
 SLOW_TO_DRAW = """
 import time
 from cifar_jax import cli, main
 import jax
 from cifar_jax.report import page
-initialize, write = jax.distributed.initialize, page.write
+initialize = jax.distributed.initialize
 def initialize_impatient(*arguments, **options):
   initialize(*arguments, **options | {'shutdown_timeout_seconds': 2})
-def write_slowly(*arguments):
-  time.sleep(5)
-  return write(*arguments)
-jax.distributed.initialize, page.write = initialize_impatient, write_slowly
+def page_of_few_words(runs):
+  time.sleep(4)
+  return 'a page'
+jax.distributed.initialize, page.html = initialize_impatient, page_of_few_words
 cli.run(main.main)
 """
 
@@ -72,7 +72,7 @@ class Job:
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'XLA_FLAGS': xla_flags}
     command = [
       *(sys.executable, *self._program, '--workdir', str(run)),
-      *('--config', f'{ROOT / "configs/resnet.py"}:{ARGUMENTS}', '--config.train.num_epochs=1'),
+      *('--config', CONFIG, '--config.train.num_epochs=1'),
       *(f'--config.data.data_dir={self._data_dir}', *OVERRIDES, *overrides),
     ]
     started = []
@@ -195,7 +195,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
   job: Job, alone: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   run = tmp_path / 'run'
-  started = job.start(run, 2, 1, '--config.train.num_epochs=40')
+  started = job.start(run, 2, 2, '--config.train.num_epochs=40')  # compiled by the test above
   try:
     wait_until(lambda: num_records(run) > 0, started)
     started[1].send_signal(signal.SIGTERM)

@@ -1,6 +1,5 @@
 """Runs commands in this process, in a folder of bad workdirs, config files and weights."""
 
-import hashlib
 import logging
 import pathlib
 import sys
@@ -43,19 +42,20 @@ def quiet(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     raise AssertionError(f'accepted: {experiment.train_settings}')
 
   monkeypatch.setattr(session, 'run_session', fail)
+  monkeypatch.setattr(session.provenance, 'describe', lambda _: {'commit': None})  # asks Git
   logger = logging.getLogger('cifar_jax')
   handlers, propagate = list(logger.handlers), logger.propagate
   yield
   logger.handlers, logger.propagate = handlers, propagate
 
 
-def snapshot(root: pathlib.Path) -> dict[str, str]:
-  """The content of each file below a folder, as a hash, and the time when it was last written."""
-  return {
-    str(path): f'{path.stat().st_mtime_ns} {hashlib.md5(path.read_bytes()).hexdigest()}'
-    if path.is_file()
-    else ''
-    for path in root.rglob('*')
+def snapshot(root: pathlib.Path) -> dict[str, tuple[int, ...]]:
+  """The state of each file below a folder: the system notes the time of every change (ctime)."""
+  stats = {str(path): path.stat() for path in root.rglob('*') if path.is_file()}
+  folders = {str(path): () for path in root.rglob('*') if not path.is_file()}
+  return folders | {
+    path: (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    for path, stat in stats.items()
   }
 
 

@@ -8,13 +8,15 @@ import sys
 from cifar_jax.runs.results import METRICS, Record, read_records
 from tests.support.paths import ROOT
 
-ARGUMENTS = 'depth=8,epochs=4,schedule=cosine'
+CONFIG = f'{ROOT / "configs/resnet.py"}:depth=8,epochs=2,schedule=cosine'
+SETTINGS = ['data.images_per_class=10', 'data.validation_size=40', 'checkpoint.every_steps=3']
 
 
 class Launcher:
-  """Starts the command on the small CIFAR-10: 200 training images, batches of 20, four epochs.
+  """Starts the command on the small CIFAR-10: 100 training images, batches of 10, two epochs.
 
   Attributes:
+    overrides: the changes of the recipe `CONFIG`, as arguments.
     tensorflow_import: a file that exists only if a command has imported TensorFlow.
   """
 
@@ -25,7 +27,9 @@ class Launcher:
       data_dir: the directory of the small CIFAR-10.
       scratch: a folder for a fake TensorFlow, which no command may import.
     """
-    self._data_dir = data_dir
+    words = [f'data.data_dir={data_dir}', 'sharding.num_devices=1', 'train.batch_size=10']
+    words += ['train.log_every_steps=4', *SETTINGS]
+    self.overrides = [f'--config.{word}' for word in words]
     self.tensorflow_import = scratch / 'imported'
     (scratch / 'tensorflow').mkdir()
     (scratch / 'tensorflow' / '__init__.py').write_text(
@@ -33,25 +37,21 @@ class Launcher:
     )
     self._environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(scratch), str(ROOT)])}
 
-  def start(self, run: pathlib.Path, *overrides: str) -> subprocess.Popen[str]:
+  def start(self, run: pathlib.Path) -> subprocess.Popen[str]:
     """Starts the command in the workdir `run`; its standard error goes to a pipe."""
     return subprocess.Popen(
       [
         *(sys.executable, '-m', 'cifar_jax.main', '--workdir', str(run)),
-        *('--config', f'{ROOT / "configs/resnet.py"}:{ARGUMENTS}'),
-        *('--config.sharding.num_devices=1', '--config.data.validation_size=40'),
-        *('--config.train.batch_size=20', '--config.train.log_every_steps=4'),
-        *('--config.checkpoint.every_steps=3', f'--config.data.data_dir={self._data_dir}'),
-        *overrides,
+        *('--config', CONFIG, *self.overrides),
       ],
       env=self._environment,
       stderr=subprocess.PIPE,
       text=True,
     )
 
-  def finish(self, run: pathlib.Path, *overrides: str) -> tuple[int, str]:
+  def finish(self, run: pathlib.Path) -> tuple[int, str]:
     """Runs the command to its end; returns its exit status and standard error."""
-    process = self.start(run, *overrides)
+    process = self.start(run)
     _, err = process.communicate()
     return process.returncode, err
 

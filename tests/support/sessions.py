@@ -1,10 +1,16 @@
-"""Sessions of small runs in this process: with steps that diverge, and stopped at a given step."""
+"""Sessions of small runs in this process: with steps that diverge, and stopped at a given step.
 
+The sessions of an experiment share its compiled steps. That a step has the same bits when it is
+compiled again is tested in `tests/experiment/test_train_step.py` and `tests/training/test_run.py`.
+"""
+
+import contextlib
 import dataclasses
 import pathlib
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+from unittest import mock
 
 import flax.linen as nn
 import jax
@@ -17,7 +23,7 @@ from cifar_jax.experiment.state import abstract_state
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import session
+from cifar_jax.training import loop, session
 from tests.support.trainer import build_small, digest
 
 POISONED = 7  # the step whose images are NaN
@@ -91,9 +97,34 @@ def stop_session(experiment: Experiment, run: pathlib.Path, num_dispatches: int)
   assert _run(experiment, run, StopAfter(num_dispatches)) is None
 
 
+def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
+  """A function that makes what `make` makes once for each experiment, or for each mesh."""
+  made: dict[tuple[Any, ...], Any] = {}
+
+  def make_once(source: Any, *arguments: Any) -> Any:
+    key = (id(source), *arguments)
+    if key not in made:
+      made[key] = make(source, *arguments), source  # kept, so that no other has its id
+    return made[key][0]
+
+  return make_once
+
+
+_MAKERS: dict[str, Any] = {
+  f'make_{name}': _made_once(getattr(loop, f'make_{name}'))
+  for name in ('train_step', 'eval_step', 'skip_step', 'reset_means', 'end_epoch')
+}
+
+
+def shared_steps() -> contextlib.AbstractContextManager[Any]:
+  """Within this context the sessions of an experiment share its compiled steps."""
+  return mock.patch.multiple(loop, **_MAKERS)
+
+
 def _run(experiment: Experiment, run: pathlib.Path, stop: StopRequest) -> dict[str, Any] | None:
   run.mkdir(exist_ok=True)
-  return session.run_session(experiment, run, stop, 'commit')
+  with shared_steps():
+    return session.run_session(experiment, run, stop, 'commit')
 
 
 def last_state(experiment: Experiment, run: pathlib.Path) -> tuple[int, str, list[int]]:

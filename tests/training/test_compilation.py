@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cifar_jax.training import compilation
@@ -13,7 +14,7 @@ from cifar_jax.training.progress import Progress
 def params(num_shapes: int) -> dict[str, Any]:
   """Parameters with a number of different kernels, each twice, and a bias for each."""
   return {
-    f'layer{i}_{copy}': {'kernel': jnp.zeros((1, i)), 'bias': jnp.zeros(i)}
+    f'layer{i}_{copy}': {'kernel': np.zeros((1, i)), 'bias': np.zeros(i)}
     for i in range(num_shapes)
     for copy in range(2)
   }

@@ -1,6 +1,7 @@
 """Several steps in one dispatch: they end at each stop and give the same run as single steps."""
 
 import dataclasses
+import functools
 import pathlib
 import types
 from typing import Any, cast
@@ -52,6 +53,7 @@ def test_the_steps_of_one_dispatch_equal_single_steps(tiny_cifar: pathlib.Path) 
     np.testing.assert_allclose(leaf, expected, rtol=1e-4, atol=1e-5)
 
 
+@functools.cache
 def grouped(data_dir: pathlib.Path, steps_per_dispatch: int) -> Experiment:
   """An experiment of 25 steps, of which one is skipped, with a record every 4 steps."""
   experiment = make_poisoned(data_dir, 'skip')

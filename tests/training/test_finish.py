@@ -7,22 +7,24 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from cifar_jax import cli
+from cifar_jax import cli, output_files
 from cifar_jax.config import base
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
+from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.report import page
 from cifar_jax.report.figures import confusion_and_calibration, curves, images
 from cifar_jax.runs.workdir import read_config
 from cifar_jax.training import finish, session
 from tests.support.paths import ROOT
-from tests.support.sessions import make_poisoned
+from tests.support.sessions import make_poisoned, shared_steps
 
 PICTURES = [
   'evaluation/test_last_confusion_matrix.png',
@@ -36,14 +38,31 @@ class KilledError(BaseException):
   """Stands for a signal that ends the process."""
 
 
+@pytest.fixture(scope='module')
+def experiment(tiny_cifar: pathlib.Path) -> Experiment:
+  """An experiment that compiles at once."""
+  return make_poisoned(tiny_cifar, 'stop', poisoned=())
+
+
+def write_page(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> None:
+  """Stands for `page.write`, which takes seconds, and which `tests/report` tests."""
+  output_files.write_text(path, f'a page on {workdirs}')
+
+
 @pytest.fixture
-def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(
+  experiment: Experiment,
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
   """A function that runs a small experiment in `tmp_path`/run, and returns the exit status."""
-  experiment = make_poisoned(tiny_cifar, 'stop', poisoned=())
   monkeypatch.setattr(session, 'build', lambda config: experiment)
   config = base('resnet20')
   config.data.update(data_dir=str(tiny_cifar), validation_size=40)
-  return lambda: session.run(config, tmp_path / 'run')
+  monkeypatch.setattr(page, 'write', write_page)
+  with shared_steps():
+    yield lambda: session.run(config, tmp_path / 'run')
 
 
 def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
@@ -73,6 +92,7 @@ def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
   assert all((tmp_path / 'run' / name).exists() for name in PICTURES)
   assert json.loads((tmp_path / 'run' / 'result.json').read_text()) == result
   (tmp_path / 'run' / PICTURES[1]).unlink()  # as after a kill between two pictures
+  monkeypatch.setattr(curves, 'learning_curves', lambda *_: None)
   assert run() == 0
   assert (tmp_path / 'run' / PICTURES[1]).exists()
 
@@ -81,7 +101,7 @@ def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
   ('module', 'name'),
   [
     (scorecard, 'draw'),
-    (finish, 'report_run'),
+    pytest.param(finish, 'report_run', marks=pytest.mark.slow),
     pytest.param(curves, 'learning_curves', marks=pytest.mark.slow),
     pytest.param(page, 'write', marks=pytest.mark.slow),
   ],
@@ -136,17 +156,23 @@ def test_a_disk_that_fills_up_while_a_run_finishes_costs_nothing(
       assert ending.value.code == cli.SHORTAGE
       assert 'the disk is full: make room, then run the same command again' in last_line
     (workdir / 'filler').unlink()
+    if name != 'report_run':
+      monkeypatch.setattr(session, 'report_run', lambda *_: None)
     assert run() == 0
     assert json.loads((workdir / 'result.json').read_text())['test']
-    assert all((workdir / picture).exists() for picture in PICTURES)
+    assert name != 'report_run' or all((workdir / picture).exists() for picture in PICTURES)
   finally:
     subprocess.run(['umount', '--lazy', workdir], check=True)
 
 
 def test_a_workdir_that_another_run_took_meanwhile_is_left_alone(
-  run: Any, tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+  run: Any,
+  experiment: Experiment,
+  tmp_path: pathlib.Path,
+  no_pictures: None,
+  monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  experiment, config = make_poisoned(tiny_cifar, 'stop', poisoned=()), base('resnet20')
+  config = base('resnet20')
   config.seed = 1
 
   def build_after_another_run(_: Any) -> Any:

@@ -21,6 +21,7 @@ from cifar_jax.runs.workdir import check_workdir, claim_workdir
 from cifar_jax.training import session
 from tests.support.fake_cifar import message
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
 NET = """
 import flax.linen as nn
 
@@ -50,12 +51,6 @@ def own_families(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Non
   assert registry.FAMILIES
   monkeypatch.setattr(families, '_registered', dict(families._registered))
   monkeypatch.setattr(own_module, 'LIST', str(tmp_path / 'list'))
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-  """Leaves out the report, which takes longer than the steps."""
-  monkeypatch.setattr(session, 'report_run', lambda *_: None)
 
 
 def configure(folder: pathlib.Path, data_dir: pathlib.Path, epochs: int, *words: str) -> ConfigDict:

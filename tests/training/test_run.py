@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cifar_jax import cli
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import evaluate
 from cifar_jax.experiment.experiment import build
@@ -25,7 +26,7 @@ from cifar_jax.training import session
 from tests.support.launcher import Launcher, num_records, records_without_speed
 from tests.support.trainer import digest
 
-NUM_STEPS = 40
+NUM_STEPS = 20
 
 
 @pytest.fixture(scope='module')
@@ -59,16 +60,18 @@ def final_digest(run: pathlib.Path) -> str:
     return digest(checkpoints.restore(NUM_STEPS, abstract_state(experiment))[0])
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-  """Waits for a condition while a process is running."""
+def wait_until(
+  condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02
+) -> None:
+  """Waits for a condition while a process is running, with a pause in seconds after each look."""
   while not condition():
     assert process.stderr
     assert process.poll() is None, process.stderr.read()
-    time.sleep(0.0005)
+    time.sleep(pause)
 
 
 def has_unfinished_checkpoint(run: pathlib.Path) -> bool:
-  return any((run / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
+  return any((run / CHECKPOINTS).glob('*.orbax-checkpoint-tmp*'))
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -81,19 +84,18 @@ def wait_for_another_record(run: pathlib.Path, process: subprocess.Popen[str]) -
   wait_until(lambda: num_records(run) > before, process)
 
 
-def test_a_run_killed_and_stopped_several_times_equals_an_undisturbed_one_to_the_bit(
-  launcher: Launcher, undisturbed: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
-  run = tmp_path / 'run'
+def kill_while_it_saves(launcher: Launcher, run: pathlib.Path) -> None:
   for _ in range(5):  # a checkpoint may be complete between the look and the kill: try again
     process = launcher.start(run)
-    wait_until(lambda: has_unfinished_checkpoint(run), process)
+    wait_until((run / CHECKPOINTS).exists, process)
+    wait_until(lambda: has_unfinished_checkpoint(run), process, 0.0005)
     kill(process)
     if has_unfinished_checkpoint(run):
-      break
-  else:
-    pytest.fail('never killed while a checkpoint was being written')
+      return
+  pytest.fail('never killed while a checkpoint was being written')
 
+
+def kill_after_a_record(launcher: Launcher, run: pathlib.Path) -> None:
   process = launcher.start(run)
   wait_for_another_record(run, process)
   pause = random.uniform(0.0, 0.2)
@@ -101,14 +103,35 @@ def test_a_run_killed_and_stopped_several_times_equals_an_undisturbed_one_to_the
   time.sleep(pause)
   kill(process)
 
-  for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-    process = launcher.start(run)
-    wait_for_another_record(run, process)
-    process.send_signal(number)
-    _, err = process.communicate()
-    assert process.returncode == expected, err
-    assert f'{number.name}: saved at step' in err and 'Traceback' not in err
 
+def stop(launcher: Launcher, run: pathlib.Path, number: signal.Signals) -> None:
+  process = launcher.start(run)
+  wait_for_another_record(run, process)
+  process.send_signal(number)
+  _, err = process.communicate()
+  assert process.returncode == 128 + number, err
+  assert f'{number.name}: saved at step' in err and 'Traceback' not in err
+
+
+def test_a_run_killed_while_it_saves_and_stopped_equals_an_undisturbed_one_to_the_bit(
+  launcher: Launcher, undisturbed: pathlib.Path, tmp_path: pathlib.Path, no_pictures: None
+) -> None:
+  run = tmp_path / 'run'
+  kill_while_it_saves(launcher, run)
+  stop(launcher, run, signal.SIGTERM)
+  assert session.run(read_config(run), run) == 0
+  assert_equal_runs(run, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_killed_and_stopped_several_times_equals_an_undisturbed_one_to_the_bit(
+  launcher: Launcher, undisturbed: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = tmp_path / 'run'
+  kill_while_it_saves(launcher, run)
+  kill_after_a_record(launcher, run)
+  for number in (signal.SIGTERM, signal.SIGINT):
+    stop(launcher, run, number)
   status, err = launcher.finish(run)
   assert status == 0, err
   assert_equal_runs(run, undisturbed)
@@ -126,6 +149,7 @@ def assert_equal_runs(run: pathlib.Path, expected: pathlib.Path) -> None:
 def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
   undisturbed: pathlib.Path,
   tmp_path: pathlib.Path,
+  no_pictures: None,
   capsys: pytest.CaptureFixture[str],
   caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -137,25 +161,26 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
   content[len(content) // 2] ^= 1
   damaged.write_bytes(content)
   evaluate.evaluate_runs([run], 'test', 'last', 'none', [], tmp_path)
-  assert 'last checkpoint (step 39)' in capsys.readouterr().out
+  assert 'last checkpoint (step 18)' in capsys.readouterr().out
   assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
 
   caplog.clear()
   caplog.set_level(logging.INFO, logger.name)
   assert session.run(read_config(run), run) == 0
   assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
-  assert 'at step 39 of 40' in caplog.text
+  assert f'at step 18 of {NUM_STEPS}' in caplog.text
   assert_equal_runs(run, undisturbed)
 
 
-def test_a_second_process_in_the_same_workdir_is_refused(
-  launcher: Launcher, undisturbed: pathlib.Path, tmp_path: pathlib.Path
+def test_a_second_run_in_the_same_workdir_is_refused(
+  undisturbed: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   run, config = tmp_path / 'run', read_config(undisturbed)
-  with claim_workdir(run, config):
-    status, err = launcher.finish(run)
-  assert status == 2
-  assert re.match(r'cifar_jax: another process is running in .*; wait', err.splitlines()[-1])
+  with (
+    claim_workdir(run, config),
+    pytest.raises(InputError, match=r'^another process is running in .*; wait'),
+  ):
+    session.run(config, run)
 
 
 def test_a_finished_run_has_all_files_and_a_full_result(
@@ -180,8 +205,8 @@ def test_a_finished_run_has_all_files_and_a_full_result(
   assert result['versions']['jax'] and result['device'] == '1 x cpu' and result['seconds'] > 0
   records = records_without_speed(run)
   splits = [record['split'] for record in records]
-  assert splits.count('validation') == 4 and splits.count('test') == 1
-  assert splits.count('train') == len(set(range(4, 41, 4)) | {10, 20, 30, 40})
+  assert splits.count('validation') == 2 and splits.count('test') == 1
+  assert splits.count('train') == len({4, 8, 10, 12, 16, 20})
   lines = err.strip().splitlines()
   assert f'test accuracy {100 * result["test"]["accuracy"]:.2f} %' in lines[-3]
   validation = [record for record in records if record['split'] == 'validation']
@@ -234,11 +259,14 @@ def test_the_command_evaluate_gives_the_result_of_the_run(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
-  launcher: Launcher, tmp_path: pathlib.Path
+  undisturbed: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-  run = tmp_path / 'diverged'
-  status, err = launcher.finish(run, '--config.schedule.learning_rate=1e30')
-  assert status == 1
+  run, config = tmp_path / 'diverged', read_config(undisturbed)
+  config.schedule.learning_rate = 1e30
+  with pytest.raises(SystemExit) as ending:
+    cli.run(lambda: session.run(config, run))
+  assert ending.value.code == 1
+  err = capsys.readouterr().err
   last = err.strip().splitlines()[-1]
   assert re.match(r'cifar_jax: the (loss|gradient) of step \d+ is not finite; ', last)
   assert 'Traceback' not in err and not (run / 'result.json').exists()

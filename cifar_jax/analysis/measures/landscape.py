@@ -124,11 +124,15 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   if is_between_nets:
     direction = _difference(run, runner.open_run(arguments.to, arguments, arguments.overrides))
   else:
-    direction = random_direction(jax.random.key(arguments.seed), params)
+    direction = jit_in_turn(random_direction)(jax.random.key(arguments.seed), params)
+  move = jit_in_turn(
+    lambda params, direction, factor: jax.tree.map(
+      lambda leaf, change: leaf + factor * change, params, direction
+    )
+  )
   rows = []
   for position in np.linspace(0.0 if is_between_nets else -1.0, 1.0, arguments.points):
-    factor = np.float32(position)
-    moved = jax.tree.map(lambda leaf, change: leaf + factor * change, params, direction)  # noqa: B023
+    moved = move(params, direction, np.float32(position))
     statistics = surface.statistics(moved, batch_stats) if is_between_nets else batch_stats
     rows.append({'position': float(position), **surface.at(moved, statistics)})
   return {'to': arguments.to and arguments.to.name, 'points': rows}
