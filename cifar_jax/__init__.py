@@ -7,7 +7,8 @@ from the command to the gradient:
   config/                        what a run is made of, key by key; `configs/` has the recipes
   training/session.py, loop.py      the order of operations
   experiment/experiment.py       a configuration made into model, data, loss and optimizer
-  experiment/train_step.py       one training step, with its gradient
+  experiment/train_step.py       one training step
+  experiment/gradient.py         loss, forward pass and gradient of a batch
   models/resnet.py               a model; one file per family
   models/layers/                 what the families share, above all the residual seam
 
@@ -39,5 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = ['Run', 'config', 'load_run', 'models', 'train']
 __getattr__ = lazy_exports(__name__, {'run': ('Run', 'load_run', 'train')}, ('config', 'models'))
+
+
+def __dir__() -> list[str]:
+  """What a prompt or a notebook offers after the dot, although it is imported at its first use."""
+  return __all__
+
 
 xla_flags.prepare_on_import()

@@ -119,7 +119,9 @@ def test_an_editable_installation_finds_its_recipes_and_has_the_command(
   source: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   environment = Environment(tmp_path / 'env')
-  environment.install('--editable', source)
+  # In the folder above it, `cifar_jax` is also the name of the clone.
+  environment.install('--editable', shutil.copytree(source, tmp_path / 'cifar_jax'))
+  environment.run(tmp_path, 'python', '-c', 'import cifar_jax; cifar_jax.train')
   out = environment.run(tmp_path, 'cifar-jax', 'train', '--config', 'resnet:depth=32', '--help')
   assert 'model.name=resnet32' in out
   assert 'homework' in environment.run(tmp_path, 'cifar-jax', 'study', '--list')

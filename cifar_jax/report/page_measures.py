@@ -102,7 +102,8 @@ def measures(run: Run) -> dict[str, Measure]:
     'Epochs': Measure(f'{run.epoch:.4g}', f'of {run.config["train"]["num_epochs"]:g}'),
     'Time': Measure(duration(result['seconds']) if result else MISSING, result.get('device', '')),
     'Speed': Measure(
-      format_number(result.get('images_per_second'), ',.0f'), 'images/s, all included'
+      format_number(result.get('images_per_second'), ',.0f'),
+      'images/s, with compilation and validation',
     ),
   }
 

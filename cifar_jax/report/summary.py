@@ -53,7 +53,10 @@ def _effort(result: dict[str, Any]) -> str:
     speed += ' of all seeds together'
   legs = ', '.join(f'{leg["num_epochs"]:g}' for leg in result.get('legs', ()))
   epochs = f'{result["num_epochs"]:g} epochs' + (f' (in legs up to {legs})' if legs else '')
-  return f'{epochs} in {duration(result["seconds"])} on {result["device"]}, {speed}, all included'
+  return (
+    f'{epochs} in {duration(result["seconds"])} on {result["device"]}, {speed}, with compilation '
+    'and validation, without the test'
+  )
 
 
 def accuracy(values: dict[str, Any]) -> str:

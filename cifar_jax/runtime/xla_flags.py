@@ -64,8 +64,18 @@ def prepare() -> None:
   """Makes the settings for speed; they have an effect only before JAX starts.
 
   A flag or a variable that the user has set in the environment stays as it is.
+
+  Raises:
+    ImportError: JAX is not installed.
   """
-  if importlib.metadata.version('jaxlib').startswith(KNOWN_VERSIONS):
+  try:
+    version = importlib.metadata.version('jaxlib')
+  except importlib.metadata.PackageNotFoundError:
+    raise ImportError(
+      f'JAX is not installed for {sys.executable}: use .venv/bin/python, which `make demo` makes '
+      'in a clone, or install cifar_jax with pip'
+    ) from None
+  if version.startswith(KNOWN_VERSIONS):
     _add_flag(*YNN_FUSIONS)
   for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
     if name not in os.environ:

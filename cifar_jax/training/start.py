@@ -77,6 +77,8 @@ def first_or_latest_state(
     return state, run_info | {'hardware': hardware}
   state = initial_state(experiment)
   log_new_run(experiment, state)
+  if source := experiment.init_settings.source:
+    logger.info('the weights begin with those of %s', source)
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
   run_info |= {'hardware': hardware}
   run_info |= initial_weights.describe(experiment.init_settings)

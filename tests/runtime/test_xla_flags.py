@@ -135,3 +135,14 @@ def test_the_key_deterministic_sets_the_flag_unless_the_user_has(
   monkeypatch.setattr(session, 'run', lambda *_: flags.append(xla_flags.os.environ['XLA_FLAGS']))
   main.main()
   assert flags == [expected]
+
+
+def test_without_jax_the_import_says_what_to_install(
+  monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+  def missing(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
+
+  monkeypatch.setattr(importlib.metadata, 'version', missing)
+  with pytest.raises(ImportError, match=r'JAX is not installed for .*make demo'):
+    xla_flags.prepare()
