@@ -1,7 +1,6 @@
 """Runs from Python: `train` one, `load_run` one from its directory, look at it.
 
   import cifar_jax
-
   run = cifar_jax.train('resnet:depth=8,dataset=shapes', epochs=1, workdir='runs/shapes')
   run.test['accuracy']
   run.curves()
@@ -232,15 +231,16 @@ class Run:
     """Runs an analysis with the options of its command.
 
     Raises:
-      InputError: there is no such option, or the net has nothing to measure.
+      InputError: an option or its value is wrong, or the net has nothing to measure.
     """
-    command: Any = importlib.import_module(f'cifar_jax.analysis.{name}')
-    arguments = command.make_parser().parse_args(['--workdir', str(self.workdir)])
-    known = sorted(set(vars(arguments)) - {'workdir', 'picture'})
-    for option, value in options.items():
-      if option not in known:
-        raise InputError(f'{name} has no option {option!r}; there are {", ".join(known)}')
-      setattr(arguments, option, value)
+    parser = importlib.import_module(f'cifar_jax.analysis.{name}').make_parser()
+    words = ['--workdir', str(self.workdir)]
+    known = sorted(set(vars(parser.parse_args(words))) - {'workdir', 'picture'})
+    if unknown := sorted(options.keys() - set(known)):
+      raise InputError(f'{name} has no option {unknown[0]!r}; there are {", ".join(known)}')
+    given = [(option, value) for option, value in options.items() if value is not None]
+    words += [f'--{option.replace("_", "-")}={value}' for option, value in given]
+    arguments = parser.parse_args(words)
     arguments.overrides = []
     results, table, figure = runner.measure_run(name, self.workdir, arguments)
     return Analysis(results, table, figure([results]))

@@ -135,6 +135,8 @@ def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run
   assert lesion._repr_png_().startswith(PNG) and 'stage' in str(lesion)
   with pytest.raises(InputError, match=r"lesion has no option 'draw'; there are .*draws"):
     trained[0].lesion(draw=1)
+  with pytest.raises(InputError, match=r'--num-images: .*at least 1'):
+    trained[0].lesion(num_images=0)
 
 
 def test_one_process_trains_one_run_at_a_time(
