@@ -24,12 +24,12 @@ class AugmentSettings(Section):
   Attributes:
     autoaugment: one of the 25 sub-policies that AutoAugment found for CIFAR-10.
     randaugment: operations that RandAugment applies to each image, the paper's N.
-    randaugment_magnitude: magnitude of all of them, the paper's M; 10 is the end of AutoAugment's
-      ranges.
+    randaugment_magnitude: strength of all operations of RandAugment, the paper's M; 10 is the end
+      of AutoAugment's ranges.
     trivialaugment: TrivialAugment: one operation for each image, at a random strength.
     augmix: chains of operations that AugMix mixes with each image, the paper's k = 3. The loss of
       its paper, which compares several views of an image, is not part of it.
-    augmix_severity: highest strength of its operations; 10 is the end of AutoAugment's ranges.
+    augmix_severity: highest strength of AugMix's operations; 10 is the end of AutoAugment's ranges.
     brightness: largest relative change of all values.
     contrast: largest relative change of the distances from the image's mean grey.
     saturation: largest relative change of the distances from each pixel's own grey.
@@ -42,7 +42,7 @@ class AugmentSettings(Section):
     salt_and_pepper: largest share of the pixels that turn white or black.
     resize: side in pixels of the enlarged image that a crop of the image's own size is taken from.
     pad: pixels added on each side before a crop back to the image's size.
-    padding: what is added: `zero` (the mean colour) or `reflect`.
+    padding: what `pad` adds to an image: `zero` (the mean colour) or `reflect`.
     crops: where the crop of `resize` or `pad` is taken from: `any` place, or one of `five`, the
       centre and the corners, with equal probability (Krizhevsky et al. 2012, section 4.1, at test
       time).
@@ -56,10 +56,10 @@ class AugmentSettings(Section):
     erase: probability of Random Erasing.
     mixup: parameter of the beta distribution of an image's share in its mixture, the paper's alpha.
     cutmix: parameter of the beta distribution of the share of its area that an image keeps, the
-      paper's alpha. With both, each mixes half of the images.
+      paper's alpha. With `mixup` too, each of the two mixes half of the images.
     mix_probability: share of the images that are mixed.
-    tta: views of the test images over which the end of a run evaluates a second time: one of
-      `VIEWS`.
+    tta: views of the test images over which the end of a run evaluates a second time: `none`,
+      `flip`, `flip_shift`, `five_crop` or `ten_crop`.
   """
 
   NAME: ClassVar[str] = 'augment'

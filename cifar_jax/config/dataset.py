@@ -35,10 +35,11 @@ class DataSettings(Section):
     validation_size: training images to hold out for validation: a number of images, or a share of
       them if it is below 1; may be 0. A `folder` with validation images of its own uses those,
       except where this is 0.
-    test_size: images to hold out for the test, in the same way, from a `folder` that has no test
-      images of its own.
-    images_per_class: number of training images to keep of each class after that; 0 keeps all. A
-      smaller number keeps a subset of what a larger one keeps.
+    test_size: images to hold out for the test from a `folder` that has no test images of its own:
+      a number of images, or a share of them if it is below 1.
+    images_per_class: number of training images to keep of each class, once the others are held out;
+      0 keeps all. A smaller number keeps a subset of what a larger one keeps. The images for
+      validation and test stay as many.
     image_size: side in pixels that images are resized to; 0 keeps their size. `folder` needs it.
     resize: how an image that is not square becomes so: `squeeze` (both sides are scaled), `crop`
       (the largest centred square is kept) or `pad` (the whole image between black bars).

@@ -114,7 +114,7 @@ class OptimizerSettings(Section):
       the common rate.
     whitening_until: fraction of the run after which the parameters of whitening layers are frozen.
     lookahead_steps: steps between two averages of the weights (`optim/lookahead.py`); 0 for none.
-    lookahead_decay: decay of that average per step, at the end of the run.
+    lookahead_decay: decay of lookahead's average of the weights per step, at the end of the run.
     ema_decay: decay per step of an exponential moving average of the weights and of the batch
       statistics, which are then evaluated in their place (`optim/ema.py`); 0 for none.
     sam_radius: sharpness-aware minimisation: the gradient is taken where the loss is highest within

@@ -34,9 +34,8 @@ class TrainSettings(Section):
     nonfinite: what to do after a loss or gradient that is not finite: `stop`, or `skip` (go back to
       the last good checkpoint and continue without that batch).
     steps_per_dispatch: steps per call of the compiled program, where nothing has to happen between
-      them; 0 for the platform's default. This is `STEPS_PER_DISPATCH_ON_ACCELERATORS` on
-      accelerators and 1 on CPUs, where a step lasts far longer than a call and convolutions are
-      faster outside a loop.
+      them; 0 for the default of the platform: 10 on accelerators, and 1 on CPUs, where a step lasts
+      far longer than a call and convolutions are faster outside a loop.
     seeds: number of runs trained at once on the same data: the configuration's `seed` and the ones
       after it. Each is what it would be alone, up to float32 rounding, except that `skip` leaves
       out a batch for all seeds if it fails for one.
