@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,10 @@ class Layer(nn.Module):
       name: name of the parameter.
       initializer: `(key, shape, dtype) -> array`.
       shape: shape of the parameter.
+
+    Raises:
+      ScopeParamShapeError: the variables hold the parameter in another shape, as for images whose
+        channels do not come last.
     """
 
     def init() -> Any:
@@ -39,4 +44,8 @@ class Layer(nn.Module):
         return np.broadcast_to(np.float32(0.0), shape)  # not traced, and no key is made
       return initializer(self.make_rng('params'), shape, jnp.float32)
 
-    return self.variable('params', name, init).value
+    value = self.variable('params', name, init).value
+    if value.shape != tuple(shape):
+      path = '/'.join(self.path)
+      raise flax.errors.ScopeParamShapeError(name, path, value.shape, tuple(shape))
+    return value

@@ -3,12 +3,14 @@
 import functools
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cifar_jax import models
 from cifar_jax.models import layers
 from cifar_jax.models.layers import cpu_conv, onednn
 
@@ -167,3 +169,14 @@ def test_gpus_in_16_bits_have_channels_in_multiples_of_eight(
   assert 'pad[' not in program(x.astype(jnp.float32), kernel.astype(jnp.float32))
   with layers.plain_forms():
     assert 'pad[' not in program(x, kernel)
+
+
+def test_images_whose_channels_come_first_are_refused_by_shape() -> None:
+  net = models.create('resnet8')
+  images = jax.ShapeDtypeStruct((2, 3, 32, 32), jnp.float32)  # in PyTorch's order
+  with pytest.raises(flax.errors.ScopeParamShapeError, match=r'"kernel" in "stem_conv"'):
+    jax.eval_shape(
+      lambda variables, images: net.apply(variables, images, train=False),
+      models.abstract_variables(net),
+      images,
+    )
