@@ -29,6 +29,11 @@ class Split:
     """Returns the number of images."""
     return len(self.labels)
 
+  @functools.cached_property
+  def images_crc32(self) -> int:
+    """The CRC-32 of the bytes of the images; computed once."""
+    return zlib.crc32(np.ascontiguousarray(self.images).data)
+
   def take(self, indices: np.ndarray) -> 'Split':
     """Returns a copy of the examples at `indices`, int `[m]`, in that order."""
     return Split(self.images[indices], self.labels[indices])
@@ -61,12 +66,6 @@ class Dataset:
   def num_classes(self) -> int:
     """The number of classes."""
     return len(self.class_names)
-
-  @functools.cached_property
-  def images_crc32(self) -> list[int]:
-    """The CRC-32 of the images of each split, in the order of `SPLITS`; computed once."""
-    splits = (self.train, self.validation, self.test)
-    return [zlib.crc32(np.ascontiguousarray(split.images).data) for split in splits]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +146,7 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
   return {
     'images': [len(split) for split in splits],
     'labels_crc32': [zlib.crc32(split.labels.tobytes()) for split in splits],
-    _IMAGES_CRC32: dataset.images_crc32,
+    _IMAGES_CRC32: [split.images_crc32 for split in splits],
     'mean': list(dataset.mean),
     'std': list(dataset.std),
     _CLASS_NAMES: list(dataset.class_names),

@@ -2,16 +2,16 @@
 
   labels        integer `[n]`, the true classes
   class_names   string `[classes]`, the name of each label
-  images_hash   string, the shape of the images and a hash of their bytes; may be missing
+  images_hash   string, the shape of the images and the CRC-32 of their bytes; may be missing
   NAME          one array per model, under any other name: integer `[n]` predicted classes, or float
                 `[n, classes]` logits
 
-A file has both `labels` and `class_names`, or none of the three. A file without
-them is scored by the labels of a data set.
+A file has both `labels` and `class_names`, or none of the three. Without them it is scored by the
+labels of a data set.
 """
 
 import dataclasses
-import hashlib
+import functools
 import pathlib
 import zipfile
 from typing import Any
@@ -36,23 +36,20 @@ class GroundTruth:
     labels: int32 `[n]`.
     class_names: the name of each label.
     images: uint8 `[n, height, width, 3]`; None if only a prediction file was read.
-    fingerprint: of images that a prediction file was made from, as `of_images` makes it; '' if the
-      file does not state it.
+    images_hash: what a prediction file says of its images; '' if it does not.
   """
 
   labels: np.ndarray
   class_names: tuple[str, ...]
   images: np.ndarray | None = None
-  fingerprint: str = ''
+  images_hash: str = ''
 
-  @property
-  def of_images(self) -> tuple[str, str]:
-    """The shape of the images, and a hash of their bytes; both '' if they are not known."""
+  @functools.cached_property
+  def shape_and_crc32(self) -> str:
+    """Of the images, such as `10000x32x32x3 1a2b3c4d`; '' if they are not known."""
     if self.images is None:
-      shape, _, digest = self.fingerprint.partition(' ')
-      return shape, digest
-    images = np.ascontiguousarray(self.images)
-    return 'x'.join(map(str, images.shape)), hashlib.sha256(images.data).hexdigest()[:16]
+      return self.images_hash
+    return f'{"x".join(map(str, self.images.shape))} {self.split().images_crc32:08x}'
 
   def difference(self, other: 'GroundTruth') -> str:
     """What shows that another truth is of different images; '' if nothing does.
@@ -64,8 +61,9 @@ class GroundTruth:
       return 'labels'
     if self.class_names != other.class_names:
       return 'classes'
-    (shape, digest), (other_shape, other_digest) = self.of_images, other.of_images
-    return 'images' if shape == other_shape and digest != other_digest else ''
+    of_images = {self.shape_and_crc32, other.shape_and_crc32}
+    shapes = {text.partition(' ')[0] for text in of_images}
+    return 'images' if len(of_images) > len(shapes) else ''
 
   def split(self) -> Split:
     """Returns the images with their labels, where the images are known."""
@@ -104,7 +102,7 @@ def write_predictions(path: pathlib.Path, truth: GroundTruth, predictions: Predi
   arrays: dict[str, Any] = {
     'labels': truth.labels,
     'class_names': np.array(truth.class_names),
-    'images_hash': np.array(' '.join(truth.of_images).strip()),
+    'images_hash': np.array(truth.shape_and_crc32),
   }
   name = predictions.name
   arrays[f'{name} (model)' if name in arrays else name] = values
@@ -195,10 +193,10 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
   if len(set(names.tolist())) < len(names):
     raise InputError(f'{path}: two classes have the same name')
-  fingerprint = arrays.get('images_hash', np.array(''))
-  if fingerprint.dtype.kind != 'U' or fingerprint.ndim:
+  images_hash = arrays.get('images_hash', np.array(''))
+  if images_hash.dtype.kind != 'U' or images_hash.ndim:
     raise InputError(f'{path}: images_hash must be a string: the shape and the hash of the images')
-  return GroundTruth(labels.astype(np.int32), tuple(names.tolist()), None, str(fingerprint))
+  return GroundTruth(labels.astype(np.int32), tuple(names.tolist()), None, str(images_hash))
 
 
 def _predictions(path: str, name: str, values: np.ndarray) -> Predictions:

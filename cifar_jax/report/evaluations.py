@@ -73,19 +73,23 @@ def read(workdir: pathlib.Path, result: dict[str, Any]) -> list[list[Evaluation]
     groups.setdefault(key, []).append(evaluation)
   for group in groups.values():
     group.sort(key=lambda evaluation: (evaluation.error is None, evaluation.error or 0.0))
-  own_test = f'Test images, {_CHECKPOINTS["last"]}'
-  return sorted(groups.values(), key=lambda group: group[0].name != own_test)
+  return sorted(groups.values(), key=lambda group: not _is_own_test(group[0]))
+
+
+def _is_own_test(evaluation: Evaluation) -> bool:
+  """Whether it is of the run's own test images, alone, at the last epoch; perhaps of one seed."""
+  of_last = evaluation.name.startswith(f'Test images, {_CHECKPOINTS["last"]}')
+  return of_last and not _members(evaluation.content)
 
 
 def _checkpoint_in_words(content: dict[str, Any], result: dict[str, Any]) -> str:
   """The checkpoint of an evaluation, by its step if the run has gone on since."""
   checkpoint, members = content['checkpoint'], content.get('members')
-  last, best = result.get('num_steps'), result.get('best')
-  step = last if checkpoint == 'last' else isinstance(best, dict) and best.get('step')
+  steps = {'last': result.get('num_steps'), 'best': result.get('best', {}).get('step')}
   if isinstance(members, list) and len(members) == 1 and isinstance(members[0], dict):
-    of_members = members[0].get('step', step)
-    if of_members != step:
-      return f'after {of_members} steps'
+    step = members[0].get('step')  # unknown in evaluations of earlier versions
+    if step not in (None, steps[checkpoint]):
+      return f'after {step} steps'
   return _CHECKPOINTS[checkpoint]
 
 

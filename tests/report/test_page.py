@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cifar_jax import cli
 from cifar_jax.errors import InputError
-from cifar_jax.report import __main__, markup, page, thumbnails
+from cifar_jax.report import __main__, evaluations, markup, page, thumbnails
 from cifar_jax.runs.results import last_epoch_mean, training_curve
 
 CONFIG = {
@@ -320,3 +320,21 @@ def test_a_record_of_few_steps_is_no_point_of_the_training_curve() -> None:
   assert epochs == [1.0, 2.0]  # each epoch has a record of 4 steps and one of a single step
   assert accuracies == pytest.approx([(4 * 0.2 + 0.3) / 5, (4 * 0.6 + 0.5) / 5])
   assert training_curve([], 'loss') == ([], [])
+
+
+def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
+  folder = tmp_path / 'evaluation'
+  folder.mkdir()
+  members = [{'workdir': 'runs/a', 'step': 9}, {'workdir': 'runs/b', 'step': 9}]
+  cards = {
+    'a_validation_last': SCORECARD | {'split': 'validation'},
+    'ensemble': SCORECARD | {'members': members},
+    'svhn_test_last': SCORECARD | {'data': {'name': 'svhn'}},
+    'test_last_seed0': SCORECARD,
+    'test_last_seed1': SCORECARD | {'members': members[:1]},
+  }
+  for stem, card in cards.items():
+    (folder / f'{stem}.json').write_text(json.dumps(card))
+  names = [group[0].name for group in evaluations.read(tmp_path, {'num_steps': 9})]
+  assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
+  assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 5

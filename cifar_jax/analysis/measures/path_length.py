@@ -134,7 +134,7 @@ def _select_lengths(num_blocks: int, limit: int) -> list[int]:
 
 
 def path_share(num_blocks: int) -> np.ndarray:
-  """The share of each length from 0 to `num_blocks` among all paths, float64; sums to 1."""
+  """The share of each length among all paths, float64 `[num_blocks + 1]`; sums to 1."""
   return np.asarray(scipy.stats.binom.pmf(np.arange(num_blocks + 1), num_blocks, 0.5))
 
 
