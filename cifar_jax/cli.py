@@ -24,6 +24,7 @@ from cifar_jax.errors import (
   is_out_of_memory,
   shortage,
 )
+from cifar_jax.printable import printable
 from cifar_jax.runtime import console, jax_options, xla_flags
 from cifar_jax.runtime.signals import ending_at_interrupt
 
@@ -180,7 +181,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   except ShortageError as error:
     _exit_with(error, SHORTAGE)
   except LostError as error:
-    print(f'cifar_jax: {error}', file=sys.stderr, flush=True)
+    print(f'cifar_jax: {printable(str(error))}', file=sys.stderr, flush=True)
     os._exit(LOST)  # a normal exit would wait for the process that died
   except KeyboardInterrupt:  # before the run had anything to save
     _exit_with('interrupted', INTERRUPTED)
@@ -231,5 +232,5 @@ def _open_closed_streams() -> None:
 
 
 def _exit_with(message: object, status: int) -> NoReturn:
-  print(f'cifar_jax: {message}', file=sys.stderr)
+  print(f'cifar_jax: {printable(str(message))}', file=sys.stderr)
   sys.exit(status)

@@ -88,14 +88,15 @@ def shortage(error: BaseException | None) -> str:
     if isinstance(error, MemoryError):
       message = _NO_MEMORY
     elif isinstance(error, OSError):
-      message = _MESSAGES_BY_ERRNO.get(error.errno or 0, '')
+      message = _filled_in(_MESSAGES_BY_ERRNO.get(error.errno or 0, ''))
       if message and error.filename:
         message = f'{error.filename}: {message}'
     else:
       text = str(error)
-      message = next((words for part, words in _MESSAGES_BY_TEXT.items() if part in text), '')
+      words = (words for part, words in _MESSAGES_BY_TEXT.items() if part in text)
+      message = _filled_in(next(words, ''))
     error = error.__cause__ or error.__context__
-  return _filled_in(message)
+  return message
 
 
 def cannot_write(place: object, error: OSError, remedy: str = '') -> InputError | ShortageError:

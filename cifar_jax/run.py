@@ -11,25 +11,24 @@ Pictures are shown where they are the last value of a notebook's cell.
 """
 
 import functools
-import importlib
 import os
 import pathlib
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import numpy as np
 from ml_collections import ConfigDict
 
 from cifar_jax import paths
-from cifar_jax.analysis import runner
+from cifar_jax.analysis.methods import Analyses
 from cifar_jax.config import load, override
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation import predict, scorecard
+from cifar_jax.evaluation import evaluate, predict, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
-from cifar_jax.picture import Analysis, Picture
+from cifar_jax.picture import Picture
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
 from cifar_jax.runs.results import Record, read_object, read_records, read_result
@@ -38,6 +37,9 @@ from cifar_jax.runtime import console, xla_flags
 from cifar_jax.study.plan import shortened
 from cifar_jax.training import session
 from cifar_jax.training.finish import stem_of_scorecard
+
+if TYPE_CHECKING:  # imported where it is needed, because that takes time
+  from PIL.Image import Image
 
 Path = str | os.PathLike[str]
 _training = threading.Lock()  # held by the thread that trains
@@ -99,8 +101,10 @@ def load_run(workdir: Path) -> 'Run':
   return Run(folder)
 
 
-class Run:
+class Run(Analyses):
   """A run on disk. Everything is read when it is first asked for.
+
+  `analysis/methods.py` has the methods of the analyses.
 
   Attributes:
     workdir: the directory of its files.
@@ -180,70 +184,53 @@ class Run:
     dataset = restore_run(self.workdir, 'last', []).experiment.dataset
     return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)
 
-  def predict(self, *files: Path) -> list[Guesses]:
-    """Classifies image files, prepared as the run's training images were.
+  def predict(self, *pictures: 'Path | np.ndarray | Image') -> list[Guesses]:
+    """Classifies pictures, prepared as the run's training images were.
 
     Args:
-      *files: images of any size, one or more.
+      *pictures: one or more, of any size: image files, images of Pillow, or arrays, uint8
+        `[height, width, 3]` or, in shades of grey, `[height, width]`.
 
     Returns:
-      For each file its most probable classes with their probabilities, the highest first.
+      For each picture its most probable classes with their probabilities, the highest first.
 
     Raises:
-      InputError: a file is no image, or there is no file.
+      InputError: there is no picture, or one of them is none.
     """
-    if not files:
-      raise InputError('predict needs an image file')
-    inputs = np.stack([predict.prepare(paths.local(file), self._net) for file in files])
+    if not pictures:
+      raise InputError('predict needs an image file, an image of Pillow or an array')
+    sources = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in pictures]
+    inputs = np.stack([predict.prepare(source, self._net) for source in sources])
     class_names = self._net.experiment.dataset.class_names
     probabilities = predict.classify([self._net], inputs, 'none')
     return [predict.most_probable(row, class_names) for row in probabilities]
 
-  def lesion(self, **options: Any) -> Analysis:
-    """The error without blocks, and with blocks exchanged: Veit et al. 2016, arXiv 1605.06431.
+  def evaluate(
+    self,
+    split: str = 'test',
+    *,
+    checkpoint: str = 'last',
+    tta: str = 'none',
+    overrides: Mapping[str, Any] | None = None,
+  ) -> dict[str, Any]:
+    """Evaluates the run and writes the files of the command `evaluate` into its workdir.
 
     Args:
-      **options: those of the command, such as `num_images=500` and `draws=5`.
-    """
-    return self._analyse('lesion', options)
+      split: `train`, `validation` or `test`.
+      checkpoint: `last`, or `best` by validation accuracy.
+      tta: the views whose probabilities are averaged, one of `config.augmentation.VIEWS`.
+      overrides: keys of the configuration to values, such as `{'data.name': 'cifar10_1',
+        'data.data_dir': 'data'}` for other data than the run's.
 
-  def path_length(self, **options: Any) -> Analysis:
-    """The gradient along paths of each length: Veit et al. 2016; options are the command's."""
-    return self._analyse('path_length', options)
-
-  def branch_correlation(self, **options: Any) -> Analysis:
-    """The correlation of Shake-Shake's branches: Gastaldi 2017; options are the command's."""
-    return self._analyse('branch_correlation', options)
-
-  def activations(self, **options: Any) -> Analysis:
-    """Activations and gradients by layer; options are the command's."""
-    return self._analyse('activations', options)
-
-  def landscape(self, **options: Any) -> Analysis:
-    """The loss along a random direction, or to another run; options are the command's."""
-    return self._analyse('landscape', options)
-
-  def complexity(self, **options: Any) -> Analysis:
-    """Operations, parameters, memory and time; options are the command's."""
-    return self._analyse('complexity', options)
-
-  def _analyse(self, name: str, options: Mapping[str, Any]) -> Analysis:
-    """Runs an analysis with the options of its command.
+    Returns:
+      The values of the JSON file: `accuracy`, `loss`, `error_percent`, `calibration`, ...
 
     Raises:
-      InputError: an option or its value is wrong, or the net has nothing to measure.
+      InputError: a value is none of these, the run has no such checkpoint or images, or the files
+        cannot be written.
     """
-    parser = importlib.import_module(f'cifar_jax.analysis.{name}').make_parser()
-    words = ['--workdir', str(self.workdir)]
-    known = sorted(set(vars(parser.parse_args(words))) - {'workdir', 'picture'})
-    if unknown := sorted(options.keys() - set(known)):
-      raise InputError(f'{name} has no option {unknown[0]!r}; there are {", ".join(known)}')
-    given = [(option, value) for option, value in options.items() if value is not None]
-    words += [f'--{option.replace("_", "-")}={value}' for option, value in given]
-    arguments = parser.parse_args(words)
-    arguments.overrides = []
-    results, table, figure = runner.measure_run(name, self.workdir, arguments)
-    return Analysis(results, table, figure([results]))
+    options = _as_options(overrides or {})
+    return evaluate.measure_runs([self.workdir], split, checkpoint, tta, options, None)[0]
 
 
 def _as_options(changes: Mapping[str, Any]) -> list[str]:

@@ -107,6 +107,35 @@ def test_it_classifies_a_picture(trained: list[cifar_jax.Run], tmp_path: pathlib
   assert guesses[0][1] >= guesses[1][1]
 
 
+def test_a_picture_in_memory_is_classified_as_the_file(
+  trained: list[cifar_jax.Run], tmp_path: pathlib.Path
+) -> None:
+  picture = Image.fromarray(np.random.RandomState(0).randint(0, 256, (50, 40, 3), np.uint8))
+  picture.save(tmp_path / 'a.png')
+  grey = np.asarray(picture.convert('L'))
+  rows = trained[0].predict(tmp_path / 'a.png', picture, np.asarray(picture), grey)
+  assert rows[0] == rows[1] == rows[2] != rows[3]
+  for wrong in (grey[0], np.asarray(picture, np.float32), np.zeros((5, 5, 4), np.uint8)):
+    with pytest.raises(InputError, match=r'^a picture is a file, .*, not (uint8|float32) \['):
+      trained[0].predict(wrong)
+
+
+def test_it_is_evaluated_as_by_the_command(trained: list[cifar_jax.Run]) -> None:
+  run = trained[0]
+  results = run.evaluate()
+  for name in ('accuracy', 'loss'):
+    assert results[name] == pytest.approx(run.test[name])
+  validation = run.evaluate('validation', tta='flip', overrides={'sharding.num_devices': 2})
+  assert (validation['num_images'], validation['split'], validation['tta']) == (
+    16, 'validation', 'flip',
+  )  # fmt: skip
+  assert (run.workdir / 'evaluation' / 'validation_last_flip.json').exists()
+  mistakes: list[dict[str, Any]] = [{'split': 'tset'}, {'tta': 'flips'}, {'checkpoint': '3'}]
+  for options in mistakes:
+    with pytest.raises(InputError, match=r"^(split|tta|checkpoint) is '.*': choose one of "):
+      run.evaluate(**options)
+
+
 @pytest.mark.parametrize('name', fake_trackers.NAMES)
 def test_a_tracker_gets_a_run_that_is_finished_with_its_pictures_once(
   trained: list[cifar_jax.Run], name: str, monkeypatch: pytest.MonkeyPatch, no_pictures: None

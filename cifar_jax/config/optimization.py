@@ -137,3 +137,22 @@ class OptimizerSettings(Section):
   lookahead_decay: float = setting(0.95, at_least=0, below=1)
   ema_decay: float = setting(0.0, at_least=0, below=1, meaning='0 for none')
   sam_radius: float = setting(0.0, at_least=0, meaning='0 for none')
+
+
+# Adam's default rate: Kingma and Ba 2015, algorithm 1. Muon's updates are scaled to AdamW's, and
+# Lion takes a third to a tenth of AdamW's rate: Chen et al. 2023, section 5.
+_USUAL_RATES = {'adamw': 1e-3, 'lion': 1e-4, 'muon': 1e-3}
+
+
+def doubt_about_rate(optimizer: OptimizerSettings, schedule: ScheduleSettings) -> str:
+  """A warning if a rate was meant for `sgd`; '' if there is nothing to doubt.
+
+  The steps of the other rules have the size of the rate, however small the gradient is.
+  """
+  usual = _USUAL_RATES.get(optimizer.name)
+  if usual is None or schedule.learning_rate <= 20 * usual:
+    return ''
+  return (
+    f'schedule.learning_rate={schedule.learning_rate:g} is high for optimizer.name='
+    f'{optimizer.name}, whose usual rate is about {usual:g}'
+  )

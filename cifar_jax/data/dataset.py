@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import logging
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cifar_jax.errors import InputError
+from cifar_jax.printable import printable
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class Published:
     Args:
       name: the data set's name, the beginning of the message.
     """
+    check_class_names(name, self.class_names)
     shape = self.train.images.shape[1:]
     splits = {'train': self.train, 'validation': self.validation, 'test': self.test}
     for split_name, split in splits.items():
@@ -119,6 +122,14 @@ def _check_split(where: str, split: Split, num_classes: int) -> None:
       f'{where}: labels must be int32 [{len(images)}], not {labels.dtype} {labels.shape}'
     )
   check_labels(where, labels, num_classes)
+
+
+def check_class_names(where: str, names: Sequence[str]) -> None:
+  """Raises InputError, beginning with `where`, if a name cannot be printed or occurs twice."""
+  if wrong := [name for name in names if printable(name) != name]:
+    raise InputError(f'{where}: the class name {wrong[0]!r} has control characters: rename it')
+  if len(set(names)) < len(names):
+    raise InputError(f'{where}: two classes have the same name')
 
 
 def check_labels(where: str, labels: np.ndarray, num_classes: int) -> None:
@@ -167,6 +178,7 @@ def without_images(name: str, run_info: dict[str, Any]) -> Dataset | None:
   described = run_info.get('data', {})
   if not {_CLASS_NAMES, _IMAGE_SHAPE} <= described.keys():
     return None
+  check_class_names(name, described[_CLASS_NAMES])
   empty = Split(np.empty((0, *described[_IMAGE_SHAPE]), np.uint8), np.empty(0, np.int32))
   mean, std = tuple(described['mean']), tuple(described['std'])
   return Dataset(name, tuple(described[_CLASS_NAMES]), empty, empty, empty, mean, std)

@@ -17,6 +17,7 @@ import pathlib
 from collections.abc import Iterable
 
 from cifar_jax.errors import InputError
+from cifar_jax.printable import printable
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +163,8 @@ def image_files(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Pat
 
 
 def as_text(path: str | os.PathLike[str]) -> str:
-  """A path, whose undecodable bytes could be neither drawn nor written as UTF-8."""
-  return os.fsencode(path).decode('utf-8', 'backslashreplace')
+  """A path that can be printed, drawn and written as UTF-8, whatever bytes it is made of."""
+  return printable(os.fsencode(path).decode('utf-8', 'backslashreplace'))
 
 
 def _listed(names: Iterable[str]) -> str:

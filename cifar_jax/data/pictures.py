@@ -1,4 +1,4 @@
-"""Image files of any kind, converted to 8-bit RGB that looks as a viewer would show the file."""
+"""Image files of any kind, and images in memory, converted to the RGB that a viewer would show."""
 
 import pathlib
 import warnings
@@ -45,6 +45,30 @@ def read(path: pathlib.Path) -> 'Image':
       raise InputError(f'cannot read {path}: {error.strerror}') from error
     kind = type(error).__name__
     raise InputError(f'{path} is not an image that can be read ({kind})') from error
+
+
+def from_memory(picture: 'Image | np.ndarray') -> 'Image':
+  """Converts a picture in memory to mode RGB, as `read` converts a file.
+
+  Args:
+    picture: an image of Pillow in any mode, or an array: uint8 `[height, width, 3]`, or grey uint8
+      `[height, width]`.
+
+  Raises:
+    InputError: the picture is none of these.
+  """
+  import PIL.Image
+
+  if isinstance(picture, PIL.Image.Image):
+    return _rgb(picture)
+  array = np.asarray(picture)
+  form = f'{array.dtype} {list(array.shape)}'
+  is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+  if array.dtype != np.uint8 or not is_image or not array.size:
+    raise InputError(
+      f'a picture is a file, an image of Pillow or uint8 [height, width, 3], not {form}'
+    )
+  return _rgb(PIL.Image.fromarray(array))
 
 
 def _formats() -> list[str]:

@@ -8,6 +8,9 @@ import pathlib
 from typing import Any
 
 from cifar_jax import output_files
+from cifar_jax.config.augmentation import VIEWS
+from cifar_jax.config.dataset import SPLITS
+from cifar_jax.config.initialization import CHECKPOINT_CHOICES
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import corruptions, scorecard
 from cifar_jax.evaluation.ensemble import model_name, predict_ensemble
@@ -26,34 +29,57 @@ def evaluate_runs(
   out: pathlib.Path | None,
   seed_index: int = 0,
 ) -> None:
-  """Evaluates a run, or an ensemble of several, and writes and prints the results.
+  """Does what `measure_runs` does, and prints a table of the results."""
+  _, lines = measure_runs(runs, split, checkpoint, tta, overrides, out, seed_index)
+  print('\n'.join(lines))
+
+
+def measure_runs(
+  runs: list[pathlib.Path],
+  split: str,
+  checkpoint: str,
+  tta: str,
+  overrides: list[str],
+  out: pathlib.Path | None,
+  seed_index: int = 0,
+) -> tuple[dict[str, Any], list[str]]:
+  """Evaluates a run, or an ensemble of several, and writes the results.
 
   Args:
     runs: the workdirs.
     split: one of `config.dataset.SPLITS`.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data, or another data
       set.
     out: directory of the results; by default `evaluation` in the first workdir.
     seed_index: index of the seed, from 0, in runs that trained several seeds.
 
+  Returns:
+    The results, as in the JSON file, and a table of them in lines.
+
   Raises:
-    InputError: there is no such run, checkpoint or split, or the results cannot be written.
+    InputError: an argument is none of the choices, there is no such run, checkpoint or split, or
+      the results cannot be written.
   """
+  choices = {'split': SPLITS, 'checkpoint': CHECKPOINT_CHOICES, 'tta': VIEWS}
+  for (name, known), given in zip(choices.items(), (split, checkpoint, tta), strict=True):
+    if given not in known:
+      raise InputError(f'{name} is {given!r}: choose one of {", ".join(known)}')
   trial = open_trial(runs, checkpoint, tta, overrides, seed_index)
   # First, because the commit may change during the computation.
   origin = provenance.describe(trial.members[0].experiment.mesh.size, 'cifar_jax.evaluate')
   out = out or runs[0] / scorecard.FOLDER
   output_files.make_folder(out)
   if trial.has_corrupted_data:
-    _evaluate_corruptions(trial, out, origin)
-  else:
-    _evaluate_split(trial, split, out, origin)
+    return _measure_corruptions(trial, out, origin)
+  return _measure_split(trial, split, out, origin)
 
 
-def _evaluate_split(trial: Trial, split: str, out: pathlib.Path, origin: dict[str, Any]) -> None:
-  """Evaluates a trial on a split of its data."""
+def _measure_split(
+  trial: Trial, split: str, out: pathlib.Path, origin: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+  """Evaluates a trial on a split of its data; as `measure_runs`."""
   truth, stem = trial.truth(split), trial.file_stem(split)
   logits = predict_ensemble(trial.members, truth.split(), trial.tta)
   predictions = Predictions.of_logits(f'{trial.runs[0].resolve().name}_{stem}', logits)
@@ -62,18 +88,21 @@ def _evaluate_split(trial: Trial, split: str, out: pathlib.Path, origin: dict[st
   views = '' if trial.tta == 'none' else f' with {trial.tta}'
   title = f'{model_name(trial.members)}{views}, {trial.images_name(split)}'
   scorecard.draw(out, stem, title, results, truth)
-  print(f'{trial.heading()}, on {len(truth.labels)} images ({trial.images_name(split)})')
-  print('\n'.join([*scorecard.lines(results), f'written: {out / stem}.json, .npz and pictures']))
+  heading = f'{trial.heading()}, on {len(truth.labels)} images ({trial.images_name(split)})'
+  written = f'written: {out / stem}.json, .npz and pictures'
+  return results, [heading, *scorecard.lines(results), written]
 
 
-def _evaluate_corruptions(trial: Trial, out: pathlib.Path, origin: dict[str, Any]) -> None:
-  """Evaluates a trial on all corruptions of the test images."""
+def _measure_corruptions(
+  trial: Trial, out: pathlib.Path, origin: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+  """Evaluates a trial on all corruptions of the test images; as `measure_runs`."""
   assert trial.data is not None
   results = corruptions.measure(trial.members, trial.data, trial.tta) | trial.details() | origin
   path = out / f'{trial.file_stem()}.json'
   corruptions.write(path, results)
-  print(f'{trial.heading()}, on {trial.data.name}')
-  print('\n'.join([*corruptions.lines(results), f'written: {path}']))
+  heading = f'{trial.heading()}, on {trial.data.name}'
+  return results, [heading, *corruptions.lines(results), f'written: {path}']
 
 
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:

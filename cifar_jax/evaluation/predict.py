@@ -5,6 +5,7 @@ An image is prepared as the images that the net was trained on: `DataSettings.pi
 
 import logging
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.report import thumbnails
 from cifar_jax.report.figures import images
+
+if TYPE_CHECKING:  # imported by `data.pictures`, because that takes time
+  from PIL.Image import Image
 
 logger = logging.getLogger(__name__)
 
@@ -120,22 +124,25 @@ def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:
   return files
 
 
-def prepare(path: pathlib.Path, member: Restored) -> np.ndarray:
-  """Reads an image file and prepares it as the images that a run was trained on.
+def prepare(source: 'pathlib.Path | Image | np.ndarray', member: Restored) -> np.ndarray:
+  """Prepares a picture as the images that a run was trained on.
 
   Args:
-    path: an image of any size, in a format that Pillow reads.
+    source: an image of any size: a file in a format that Pillow reads, or what
+      `data.pictures.from_memory` takes.
     member: the run.
 
   Returns:
     uint8 `[height, width, 3]`.
 
   Raises:
-    InputError: the file is no image.
+    InputError: the source is no image.
   """
   height, width, _ = member.experiment.image_shape
   how = DataSettings(**member.config.data).picture_resizing
-  return pictures.resize(pictures.read(path), height, width, how)
+  if isinstance(source, pathlib.Path):
+    return pictures.resize(pictures.read(source), height, width, how)
+  return pictures.resize(pictures.from_memory(source), height, width, how)
 
 
 def _read(

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from cifar_jax import output_files, paths
-from cifar_jax.data.dataset import Split
+from cifar_jax.data.dataset import Split, check_class_names
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
+from cifar_jax.printable import printable
 
 _TRUTH_KEYS = ('labels', 'class_names', 'images_hash')
 # Of a file when it is unpacked: float32 logits of 100,000 images and 1,000 classes have 0.4 GB.
@@ -130,6 +131,8 @@ def read_predictions(file: str) -> tuple[list[Predictions], GroundTruth | None]:
   names = [key for key in arrays if key not in _TRUTH_KEYS]
   if not names:
     raise InputError(f'{path} has no predictions; it holds {", ".join(arrays) or "nothing"}')
+  if wrong := [name for name in names if printable(name) != name]:
+    raise InputError(f'{path}: the name {wrong[0]!r} has control characters')
   if name and name not in names:
     raise InputError(f'{path} has no predictions of {name}; it has {", ".join(names)}')
   selected = [name] if name else names
@@ -191,8 +194,7 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
     raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
   if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
-  if len(set(names.tolist())) < len(names):
-    raise InputError(f'{path}: two classes have the same name')
+  check_class_names(path, names.tolist())
   images_hash = arrays.get('images_hash', np.array(''))
   if images_hash.dtype.kind != 'U' or images_hash.ndim:
     raise InputError(f'{path}: images_hash must be a string: the shape and the hash of the images')

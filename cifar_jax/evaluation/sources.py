@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-import pathlib
+from collections.abc import Callable
 
 from cifar_jax import data, paths
 from cifar_jax.config.command_line import override_data
@@ -38,15 +38,11 @@ def collect_predictions(
   Raises:
     InputError: a source cannot be read, or two sources are not of the same images.
   """
-  models: list[Predictions] = []
-  truths: list[tuple[str, GroundTruth]] = []
-  for source in sources:
-    if '.npz' in source and not paths.local(source).is_dir():
-      from_source, truth = read_predictions(source)
-    else:
-      from_source, truth = _predict_run(paths.local(source), split, checkpoint, tta, overrides)
-    models += from_source
-    truths += [] if truth is None else [(source, truth)]
+  # The runs predict last: that takes long, and a later source may have to be refused.
+  opened = [_open(source, split, checkpoint, tta, overrides) for source in sources]
+  truths = [
+    (source, truth) for source, (truth, _) in zip(sources, opened, strict=True) if truth is not None
+  ]
   if not truths:
     truths = [('the data', load_ground_truth(split, overrides))]
   reference, shared = next((pair for pair in truths if pair[1].images is not None), truths[0])
@@ -55,18 +51,32 @@ def collect_predictions(
       raise InputError(
         f'{source} is not of the same images as {reference}: the {difference} differ'
       )
+  models = [model for _, predict in opened for model in predict()]
   for model in models:
     check_predictions(model, shared)
   return _number_duplicates(models), shared
 
 
-def _predict_run(
-  run: pathlib.Path, split: str, checkpoint: str, tta: str, overrides: list[str]
-) -> tuple[list[Predictions], GroundTruth | None]:
+def _open(
+  source: str, split: str, checkpoint: str, tta: str, overrides: list[str]
+) -> tuple[GroundTruth | None, Callable[[], list[Predictions]]]:
+  """Opens a run or a prediction file; the arguments are those of `collect_predictions`.
+
+  Returns:
+    The ground truth, None for a file without labels, and a function that returns the predictions.
+  """
+  if '.npz' in source and not paths.local(source).is_dir():
+    models, file_truth = read_predictions(source)
+    return file_truth, lambda: models
+  run = paths.local(source)
   trial = open_trial([run], checkpoint, tta, overrides)
   truth = trial.truth(split)
-  logits = predict_ensemble(trial.members, truth.split(), tta)
-  return [Predictions.of_logits(run.resolve().name, logits)], truth
+
+  def predict() -> list[Predictions]:
+    logits = predict_ensemble(trial.members, truth.split(), tta)
+    return [Predictions.of_logits(run.resolve().name, logits)]
+
+  return truth, predict
 
 
 def _number_duplicates(models: list[Predictions]) -> list[Predictions]:

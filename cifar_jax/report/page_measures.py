@@ -7,7 +7,7 @@ from cifar_jax.report import evaluations, markup, study_differences
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.page_data import Run
 from cifar_jax.report.page_figures import MISSING, format_number
-from cifar_jax.report.summary import duration
+from cifar_jax.report.summary import duration, epochs
 
 
 class Measure(NamedTuple):
@@ -40,7 +40,7 @@ def headline(run: Run) -> Html | str:
     other = f' ({error(test)} with one view)'
   elif tta:
     other = f' ({error(tta["test"])} {_views(tta)})'
-  details = f' after {run.result["num_epochs"]:g} epochs.'
+  details = f' after {epochs(run.result["num_epochs"])}.'
   if 'each' in shown:
     each = [f'{100 * (1 - accuracy):.2f}' for accuracy in shown['each']['accuracy']]
     details += f' Mean ± standard deviation of {len(each)} seeds: {", ".join(each)}.'

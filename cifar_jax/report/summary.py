@@ -52,9 +52,9 @@ def _effort(result: dict[str, Any]) -> str:
   if 'seeds' in result:
     speed += ' of all seeds together'
   legs = ', '.join(f'{leg["num_epochs"]:g}' for leg in result.get('legs', ()))
-  epochs = f'{result["num_epochs"]:g} epochs' + (f' (in legs up to {legs})' if legs else '')
+  length = epochs(result['num_epochs']) + (f' (in legs up to {legs})' if legs else '')
   return (
-    f'{epochs} in {duration(result["seconds"])} on {result["device"]}, {speed}, with compilation '
+    f'{length} in {duration(result["seconds"])} on {result["device"]}, {speed}, with compilation '
     'and validation, without the test'
   )
 
@@ -72,6 +72,11 @@ def accuracy(values: dict[str, Any]) -> str:
   each = [f'{100 * value:.2f}' for value in values['each']['accuracy']]
   deviation = 100 * values['deviation']['accuracy']
   return f'{mean} ± {deviation:.2f} % ({len(each)} seeds: {", ".join(each)})'
+
+
+def epochs(number: float) -> str:
+  """Formats a number of epochs: `1 epoch`, `0.5 epochs`, `200 epochs`."""
+  return f'{number:g} epoch' + ('' if number == 1 else 's')
 
 
 def duration(seconds: float) -> str:

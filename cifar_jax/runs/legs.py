@@ -82,13 +82,13 @@ def check(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> None:
     problem = 'the state of the schedule plateau belongs to its optimizer'
   elif not is_new_schedule and name not in GOING_ON:
     raise InputError(
-      f'{workdir} holds a run that finished after {epochs:g} epochs, and its schedule {name} ended '
+      f'{workdir} holds a run that finished at epoch {epochs:g}, and its schedule {name} ended '
       'there: say the schedule of the further epochs, such as --config.schedule.name=constant '
       '--config.schedule.learning_rate=0.001'
     )
   if problem:
     raise InputError(
-      f'{workdir} holds a run that finished after {epochs:g} epochs and cannot be trained longer: '
+      f'{workdir} holds a run that finished at epoch {epochs:g} and cannot be trained longer: '
       f'{problem}; give another --workdir, perhaps with --config.init.source={workdir}'
     )
 

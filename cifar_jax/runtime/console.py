@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from cifar_jax import own_files
+from cifar_jax.printable import printable
 
 logger = logging.getLogger('cifar_jax')
 
@@ -45,7 +46,7 @@ def _send_to_console(level: int, form: str) -> None:
   """
   silence_absl()
   handler = logging.StreamHandler(sys.stderr)
-  handler.setFormatter(logging.Formatter(form))
+  handler.setFormatter(_Lines(form))
   handler.setLevel(level)
   logger.handlers[:] = [*(h for h in logger.handlers if isinstance(h, _LogFile)), handler]
   logger.setLevel(logging.DEBUG)  # for `log.txt`
@@ -68,6 +69,14 @@ def bar(items: Iterable[T], description: str, unit: str, total: int | None = Non
   )
 
 
+class _Lines(logging.Formatter):
+  """Formats a record as lines without control characters."""
+
+  def format(self, record: logging.LogRecord) -> str:
+    """Formats a record; only line breaks are kept."""
+    return '\n'.join(map(printable, super().format(record).split('\n')))
+
+
 class _LogFile(logging.FileHandler):
   """A log file that raises an error, such as one of a full disk, in the code that logs."""
 
@@ -87,7 +96,7 @@ def log_to(workdir: pathlib.Path) -> Iterator[None]:
   Lines of other threads, such as an analysis of another run in a notebook, are left out.
   """
   handler = _LogFile(workdir / 'log.txt', errors='backslashreplace')
-  handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
+  handler.setFormatter(_Lines('%(asctime)s %(message)s'))
   thread = threading.get_ident()
   handler.addFilter(lambda record: record.thread == thread)
   logger.addHandler(handler)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax import data, models, output_files
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.config.optimization import ScheduleSettings, doubt_about_rate
 from cifar_jax.config.training import TrainSettings
 from cifar_jax.convert import initial_weights
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
@@ -77,6 +78,10 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
     logger.debug(xla_flags.describe())
+    if doubt := doubt_about_rate(
+      experiment.optimizer_settings, ScheduleSettings(**config.schedule)
+    ):
+      logger.warning(doubt)
     with copies.opened(workdir, config) as run_copies:
       result = run_session(
         *(experiment, workdir, stop, origin['commit']),

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from cifar_jax.config.optimization import OptimizerSettings, ScheduleSettings
+from cifar_jax.config.optimization import OptimizerSettings, ScheduleSettings, doubt_about_rate
 from cifar_jax.optim import ema, optimizer, parameter_groups, sam
 from cifar_jax.optim.schedules import Schedule, make_schedule
 
@@ -173,3 +173,13 @@ def test_the_moving_average_forgets_the_initial_weights_first_fast_then_slowly()
     expected = decay * expected + (1 - decay) * weight
     average = ema.update(average, {'w': jnp.asarray(weight, jnp.float32)}, 0.95, jnp.int32(step))
     np.testing.assert_allclose(average['w'], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('name', 'rate', 'is_doubted'),
+  [('adamw', 0.1, True), ('lion', 0.01, True), ('muon', 0.02, False), ('sgd', 0.1, False)],
+)
+def test_a_rate_that_was_meant_for_sgd_is_doubted(name: str, rate: float, is_doubted: bool) -> None:
+  doubt = doubt_about_rate(OptimizerSettings(name=name), ScheduleSettings(learning_rate=rate))
+  assert bool(doubt) == is_doubted
+  assert not doubt or f'{rate:g} is high for optimizer.name={name}' in doubt

@@ -114,7 +114,7 @@ def test_another_schedule_begins_where_the_first_leg_ended(
   assert session.run(configure(tmp_path, tiny_cifar, 1), run) == 0  # cosine, from 0.1 to 0
   config = configure(tmp_path, tiny_cifar, 3)
   text = message(lambda: session.run(config, run))
-  assert 'finished after 1 epochs' in text and '--config.schedule.name=constant' in text
+  assert 'finished at epoch 1' in text and '--config.schedule.name=constant' in text
   assert not (run / 'leg1').exists()
   override(config, ['--config.schedule.learning_rate=0.02'])
   assert session.run(config, run) == 0

@@ -35,6 +35,7 @@ SHORTAGES: dict[str, tuple[Exception, str]] = {
   'a read-only disk': (OSError(errno.EROFS, '', 'x'), 'x: the disk is read-only'),
   'no permission': (PermissionError(errno.EACCES, '', 'x'), 'x: permission denied'),
   'file handles': (OSError(errno.EMFILE, ''), 'too few file handles: raise ulimit -n above'),
+  'a name with braces': (OSError(errno.EMFILE, '', 'runs/{depth}'), 'runs/{depth}: too few file'),
   'memory': (MemoryError(), 'out of memory'),
   'a file limit': (OSError(errno.EFBIG, ''), 'ulimit -f'),
   'TensorStore on a full disk': (ValueError('Error writing "w/0" in OCDBT'), 'disk is full'),
