@@ -118,7 +118,7 @@ def _seeds(result: Result) -> tuple[str, str]:
   low, high = gain['quartiles']
   return (
     f'{result["seeds"]} seeds of ResNet-8 at once on two cores, against one after the other',
-    f'{gain["median"]:.2f} times the seeds an hour ({low:.2f} to {high:.2f})',
+    f'{gain["median"]:.2f} times as many seeds an hour ({low:.2f} to {high:.2f})',
   )
 
 
