@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from cifar_jax import paths
+from cifar_jax import own_code, paths
 from cifar_jax.config import flag_forms
 from cifar_jax.config.command_line import nearest
 from cifar_jax.config.section import LARGEST_INT, shortened
@@ -208,6 +208,12 @@ def run(main: Callable[[], int | None]) -> NoReturn:
           'install what the platform needs',
           BAD_INPUT,
         )
+    if own := own_code.last_frame(error):
+      reason = ' '.join(str(error).split())
+      _exit_with(
+        f'{own.filename}, line {own.lineno}, in {own.name}: {type(error).__name__}: {reason}',
+        BAD_INPUT,
+      )
     traceback.print_exc()
     sys.exit(FAULT)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cifar_jax
-from cifar_jax import evaluate, models, predict
+from cifar_jax import cli, evaluate, models, predict
 from cifar_jax.analysis import activations, complexity
 from cifar_jax.config import load, override
 from cifar_jax.evaluation import restore
@@ -188,6 +188,25 @@ def test_a_module_that_is_gone_or_fails_is_one_line(
   ):
     text = message(functools.partial(models.create, 'plain_flax', module=str(module)))
     assert all(word in text for word in words), text
+
+
+def test_a_fault_of_an_own_net_is_one_line_with_its_place(
+  tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+  faulty = OWN.replace("'plain_flax'", "'faulty'").replace('x.mean(', 'x @ x.mean(')
+  (tmp_path / 'faulty.py').write_text(faulty)
+
+  def command() -> None:
+    models.abstract_variables(models.create('faulty', module=str(tmp_path / 'faulty.py')))
+
+  with pytest.raises(SystemExit) as ending:
+    cli.run(command)
+  line = 1 + faulty.splitlines().index(
+    "    return nn.Dense(self.num_classes, name='head')(x @ x.mean(axis=(1, 2)))"
+  )
+  start = f'cifar_jax: {tmp_path}/faulty.py, line {line}, in __call__: TypeError: '
+  err = capsys.readouterr().err
+  assert ending.value.code == cli.BAD_INPUT and err.startswith(start) and err.count('\n') == 1
 
 
 def test_a_changed_module_is_a_warning(

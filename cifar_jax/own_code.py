@@ -1,0 +1,24 @@
+"""The user's own code, such as a module with a net, told apart from this program and libraries."""
+
+import os
+import sysconfig
+import traceback
+
+_LIBRARIES = tuple(
+  os.path.realpath(folder) + os.sep
+  for folder in (
+    *(sysconfig.get_path(name) for name in ('stdlib', 'purelib', 'platlib')),
+    os.path.dirname(__file__),
+  )
+)
+
+
+def last_frame(error: BaseException) -> traceback.FrameSummary | None:
+  """The innermost call in a file of the user's that an exception passed; None if there is none."""
+  frames = [
+    frame
+    for frame in traceback.extract_tb(error.__traceback__)
+    if os.path.isfile(frame.filename)
+    and not os.path.realpath(frame.filename).startswith(_LIBRARIES)
+  ]
+  return frames[-1] if frames else None
