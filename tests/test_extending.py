@@ -177,6 +177,7 @@ def test_the_examples_are_formatted_and_clean(extended: pathlib.Path) -> None:
   _run(extended, 'ruff', 'check', *files)
 
 
+@pytest.mark.slow
 def test_the_examples_pass_their_own_tests_and_the_general_ones(extended: pathlib.Path) -> None:
   written = [edit.path for edit in EDITS if edit.place == 'write' and '/test_' in edit.path]
   written.append('tests/test_trained_together.py')

@@ -14,6 +14,7 @@ from tests.support.paths import ROOT
 NAMES = (
   'activations', 'branch_correlation', 'complexity', 'landscape', 'lesion', 'path_length',
 )  # fmt: skip
+SLOW = ('complexity', 'landscape', 'path_length')
 
 
 @pytest.fixture(scope='module')
@@ -31,7 +32,9 @@ def call_analysis(
   importlib.import_module(f'cifar_jax.analysis.{name}').main()
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+  'name', [pytest.param(name, marks=pytest.mark.slow if name in SLOW else []) for name in NAMES]
+)
 def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   name: str, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +58,7 @@ def test_the_option_picture_draws_several_runs_together(
   assert [results['run'] for results in numbers] == ['shaken'] * 2
 
 
+@pytest.mark.slow
 def test_the_loss_is_constant_between_a_net_and_itself(
   run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command line in real processes: exit statuses, output and imports."""
+"""The command line, mostly in real processes: exit statuses, output and imports."""
 
 import os
 import pathlib
@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from cifar_jax import cli, errors
 from tests.support.paths import ROOT
 
 
@@ -57,6 +58,25 @@ def test_a_removed_current_directory_is_one_line(tmp_path: pathlib.Path) -> None
   )  # fmt: skip
   assert (done.returncode, done.stdout) == (2, '')
   assert done.stderr == 'cifar_jax: the current directory was removed: change to another one\n'
+
+
+@pytest.mark.parametrize(
+  ('error', 'status'),
+  [
+    (errors.DivergedError(7, 'loss', 'lower the rate'), 1),
+    (errors.InputError('no such file'), 2),
+    (errors.ShortageError('out of memory'), 3),
+  ],
+)
+def test_an_error_is_one_line_with_the_status_of_its_kind(
+  error: Exception, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+  def command() -> None:
+    raise error
+
+  with pytest.raises(SystemExit) as ending:
+    cli.run(command)
+  assert ending.value.code == status and capsys.readouterr().err == f'cifar_jax: {error}\n'
 
 
 def test_a_fault_of_the_program_has_a_status_of_its_own_and_its_traceback() -> None:

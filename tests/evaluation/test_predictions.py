@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation import predictions
 from cifar_jax.evaluation.predictions import (
   GroundTruth,
   Predictions,
@@ -88,14 +89,14 @@ def test_a_member_that_is_no_array_is_refused(tmp_path: pathlib.Path) -> None:
   assert 'has README, which is no array' in message(lambda: read_predictions(str(path)))
 
 
-def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path: pathlib.Path) -> None:
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  assert predictions._MAX_BYTES == 2**30
   path = tmp_path / 'x.npz'
-  with (
-    zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
-    archive.open('net.npy', 'w', force_zip64=True) as member,
-  ):
-    for _ in range(1025):
-      member.write(bytes(1 << 20))
+  np.savez_compressed(path, net=np.zeros(1000, np.int32))
+  read_predictions(str(path))
+  monkeypatch.setattr(predictions, '_MAX_BYTES', 2000)
   assert 'unpacks to' in message(lambda: read_predictions(str(path)))
 
 

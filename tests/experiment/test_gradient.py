@@ -111,7 +111,7 @@ def test_a_batch_that_does_not_divide_into_parts_is_refused(tiny_cifar: pathlib.
     build(tiny_cifar, 'train.accumulation=3')
 
 
-@pytest.mark.parametrize('parts', [1, 2])
+@pytest.mark.parametrize('parts', [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_sam_takes_the_gradient_at_the_highest_point_with_the_same_random_numbers(
   tiny_cifar: pathlib.Path, parts: int
 ) -> None:
@@ -190,6 +190,7 @@ def test_a_stopped_run_with_everything_on_resumes_to_the_bit_and_is_restored_wit
   assert values['loss'] == pytest.approx(result['test']['each']['loss'][1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_each_seed_is_what_it_would_be_alone_and_devices_change_nothing(
   tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,9 @@ def alone(tiny_cifar: pathlib.Path) -> list[tuple[State, dict[str, Any], np.ndar
   return results
 
 
-@pytest.mark.parametrize('platform,devices,per_call', [('cpu', 1, 2), ('gpu', 4, 1)])
+@pytest.mark.parametrize(
+  'platform,devices,per_call', [('cpu', 1, 2), pytest.param('gpu', 4, 1, marks=pytest.mark.slow)]
+)
 def test_each_of_several_seeds_equals_its_run_alone(
   tiny_cifar: pathlib.Path,
   alone: list[tuple[State, dict[str, Any], np.ndarray]],

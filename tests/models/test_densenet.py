@@ -46,6 +46,7 @@ def test_counts_are_those_of_the_layers(name: str) -> None:
   assert counts == exact_counts.DENSENET[name]
 
 
+@pytest.mark.slow
 def test_remat_changes_neither_logits_nor_statistics_nor_gradients() -> None:
   fields: dict[str, Any] = {'dropout': 0.2}
   name = 'densenet_bc_10_3'

@@ -27,7 +27,13 @@ COUNTS = {name: count for row in FAMILIES.values() for name, count in row.counts
 SLOW = {name for row in FAMILIES.values() for name in row.slow}
 REFERENCES = [reference for row in FAMILIES.values() for reference in row.references]
 SHARE_TRACES = shared_traces.share_traces()  # deep nets have many equal blocks
-TRAININGS = [training for row in FAMILIES.values() for training in row.trainings]
+# To learn takes seconds for each net; these stand for all in the quick tests.
+QUICK = ('resnet', 'pyramidnet', 'shake_shake')
+TRAININGS = [
+  pytest.param(training, marks=[] if family in QUICK else pytest.mark.slow, id=label(training))
+  for family, row in FAMILIES.items()
+  for training in row.trainings
+]
 
 
 def test_the_table_covers_all_names_and_references() -> None:
@@ -81,7 +87,7 @@ def reachable(params: Any) -> Iterator[str]:
         yield ''.join(f'[{key!r}]' for key in (*path, name))
 
 
-@pytest.mark.parametrize('training', TRAININGS, ids=label)
+@pytest.mark.parametrize('training', TRAININGS)
 def test_the_loss_falls_and_the_gradient_reaches_every_parameter(
   training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:

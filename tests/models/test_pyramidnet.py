@@ -158,7 +158,7 @@ def test_the_recipe_chooses_the_published_block_and_states_the_published_errors(
 @pytest.mark.parametrize(
   ('name', 'fields'),
   [
-    ('pyramidnet11_a6_bottleneck', {}),
+    pytest.param('pyramidnet11_a6_bottleneck', {}, marks=pytest.mark.slow),
     ('pyramidnet8_a6', {'survival_probability': 0.5}),  # blocks inside conditionals
   ],
 )

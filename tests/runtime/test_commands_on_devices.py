@@ -34,8 +34,6 @@ COMMANDS: dict[str, tuple[str, tuple[str, str] | None]] = {
   'analysis.lesion': ('--workdir RUN --draws 1', ('analysis/lesion.json', 'each')),
   'analysis.path_length': ('--workdir RUN --draws 1', ('analysis/path_length.json', 'lengths')),
 }  # fmt: skip
-# The others take minutes in all; that each of them waits is also read from their code below.
-QUICK = 'evaluate'
 
 
 @pytest.fixture(scope='module')
@@ -47,10 +45,8 @@ def run(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> p
   return fake_run.make(workdir, tiny_cifar, *overrides, recipe=recipe)
 
 
-@pytest.mark.parametrize(
-  'command',
-  [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in COMMANDS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('command', COMMANDS)
 def test_each_command_waits_for_its_programs_and_gives_the_same_numbers(
   command: str,
   run: pathlib.Path,

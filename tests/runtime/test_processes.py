@@ -143,6 +143,7 @@ def test_several_processes_give_the_metrics_of_one_and_write_once(
   assert 'accuracy' not in job.log(1)
 
 
+@pytest.mark.slow
 def test_a_finished_job_draws_what_is_missing_and_ends_well_in_all_processes(
   slow_to_draw: Job, alone: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_after_one_process_is_killed_the_other_ends_and_one_process_resumes(
   assert_same_metrics(run, alone)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
   job: Job, alone: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -76,6 +76,7 @@ def grouped_run(
   return run, run_session(grouped(tiny_cifar, GROUP), run)
 
 
+@pytest.mark.slow
 def test_a_run_in_groups_has_the_records_of_a_run_in_single_steps(
   tiny_cifar: pathlib.Path, grouped_run: tuple[pathlib.Path, dict[str, Any]], tmp_path: pathlib.Path
 ) -> None:

@@ -55,7 +55,9 @@ def test_the_best_epoch_gains_more_than_the_threshold(evaluator: Any) -> None:
   assert evaluator(accuracies, 0.0) == [True, True, False, True, True, False]
 
 
-@pytest.mark.parametrize('monitor', ['validation_accuracy', 'training_loss'])
+@pytest.mark.parametrize(
+  'monitor', ['validation_accuracy', pytest.param('training_loss', marks=pytest.mark.slow)]
+)
 def test_a_plateau_run_that_was_stopped_has_the_rates_and_bits_of_an_undisturbed_one(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monitor: str
 ) -> None:

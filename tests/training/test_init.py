@@ -103,6 +103,7 @@ def test_with_another_number_of_classes_the_head_is_drawn_anew(
   assert_equal(found, filled)
 
 
+@pytest.mark.slow
 def test_the_weights_of_several_seeds_and_of_an_average_are_those_that_are_evaluated(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -138,8 +139,10 @@ def parts(tmp_path: pathlib.Path) -> pathlib.Path:
   'options',
   [
     ('name=sgd', 'weight_decay=0.1', 'lookahead_steps=2'),
-    ('name=adamw', 'weight_decay=0.1', 'sam_radius=0.1', 'clip_norm=1'),
-    ('name=muon', 'weight_decay=0.1', 'ema_decay=0.5'),
+    pytest.param(
+      ('name=adamw', 'weight_decay=0.1', 'sam_radius=0.1', 'clip_norm=1'), marks=pytest.mark.slow
+    ),
+    pytest.param(('name=muon', 'weight_decay=0.1', 'ema_decay=0.5'), marks=pytest.mark.slow),
   ],
 )
 def test_frozen_parameters_never_change_and_their_statistics_follow_the_images(

@@ -117,6 +117,7 @@ def test_a_signal_during_the_last_validation_stops_the_run(
   assert run_session(experiment, run)['num_steps'] == NUM_STEPS
 
 
+@pytest.mark.slow
 def test_the_run_stops_after_too_many_skipped_batches(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -18,7 +18,10 @@ from tests.support.sessions import make_poisoned, run_session
 
 @pytest.mark.parametrize(
   'group,first_step,function,num_calls',
-  [(4, 13, 'train_steps', 2), (1, 23, 'train_step', 2)],  # the second run ends during its trace
+  [
+    pytest.param(4, 13, 'train_steps', 2, marks=pytest.mark.slow),
+    (1, 23, 'train_step', 2),  # this run ends during its trace
+  ],
 )
 def test_a_profile_holds_the_steps_after_the_first_step_to_trace(
   tiny_cifar: pathlib.Path,

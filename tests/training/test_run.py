@@ -146,6 +146,7 @@ def assert_equal_runs(run: pathlib.Path, expected: pathlib.Path) -> None:
     assert results[0][name] == results[1][name]
 
 
+@pytest.mark.slow
 def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
   undisturbed: pathlib.Path,
   tmp_path: pathlib.Path,
@@ -244,7 +245,7 @@ def test_another_config_is_refused_in_the_same_workdir(undisturbed: pathlib.Path
     session.run(config, undisturbed)
 
 
-@pytest.mark.parametrize('which', ['last', 'best'])
+@pytest.mark.parametrize('which', [pytest.param('last', marks=pytest.mark.slow), 'best'])
 def test_the_command_evaluate_gives_the_result_of_the_run(
   undisturbed: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], which: str
 ) -> None:
@@ -258,6 +259,7 @@ def test_the_command_evaluate_gives_the_result_of_the_run(
   assert f'loss            {values["loss"]:.4f}' in out
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
   undisturbed: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_resumed_run_equals_an_undisturbed_one_to_the_bit_and_reports_its_view
   assert f'{accuracy:.2f} % over the views flip_shift' in outcome and '1.5 epochs' in effort
 
 
+@pytest.mark.slow
 def test_the_whitening_is_fitted_to_the_images_and_never_changes(
   experiment: Experiment,
 ) -> None:

@@ -57,6 +57,7 @@ def test_imagenet_models_have_a_thousand_classes() -> None:
   assert round(row['multiply_adds'] / 1e9, 2) == 7.61
 
 
+@pytest.mark.slow
 def test_several_processes_return_the_rows_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
   names = ['plain20', 'vgg11', 'wrn_16_1']
   alone = table.rows(names)

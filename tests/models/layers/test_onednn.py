@@ -350,6 +350,7 @@ def test_the_user_chooses_between_xla_and_onednn(
 
 
 @needs_onednn
+@pytest.mark.slow
 def test_several_processes_build_the_library_once(
   unloaded: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

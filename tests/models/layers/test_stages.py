@@ -13,10 +13,10 @@ from cifar_jax.models.layers import stages
 from tests.support.filled import filled_variables
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
-NETS: list[tuple[str, dict[str, Any]]] = [
+NETS = [
   ('resnet20', {'survival_probability': 0.5}),
-  ('wrn_22_1', {'dropout': 0.3, 'squeeze_excitation': 8}),
-  ('preact_resnet29_bottleneck', {}),
+  pytest.param('wrn_22_1', {'dropout': 0.3, 'squeeze_excitation': 8}, marks=pytest.mark.slow),
+  pytest.param('preact_resnet29_bottleneck', {}, marks=pytest.mark.slow),
 ]
 
 

@@ -53,11 +53,13 @@ def test_branches_are_multiplied_by_their_survival_at_test_time() -> None:
 
 
 RESIDUAL = [
-  row.small[0] for row in FAMILIES.values() if isinstance(row.small[0].create(), layers.ResidualNet)
+  pytest.param(net, marks=[] if family == 'resnet' else pytest.mark.slow, id=net.name)
+  for family, net in ((family, row.small[0]) for family, row in FAMILIES.items())
+  if isinstance(net.create(), layers.ResidualNet)
 ]
 
 
-@pytest.mark.parametrize('net', RESIDUAL, ids=lambda net: net.name)
+@pytest.mark.parametrize('net', RESIDUAL)
 def test_a_dropped_block_is_its_shortcut_and_its_statistics_do_not_change(net: Net) -> None:
   model: Any = net.create(survival_probability=0.01)  # of three blocks: 0.67, 0.34, 0.01
   variables, images = filled_variables(model), fill.images(BATCH)
