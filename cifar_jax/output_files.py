@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from cifar_jax import own_files
@@ -104,6 +104,23 @@ def decoration(path: pathlib.Path) -> Iterator[None]:
   except Exception as error:
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     logger.warning('%s could not be made: %s', path, reason)
+
+
+def remove(paths: Iterable[pathlib.Path]) -> None:
+  """Removes what was made of earlier numbers, before new numbers are written beside it.
+
+  Otherwise a failure or a kill leaves an earlier picture with the new numbers.
+
+  Raises:
+    InputError: a file belongs to a run, or cannot be removed.
+    ShortageError: the disk is read-only, for example.
+  """
+  for path in paths:
+    check_not_of_a_run(path)
+    try:
+      path.unlink(missing_ok=True)
+    except OSError as error:
+      raise cannot_write(path, error) from error
 
 
 def make_folder(folder: pathlib.Path) -> None:

@@ -78,7 +78,8 @@ def train(
     override(config, _as_options(shortened(config, epochs)))
   if config.train.deterministic:
     xla_flags.make_deterministic()
-  folder = paths.local(workdir or pathlib.Path('runs', config.model.name))
+  # A notebook may change the current directory while a thread trains.
+  folder = paths.local(workdir or pathlib.Path('runs', config.model.name)).absolute()
   console.warnings_only()
   if not _training.acquire(blocking=False):
     raise InputError('this process is training another run: wait for its end, or start a process')
@@ -95,7 +96,7 @@ def load_run(workdir: Path) -> 'Run':
   Raises:
     InputError: there is no run.
   """
-  folder = paths.local(workdir)
+  folder = paths.local(workdir).absolute()
   read_config(folder)
   console.warnings_only()
   return Run(folder)

@@ -66,12 +66,14 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     output_files.make_folder(workdir / FOLDER)
     results, table, figure = measure_run(name, workdir, arguments)
     file = workdir / FOLDER / name
+    output_files.remove([file.with_suffix('.png')])
     _write_json(file.with_suffix('.json'), results)
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
     images = f'{results["num_images"]} {arguments.split} images'
     print(f'{workdir} ({results["model"]}), {images}\n{table}\n-> {file}.json, .png\n')
     all_results.append(results)
   if picture := arguments.picture:
+    output_files.remove([picture, picture.with_suffix('.json')])
     output_files.save_figure(figure(all_results), picture)
     _write_json(picture.with_suffix('.json'), all_results)
     print(f'-> {picture}, {picture.with_suffix(".json")}')

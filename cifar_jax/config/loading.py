@@ -18,13 +18,13 @@ from cifar_jax.config.command_line import make_module_absolute, nearest
 from cifar_jax.config.dataset import DataSettings, count_or_share
 from cifar_jax.errors import InputError
 
-# Keys, and beginnings of keys, that may have another value when a run is resumed. Some of them
+# Keys, and sections with a dot, that may have another value when a run is resumed. Some of them
 # change results by rounding alone: the number of devices, the steps per dispatch (which a profile
 # can divide further), and whether a GPU is deterministic. `data.data_dir` may change because the
 # data themselves are compared when they are read (`data.dataset.check_same_data`), and
 # `train.nonfinite` because a run that `stop` has ended has no other way to go on. `model.module` is
 # where the code is, not what it does.
-MAY_CHANGE = (
+_MAY_CHANGE = (
   'data.data_dir',
   'model.module',
   'checkpoint.',
@@ -197,8 +197,13 @@ def changed_keys(old: ConfigDict, new: ConfigDict) -> list[str]:
   return [
     key
     for key in sorted(before.keys() | after.keys())
-    if not key.startswith(MAY_CHANGE) and before.get(key) != after.get(key)
+    if not may_change(key) and before.get(key) != after.get(key)
   ]
+
+
+def may_change(key: str) -> bool:
+  """Whether a key, such as `data.data_dir`, may have another value when a run is resumed."""
+  return key in _MAY_CHANGE or f'{key.partition(".")[0]}.' in _MAY_CHANGE
 
 
 def _with_defaults(config: ConfigDict) -> dict[str, Any]:

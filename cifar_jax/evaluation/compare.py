@@ -117,6 +117,8 @@ def write(
     InputError: the files cannot be written.
   """
   output_files.make_folder(out)
+  names = ('comparison.json', 'comparison.png', 'all_fail.png')
+  output_files.remove(out / name for name in names)
   picture = comparison.matrix(compared['models'], compared['pairs'])
   output_files.save_figure(picture, out / 'comparison.png')
   all_fail = compared['all_fail']

@@ -98,6 +98,7 @@ def classify_files(
     print(f'{as_text(path):{longest}}   {table}')
   title = f'What {model_name(members)} sees, and its {len(guesses[0])} best guesses'
   names = [as_text(path.name) for path in files]
+  output_files.remove([out, out.with_suffix('.json')])
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
   output_files.save_figure(picture, out)
   captions = [{'name': name, 'guesses': g} for name, g in zip(names, guesses, strict=True)]

@@ -21,7 +21,7 @@ Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
 # The ends of pictures' names.
-CONFUSION_PICTURE, RELIABILITY_PICTURE, MISTAKES_PICTURE = (
+CONFUSION_PICTURE, RELIABILITY_PICTURE, MISTAKES_PICTURE = _PICTURES = tuple(
   f'_{name}.png' for name in ('confusion_matrix', 'reliability', 'mistakes')
 )
 MISTAKES = 20  # most confident mistakes in a scorecard
@@ -147,9 +147,15 @@ def save(
 
 
 def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
-  """Writes a scorecard as `STEM.json`; raises InputError if that is impossible."""
+  """Writes a scorecard as `STEM.json`, and removes the pictures of an earlier one.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
   output_files.make_folder(out)
   output_files.check_not_of_a_run(out / f'{stem}.json')
+  pictures = [out / f'{stem}{name}' for name in _PICTURES]
+  output_files.remove([*pictures, _thumbnails(pictures[-1])])
   output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
 
 
@@ -188,7 +194,12 @@ def draw(
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
       mistakes = scorecard['most_confident_mistakes']
       shown = truth.images[[mistake['index'] for mistake in mistakes]]
-      thumbnails.write(path.with_suffix('.json'), shown, mistakes)
+      thumbnails.write(_thumbnails(path), shown, mistakes)
+
+
+def _thumbnails(mistakes_picture: pathlib.Path) -> pathlib.Path:
+  """The file with the images of the mistakes."""
+  return mistakes_picture.with_suffix('.json')
 
 
 def confusion_figure(title: str, scorecard: Scorecard, truth: GroundTruth) -> 'Figure':

@@ -146,7 +146,10 @@ class Checkpoints:
     else:  # the steps need not wait for it
       threading.Thread(target=self._empty_deleted).start()
     disk_space.check(self._directory, num_bytes)
-    items = {'state': ocp.args.StandardSave(state), 'run': ocp.args.JsonSave(run_info)}
+    items = {
+      'state': ocp.args.StandardSave(state),
+      'run': ocp.args.JsonSave(run_info | {identity.STEP: step}),
+    }
     metrics = None if accuracy is None else {'accuracy': accuracy, 'is_best': is_best}
     if not self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics):
       raise RuntimeError(f'Orbax did not save step {step}; the latest is {self.latest}')
@@ -195,8 +198,7 @@ class Checkpoints:
         f'checkpoint {step} is intact, but does not fit this model as this version builds it '
         f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
       ) from error
-    identity.check(self._directory, step, restored.run)
-    return restored.state, restored.run
+    return restored.state, self._checked(step, restored.run)
 
   def read_arrays(self, step: int) -> dict[str, Any]:
     """Reads the state of a checkpoint as it was saved, whatever model it is of.
@@ -218,8 +220,12 @@ class Checkpoints:
       InputError: it is a checkpoint of another run.
     """
     restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
-    identity.check(self._directory, step, restored.run)
-    return restored.run
+    return self._checked(step, restored.run)
+
+  def _checked(self, step: int, saved: dict[str, Any]) -> dict[str, Any]:
+    """The `run_info` of a checkpoint that is of this run and of its step."""
+    identity.check(self._directory, step, saved)
+    return {key: value for key, value in saved.items() if key != identity.STEP}
 
   def wait(self) -> None:
     """Waits until everything is written; raises an error that occurred in the background."""

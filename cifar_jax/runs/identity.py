@@ -17,7 +17,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.runs import legs
 from cifar_jax.runs.results import read_config_dict
 
-KEY = 'config'  # of the `run_info` in a checkpoint
+KEY, STEP = 'config', 'step'  # of the `run_info` in a checkpoint
 
 
 def describe(config: ConfigDict) -> dict[str, Any]:
@@ -36,8 +36,19 @@ def check(directory: pathlib.Path, step: int, run_info: dict[str, Any]) -> None:
     run_info: of the checkpoint.
 
   Raises:
-    InputError: it is of another run.
+    InputError: it is of another run, or its folder was renamed to another step.
   """
+  _check_config(directory, step, run_info)
+  saved_at = run_info.get(STEP, step)
+  if saved_at != step:
+    raise InputError(
+      f'checkpoint {step} in {directory} was saved as {saved_at}: name its folder so again, or '
+      'move it away'
+    )
+
+
+def _check_config(directory: pathlib.Path, step: int, run_info: dict[str, Any]) -> None:
+  """Raises InputError unless a checkpoint has the configuration of the workdir it lies in."""
   workdir = directory.parent
   if KEY not in run_info or not (workdir / legs.CONFIG).exists():
     return

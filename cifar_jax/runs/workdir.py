@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
-from cifar_jax.runs import legs
+from cifar_jax.runs import legs, linked
 from cifar_jax.runs.checkpoints import check_name
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
@@ -95,6 +95,7 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
       try:
         stack.enter_context(_locked(workdir))
         check_workdir(workdir, config)  # again: another run may have been here since
+        linked.claim(workdir / CHECKPOINTS)
         _write_config(workdir, config)
         legs.clear(workdir)
       except InputError as error:

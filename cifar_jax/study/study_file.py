@@ -52,12 +52,11 @@ def write(folder: pathlib.Path, study: Study, runs: list[Run], overrides: list[s
         'runs': [str(run.workdir.relative_to(folder)) for run in entry_runs],
       }
     )
-  without_effect = tuple(f'--config.{key}' for key in loading.MAY_CHANGE)
   content = {
     'study': study.name,
     'title': study.title,
     'source': study.source,
-    'changes': [option for option in overrides if not option.startswith(without_effect)],
+    'changes': [option for option in overrides if not loading.may_change(_key(option))],
     'entries': entries,
   }
   try:
@@ -65,3 +64,8 @@ def write(folder: pathlib.Path, study: Study, runs: list[Run], overrides: list[s
     output_files.write_text(folder / study_table.STUDY, json.dumps(content, indent=2) + '\n')
   except OSError as error:
     raise cannot_write(f'in {folder}', error) from error
+
+
+def _key(option: str) -> str:
+  """The key that an option `--config.KEY=VALUE` sets."""
+  return option.partition('=')[0].removeprefix('--config.')

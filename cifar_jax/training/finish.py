@@ -9,8 +9,9 @@ import numpy as np
 from cifar_jax import input_files, json_text, models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
-from cifar_jax.evaluation.predictions import GroundTruth, Predictions
+from cifar_jax.evaluation.predictions import GroundTruth, Predictions, read_predictions
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State, abstract_state
@@ -134,7 +135,19 @@ def _draw_scorecard(
     content = json_text.parse(input_files.read_text(path))
     pictures = scorecard.picture_paths(folder, stem, content)
     if not all(picture.exists() for picture in pictures):
-      scorecard.draw(folder, stem, title, content, _truth(dataset()))
+      truth = _truth(dataset())
+      _check_tested_on(truth, path.with_suffix('.npz'))
+      scorecard.draw(folder, stem, title, content, truth)
+
+
+def _check_tested_on(truth: GroundTruth, predictions: pathlib.Path) -> None:
+  """Raises InputError unless the predictions in a file are of these images."""
+  _, tested = read_predictions(str(predictions))
+  difference = 'labels' if tested is None else tested.difference(truth)
+  if difference:
+    raise InputError(
+      f'data.data_dir holds other test images than the run was tested on: the {difference} differ'
+    )
 
 
 def send_end(workdir: pathlib.Path, run_copies: Copies) -> None:

@@ -147,3 +147,15 @@ def test_a_config_that_does_not_run_is_refused_in_one_line(tmp_path: pathlib.Pat
     with pytest.raises(InputError, match=r'broken\.py') as error:
       loading.load(str(tmp_path / 'broken.py'))
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('key', 'is_allowed'),
+  [
+    ('data.data_dir', True), ('data.data_dirs', False), ('model.module', True),
+    ('model.module_scale', False), ('sharding.num_devices', True), ('shardings', False),
+    ('train.profile', True), ('train.profiles', False), ('train.num_epochs', False),
+  ],
+)  # fmt: skip
+def test_only_whole_keys_and_sections_may_change(key: str, is_allowed: bool) -> None:
+  assert loading.may_change(key) == is_allowed

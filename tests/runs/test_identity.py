@@ -47,6 +47,21 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: pathlib.Path, reader: 
     open_checkpoints(own)
 
 
+@pytest.mark.parametrize('reader', ['resume and evaluate', 'predict and export'])
+def test_a_checkpoint_is_of_the_step_at_which_it_was_saved(
+  tmp_path: pathlib.Path, reader: str
+) -> None:
+  directory = make(tmp_path / 'run', 0, 10)
+  (directory / '10').rename(directory / '999')
+  with (
+    open_checkpoints(directory, read_only=True) as checkpoints,
+    pytest.raises(InputError, match=r'checkpoint 999 in .* was saved as 10: name its folder'),
+  ):
+    READERS[reader](checkpoints, 999)
+  with pytest.raises(InputError, match='was saved as 10'):
+    open_checkpoints(directory)
+
+
 @pytest.mark.parametrize(
   ('key', 'value'),
   [('train.num_epochs', 1.0), ('schedule.learning_rate', 0.9), ('data.data_dir', '/elsewhere')],

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
 from cifar_jax import output_files, own_files
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
+from cifar_jax.runs import linked
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.workdir import CHECKPOINTS, LOCK, check_workdir, claim_workdir
 from cifar_jax.runtime.console import log_to
@@ -61,6 +63,28 @@ def test_only_what_a_run_has_made_is_removed_from_its_checkpoints(
   (home / '50').touch()
   with pytest.raises(InputError, match='50 is not a folder of this run'):
     open_checkpoints(directory)
+
+
+def test_checkpoints_behind_a_link_belong_to_one_workdir(tmp_path: pathlib.Path) -> None:
+  run, copy, config = tmp_path / 'run', tmp_path / 'copy', base('resnet20')
+  (tmp_path / 'large_disk').mkdir()
+  with claim_workdir(run, config):
+    (run / CHECKPOINTS).symlink_to(tmp_path / 'large_disk')
+  for _ in range(2):
+    with claim_workdir(run, config):
+      pass
+  shutil.copytree(run, copy, symlinks=True)
+  with pytest.raises(InputError, match=r'copy/checkpoints leads to the checkpoints of .*/run, '):
+    linked.claim(copy / CHECKPOINTS)
+  with pytest.raises(InputError, match='leads to the checkpoints of'), claim_workdir(copy, config):
+    pytest.fail('two runs would write into one folder')
+  run.rename(tmp_path / 'renamed')  # its old name is that of no workdir
+  linked.claim(tmp_path / 'renamed' / CHECKPOINTS)
+  with pytest.raises(InputError, match='/renamed, which'):
+    linked.claim(copy / CHECKPOINTS)
+  shutil.rmtree(tmp_path / 'renamed')  # then the copy is all that there is
+  linked.claim(copy / CHECKPOINTS)
+  assert (tmp_path / 'large_disk' / linked.NOTE).read_text() == f'{copy}\n'
 
 
 @pytest.mark.parametrize('name', ['log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg1'])

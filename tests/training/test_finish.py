@@ -1,6 +1,7 @@
 """A run's result is written before its pictures, and no fault of a picture costs the result."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cifar_jax import cli, output_files
@@ -18,6 +20,7 @@ from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
+from cifar_jax.evaluation.predictions import GroundTruth, Predictions
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.report import page
 from cifar_jax.report.figures import confusion_and_calibration, curves, images
@@ -163,6 +166,42 @@ def test_a_disk_that_fills_up_while_a_run_finishes_costs_nothing(
     assert name != 'report_run' or all((workdir / picture).exists() for picture in PICTURES)
   finally:
     subprocess.run(['umount', '--lazy', workdir], check=True)
+
+
+def test_a_missing_picture_is_not_drawn_from_other_images(
+  run: Any,
+  experiment: Experiment,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  assert run() == 0
+  missing = tmp_path / 'run' / PICTURES[1]
+  missing.unlink()
+  test = experiment.dataset.test
+  inverted = dataclasses.replace(test, images=255 - test.images)
+  other = dataclasses.replace(experiment.dataset, test=inverted)
+  monkeypatch.setattr(session.data, 'load', lambda _: other)
+  assert run() == 0
+  assert 'other test images than the run was tested on: the images differ' in caplog.text
+  assert not missing.exists()
+  monkeypatch.setattr(session.data, 'load', lambda _: experiment.dataset)
+  assert run() == 0 and missing.exists()
+
+
+def test_new_numbers_leave_no_picture_of_earlier_ones(
+  experiment: Experiment, tmp_path: pathlib.Path
+) -> None:
+  """A run is evaluated while it trains, and again at its end."""
+  test = experiment.dataset.test
+  truth = GroundTruth(test.labels, experiment.dataset.class_names, test.images)
+  for predicted in ((test.labels + 1) % 10, test.labels):
+    logits = np.eye(10, dtype=np.float32)[predicted]
+    predictions = Predictions.of_logits('net', logits)
+    found = scorecard.save(tmp_path, 'test_last', predictions, truth, {})
+    assert not list(tmp_path.glob('*_*_*.*'))
+    scorecard.draw(tmp_path, 'test_last', 'net', found, truth)
+    assert len(list(tmp_path.glob('*_mistakes.*'))) == (2 if predicted[0] != test.labels[0] else 0)
 
 
 def test_a_workdir_that_another_run_took_meanwhile_is_left_alone(
