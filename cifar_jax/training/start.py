@@ -1,5 +1,6 @@
 """The start of a session: what all processes have in common, and the state to begin with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -11,7 +12,7 @@ from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State, abstract_state, initial_state
-from cifar_jax.models import own_module
+from cifar_jax.models import layers, own_module
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runtime import processes
@@ -58,7 +59,7 @@ def first_or_latest_state(
 ) -> tuple[State, dict[str, Any]]:
   """The state to begin this session with, and the `run_info` of the run so far."""
   processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
-  hardware = provenance.hardware(experiment.mesh)
+  hardware, software = provenance.hardware(experiment.mesh), _software()
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
@@ -74,13 +75,20 @@ def first_or_latest_state(
         'from that of an undisturbed run by rounding',
         *(earlier, hardware),
       )
-    return state, run_info | {'hardware': hardware}
+    # An earlier version did not record it.
+    if changes := _changes(run_info.get('software', software), software):
+      logger.warning(
+        'other software than before, which may round differently, so that the result differs from '
+        'that of an undisturbed run: %s',
+        changes,
+      )
+    return state, run_info | {'hardware': hardware, 'software': software}
   state = initial_state(experiment)
   log_new_run(experiment, state)
   if source := experiment.init_settings.source:
     logger.info('the weights begin with those of %s', source)
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
-  run_info |= {'hardware': hardware}
+  run_info |= {'hardware': hardware, 'software': software}
   run_info |= initial_weights.describe(experiment.init_settings)
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
@@ -90,13 +98,22 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
   """Raises InputError if JAX draws other random numbers than in the sessions of a run so far."""
   now = provenance.random_settings()
   earlier = run_info.setdefault('random', now)  # an early version did not record them
-  changes = [
+  if changes := _changes(earlier, now):
+    raise InputError(
+      f'JAX would draw other random numbers than before: {changes}; set it as before, or give '
+      'another --workdir'
+    )
+
+
+def _software() -> dict[str, Any]:
+  """What the rounding of a run depends on beside its hardware, by name."""
+  return provenance.versions() | {'the library of convolutions': layers.library_of_convolutions()}
+
+
+def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+  """What differs between two sessions of a run, in words; '' if nothing does."""
+  return '; '.join(
     f'{name} was {earlier.get(name)} and is now {value}'
     for name, value in now.items()
     if value != earlier.get(name)
-  ]
-  if changes:
-    raise InputError(
-      f'JAX would draw other random numbers than before: {"; ".join(changes)}; set it as before, '
-      'or give another --workdir'
-    )
+  )

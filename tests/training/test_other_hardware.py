@@ -52,6 +52,29 @@ def test_a_run_that_continues_on_other_hardware_warns(
   assert run_info['hardware'].startswith('1 x cpu, ') and ' 1 of 8 cores' in run_info['hardware']
 
 
+def test_a_run_that_continues_with_other_software_warns(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  experiment = build(read_config(run))
+  with Checkpoints(
+    run / CHECKPOINTS, experiment.checkpoint_settings, read_only=True
+  ) as checkpoints:
+    state, run_info = start.first_or_latest_state(experiment, checkpoints)
+    monkeypatch.setattr(checkpoints, 'restore', lambda *_: (state, dict(run_info)))
+    for library, is_warned in (
+      ('another', True),
+      (run_info['software']['the library of convolutions'], False),
+    ):
+      caplog.clear()
+      monkeypatch.setattr(start.layers, 'library_of_convolutions', lambda: library)  # noqa: B023
+      start.first_or_latest_state(experiment, checkpoints)
+      assert ('the library of convolutions was' in caplog.text) == is_warned
+
+
 def test_the_hardware_of_an_accelerator_does_not_depend_on_the_cores(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -37,7 +37,13 @@ from cifar_jax.models.layers.normalization import (
   batch_norm,
   batch_statistics,
 )
-from cifar_jax.models.layers.platform_forms import compute_once, convolve, forms_for, plain_forms
+from cifar_jax.models.layers.platform_forms import (
+  compute_once,
+  convolve,
+  forms_for,
+  library_of_convolutions,
+  plain_forms,
+)
 from cifar_jax.models.layers.pooling import average_pool, max_pool
 from cifar_jax.models.layers.residual import (
   Gates,
@@ -66,8 +72,8 @@ __all__ = [
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
   'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'he_fan_in', 'he_fan_out',
-  'head', 'local_response_norm', 'max_pool', 'normal_001', 'pad_channels', 'plain_forms', 'relu',
-  'residual_add', 'residual_sum', 'run_stages', 'shake_drop_gates', 'shapes_only', 'subsample',
-  'survival_gates', 'survival_probabilities', 'swish', 'uniform_fan_in', 'variance_scaling',
-  'xavier_uniform',
+  'head', 'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001',
+  'pad_channels', 'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages',
+  'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities',
+  'swish', 'uniform_fan_in', 'variance_scaling', 'xavier_uniform',
 ]  # fmt: skip

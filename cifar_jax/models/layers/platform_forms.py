@@ -71,6 +71,11 @@ def convolve(
   return y if y.shape[-1] == outputs else y[..., :outputs]
 
 
+def library_of_convolutions() -> str:
+  """What computes the convolutions of this process: `oneDNN` or `XLA`."""
+  return 'oneDNN' if is_for('cpu') and onednn.load() else 'XLA'
+
+
 def _pad_to_tensor_cores(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Input and kernel with zero channels up to multiples of 8; few channels stay as they are."""
   inputs, outputs = (
