@@ -1,5 +1,6 @@
-# What all launch scripts check; they source this file. Words of the command line end up in a unit of
-# systemd, in YAML or in a remote shell, where an unchecked one could become something else.
+# What all launch scripts check, and how they quote; they source this file. Words of the command
+# line end up in a unit of systemd, in YAML or in a remote shell, where an unchecked one could become
+# something else.
 
 fail() {
   echo "$0: $1" >&2
@@ -31,4 +32,24 @@ check_words() {
   for word; do
     [[ $word != *[[:cntrl:]]* ]] || fail "$(printf %q "$word") has a control character"
   done
+}
+
+# shell_words WORD...: the words as one line that any POSIX shell reads. The %q of printf, as in the
+# messages above, has forms of bash alone: $'\303' for a letter that the locale lacks.
+shell_words() {
+  local word line='' quote="'\''"
+  for word; do
+    [[ $word =~ ^[a-zA-Z0-9_./:=@%+,-]+$ ]] || word="'${word//"'"/"$quote"}'"
+    line+=" $word"
+  done
+  printf %s "${line:1}"
+}
+
+# show WORD...: prints a command.
+show() { shell_words "$@" && echo; }
+
+# run WORD...: prints a command and, without --dry-run, runs it.
+run() {
+  show "$@"
+  [[ $dry_run ]] || "$@"
 }

@@ -28,11 +28,6 @@ check_extra "$extra"
 check_form --runs "$runs" '[^:[:cntrl:]]+' 'a folder without a colon in its path'
 [[ $build_only ]] || check_arguments "$@"
 
-run() {
-  printf '%q ' "$@" && echo
-  [[ $dry_run ]] || "$@"
-}
-
 run docker build --file launch/Containerfile --build-arg "EXTRA=$extra" --tag "$image" .
 [[ $build_only ]] && exit
 run mkdir -p "$runs"

@@ -24,9 +24,9 @@ check_python "$python"
 check_arguments "$@"
 
 copy='mkdir -p cifar_jax && tar -x -C cifar_jax'
-start="cifar_jax/launch/service.sh --extra cuda13 --python $python -- $(printf '%q ' "$@")"
-printf 'git archive HEAD | ssh %q %q\n' "$host" "$copy"
-printf 'ssh %q %q\n' "$host" "$start"
+start="cifar_jax/launch/service.sh --extra cuda13 --python $python -- $(shell_words "$@")"
+printf 'git archive HEAD | ' && show ssh "$host" "$copy"
+show ssh "$host" "$start"
 [[ $dry_run ]] && exit
 git archive HEAD | ssh "$host" "$copy"
 # shellcheck disable=SC2029 # expanded here on purpose: the words are quoted for the host

@@ -37,7 +37,7 @@ set -- "$@" --coordinator "$name-host-0-0.$name:8476" --num_processes "$hosts"
 arguments=''
 for word; do
   word=${word//\\/\\\\} word=${word//\"/\\\"}
-  word=${word//\$(/\$\$(}  # Kubernetes would expand $(NAME)
+  word=${word//\$/\$\$}  # Kubernetes expands $(NAME), and makes one $ of two
   arguments+=", \"$word\""
 done
 manifest=$(< jobset.yaml)
@@ -45,6 +45,6 @@ manifest=${manifest//@NAME/"$name"} manifest=${manifest//@IMAGE/"$image"}
 manifest=${manifest//@HOSTS/"$hosts"} manifest=${manifest//@GPUS/"$gpus"}
 manifest=${manifest//@CLAIM/"$claim"} manifest=${manifest//@ARGUMENTS/"[${arguments:2}]"}
 
-printf 'kubectl apply --filename - <<END\n%s\nEND\n' "$manifest"
+printf "kubectl apply --filename - <<'END'\n%s\nEND\n" "$manifest"
 [[ $dry_run ]] || kubectl apply --filename - <<< "$manifest"
 echo "# to follow the run: kubectl logs --follow --selector jobset.sigs.k8s.io/jobset-name=$name"

@@ -24,11 +24,6 @@ check_extra "$extra"
 check_words "$root"
 check_arguments "$@"
 
-run() {
-  printf '%q ' "$@" && echo
-  [[ $dry_run ]] || "$@"
-}
-
 # Quotes words for systemd, so that it expands no specifier (%) and no variable ($) in them.
 quoted() {
   local word
@@ -63,7 +58,7 @@ run "$python" -m venv "$root/.venv"
 run "$root/.venv/bin/python" -m pip install --quiet --editable "$root${extra:+[$extra]}" \
   --constraint "$root/constraints/py$version.txt"
 run mkdir -p "${unit%/*}"
-printf 'cat > %q <<END\n%s\nEND\n' "$unit" "$content"
+printf "cat > %s <<'END'\n%s\nEND\n" "$(shell_words "$unit")" "$content"
 [[ $dry_run ]] || printf '%s\n' "$content" > "$unit"
 run loginctl enable-linger
 run systemctl --user daemon-reload

@@ -28,18 +28,24 @@ check_words "$python"
 check_arguments "$@"
 
 # All processes of a node see all its GPUs, and JAX gives each process the GPU of its local number.
-# --gpus-per-task would hide the other GPUs and change the numbers. A person must act on statuses 1,
-# 2 and 3 (docs/training.md), and on a fault of the program, 70, that comes soon after each start.
+# --gpus-per-task would hide the other GPUs and change the numbers.
+#
+# `most` is how often the job may have been requeued before. A person must act on statuses 1, 2 and 3
+# (docs/training.md). A long run saves and stops at a signal many times. Any other failure soon after
+# the start would come again, unless it is a lost process.
 script="#!/usr/bin/env bash
-srun --kill-on-bad-exit=1 $(printf '%q ' "$python" -m cifar_jax.main "$@")
+srun --kill-on-bad-exit=1 $(shell_words "$python" -m cifar_jax.main "$@")
 status=\$?
 case \$status in
-  0 | 1 | 2 | 3) exit \$status ;;
-  70) ((SECONDS > 600)) || exit \$status ;;&
-  *) scontrol requeue \$SLURM_JOB_ID ;;
-esac"
+  0 | 1 | 2 | 3) most=0 ;;
+  129 | 130 | 143) most=1000 ;;
+  4 | 134) most=\$((SECONDS < 600 ? 5 : 100)) ;;
+  *) most=\$((SECONDS < 600 ? 0 : 100)) ;;
+esac
+((\${SLURM_RESTART_COUNT:-0} < most)) || exit \$status
+scontrol requeue \$SLURM_JOB_ID"
 # SIGTERM comes 90 s before the time is over, so that the run can save.
 submit=(sbatch --job-name=cifar_jax "--nodes=$nodes" "--ntasks-per-node=$gpus"
   "--gpus-per-node=$gpus" "--time=$time" --signal=TERM@90 --requeue --open-mode=append "${options[@]}")
-printf '%q ' "${submit[@]}" && printf '<<END\n%s\nEND\n' "$script"
+printf "%s <<'END'\n%s\nEND\n" "$(shell_words "${submit[@]}")" "$script"
 [[ $dry_run ]] || "${submit[@]}" <<< "$script"

@@ -9,7 +9,4 @@
 # In ARGUMENTS, --workdir and --config.data.data_dir must be below ../shared (relative to
 # ~/cifar_jax).
 set -euo pipefail
-. "$(dirname "$0")/checks.bash"
-[[ " $* " == *' --nfs '* ]] || fail '--nfs is missing'
-[[ " $* " == *' -- '* ]] || fail 'give the arguments of cifar_jax.main after --'
-exec "$(dirname "$0")/tpu_vm.sh" --hosts all "$@" --coordinator auto
+exec "$(dirname "$0")/tpu_vm.sh" --hosts all "$@"

@@ -8,7 +8,8 @@
 # v2-alpha-tpuv5-lite. ARGUMENTS are those of `python -m cifar_jax.main`. The last commit is copied
 # to ~/cifar_jax on the VM. Given again, for example after a preemption, the script resumes the run.
 #
-# launch/tpu_pod.sh adds --hosts all and --nfs SERVER:/EXPORT; the export is mounted at ~/shared.
+# launch/tpu_pod.sh adds --hosts all. All hosts need --nfs SERVER:/EXPORT, which is mounted at ~/shared,
+# and get --coordinator auto.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/checks.bash
@@ -30,13 +31,12 @@ done
 check_python "$python"
 [[ ! $nfs ]] || check_form --nfs "$nfs" '[][a-zA-Z0-9.:][][a-zA-Z0-9.:-]*:/[a-zA-Z0-9._/-]*' \
   'SERVER:/EXPORT'
+check_form --hosts "$hosts" '0|all' '0 or all'
 check_arguments "$@"
-
-show() { printf '%q ' "$@" && echo; }
-run() {
-  show "$@"
-  [[ $dry_run ]] || "$@"
-}
+if [[ $hosts == all ]]; then
+  [[ $nfs ]] || fail '--nfs is missing'
+  set -- "$@" --coordinator auto
+fi
 
 place=(--project "$project" --zone "$zone")
 tpu=(gcloud compute tpus tpu-vm)
@@ -63,13 +63,10 @@ show "${tpu[@]}" scp cifar_jax.tar "$name:cifar_jax.tar" "${place[@]}" --worker 
   "${tpu[@]}" scp "$archive" "$name:cifar_jax.tar" "${place[@]}" --worker "$hosts"
 
 # The images of TPU VMs have an older Python.
-start="set -e
-command -v $python || sudo apt-get install -y $python-venv"
-[[ $nfs ]] && start+="
-command -v mount.nfs || sudo apt-get install -y nfs-common
-mkdir -p shared && { mountpoint -q shared || sudo mount -t nfs $nfs shared; }
-sudo chown \$USER shared"
-start+="
-mkdir -p cifar_jax && tar -x -C cifar_jax -f cifar_jax.tar
-cifar_jax/launch/service.sh --extra tpu --python $python -- $(printf '%q ' "$@")"
+start="set -e; command -v $python || sudo apt-get install -y $python-venv; "
+[[ $nfs ]] && start+="command -v mount.nfs || sudo apt-get install -y nfs-common; \
+mkdir -p shared && { mountpoint -q shared || sudo mount -t nfs $nfs shared; }; \
+sudo chown \$USER shared; "
+start+="mkdir -p cifar_jax && tar -x -C cifar_jax -f cifar_jax.tar; \
+cifar_jax/launch/service.sh --extra tpu --python $python -- $(shell_words "$@")"
 run "${tpu[@]}" ssh "$name" "${place[@]}" --worker "$hosts" --command "$start"

@@ -11,16 +11,8 @@ import tomllib
 import pytest
 import yaml
 
-from tests.support.launch_scripts import LAUNCH, NEEDED, QUOTED, RUN, SCRIPTS, dry_run, launch
+from tests.support.launch_scripts import LAUNCH, NEEDED, QUOTED, RUN, SCRIPTS, TPU, dry_run, launch
 from tests.support.paths import ROOT
-
-
-def words(line: str) -> list[str]:
-  """Splits a line as bash does; `shlex` does not know bash's quotes for the end of a line."""
-  done = subprocess.run(
-    ['bash', '-c', f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True
-  )
-  return done.stdout.split('\0')[:-1]
 
 
 def test_every_script_has_a_row_of_options() -> None:
@@ -40,7 +32,7 @@ def test_a_script_is_valid_shell_and_rejects_unknown_and_missing_options(script:
 
 def test_a_service_restarts_except_after_statuses_that_a_person_must_act_on() -> None:
   lines = dry_run('service.sh').splitlines()
-  assert lines[0] == f'python3.11 -m venv {ROOT}/.venv '
+  assert lines[0] == f'python3.11 -m venv {ROOT}/.venv'
   assert shlex.split(lines[1])[3:] == [
     *('install', '--quiet', '--editable', f'{ROOT}[cuda13]'),
     *('--constraint', f'{ROOT}/constraints/py3.11.txt'),
@@ -51,7 +43,7 @@ def test_a_service_restarts_except_after_statuses_that_a_person_must_act_on() ->
   assert f'ExecStart={command}' in lines
   assert 'Restart=on-failure' in lines and 'RestartPreventExitStatus=1 2 3' in lines
   assert 'StartLimitBurst=20' in lines  # a fault that comes again each time ends some day
-  assert lines[-2] == 'systemctl --user restart cifar_jax '
+  assert lines[-2] == 'systemctl --user restart cifar_jax'
 
 
 def test_a_service_escapes_what_systemd_would_expand() -> None:
@@ -72,8 +64,21 @@ def test_a_gpu_machine_receives_the_commit_and_starts_the_service() -> None:
   ]
 
 
+@pytest.mark.parametrize('shell', ['bash', 'sh'])
+@pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
+def test_a_remote_shell_gets_every_word_as_it_was_given(shell: str, locale: str) -> None:
+  arguments = ['größe', "it's", '~', 'a\\b', '$HOME', '`x`', '', '#', '*', 'k=[1, 2]', '!', '{a,b}']
+  done = launch('gpu_vm.sh', '--dry-run', 'me@host', '--', *arguments, locale=locale)
+  ssh = done.stdout.splitlines()[-1]
+  [*_, command] = shlex.split(ssh)
+  _, words = command.split(' -- ', 1)
+  for line, expected in ((f'printf "%s\\n" {words}', arguments), (f'printf "%s\\n" {ssh}', None)):
+    printed = subprocess.run([shell, '-c', line], capture_output=True, text=True, check=True)
+    assert printed.stdout.splitlines() == (expected or ['ssh', 'me@host', command])
+
+
 def test_a_tpu_vm_is_created_receives_the_commit_and_starts_the_service() -> None:
-  describe, create, archive, copy, start = map(words, dry_run('tpu_vm.sh').splitlines())
+  describe, create, archive, copy, start = map(shlex.split, dry_run('tpu_vm.sh').splitlines())
   tpu, zone = ['gcloud', 'compute', 'tpus', 'tpu-vm'], ['--project', 'p', '--zone', 'z']
   assert describe == [*tpu, 'describe', 'n', *zone]
   assert create == [
@@ -82,52 +87,66 @@ def test_a_tpu_vm_is_created_receives_the_commit_and_starts_the_service() -> Non
   assert archive[:2] == ['git', 'archive']
   assert copy == [*tpu, 'scp', 'cifar_jax.tar', 'n:cifar_jax.tar', *zone, '--worker', '0']
   assert start[:-1] == [*tpu, 'ssh', 'n', *zone, '--worker', '0', '--command']
-  assert start[-1].splitlines()[-1].split(' -- ')[1].strip() == QUOTED
+  assert start[-1].split('; ')[-1].split(' -- ')[1] == QUOTED
 
 
 def test_a_slice_runs_one_command_on_all_hosts_with_a_shared_disk() -> None:
-  *_, copy, start = map(words, dry_run('tpu_pod.sh').splitlines())
+  *_, copy, start = map(shlex.split, dry_run('tpu_pod.sh').splitlines())
   assert copy[-1] == 'all' and start[-3:-1] == ['all', '--command']
   assert 'sudo mount -t nfs server:/export shared' in start[-1]
-  assert start[-1].splitlines()[-1].split(' -- ')[1].strip() == f'{QUOTED} --coordinator auto'
+  assert start[-1].split('; ')[-1].split(' -- ')[1] == f'{QUOTED} --coordinator auto'
+
+
+def test_a_slice_needs_its_shared_disk_and_arguments_among_its_own_options() -> None:
+  for arguments, words in (
+    ([*TPU, '--', '--nfs', 'server:/export'], '--nfs is missing'),
+    ([*TPU, '--nfs', 'server:/export', '--'], 'give the arguments of cifar_jax.main after --'),
+    ([*TPU, '--nfs', 'server:/export', '--name', '--', '--config', 'a'], 'unknown argument'),
+  ):
+    done = launch('tpu_pod.sh', '--dry-run', *arguments)
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
 
 
 def test_slurm_starts_one_process_per_gpu_and_lets_the_job_be_requeued() -> None:
   submit, *script = dry_run('slurm.sh').splitlines()
-  sbatch, *options = shlex.split(submit.removesuffix('<<END'))
+  sbatch, *options = shlex.split(submit.removesuffix("<<'END'"))
   assert sbatch == 'sbatch' and {'--requeue', '--signal=TERM@90'} < set(options)
   assert {'--nodes=2', '--ntasks-per-node=4', '--gpus-per-node=4', '--partition=fast'} < set(
     options
   )
-  assert script[1] == f'srun --kill-on-bad-exit=1 .venv/bin/python -m cifar_jax.main {QUOTED} '
+  assert script[1] == f'srun --kill-on-bad-exit=1 .venv/bin/python -m cifar_jax.main {QUOTED}'
 
 
 @pytest.mark.parametrize(
-  ('status', 'minutes', 'requeued'),
+  ('status', 'minutes', 'requeues'),
   [
-    *((status, 60, False) for status in (0, 1, 2, 3)),
-    *((status, 1, True) for status in (4, 129, 134, 143)),
-    (70, 1, False),  # a fault that would come again
-    (70, 60, True),
+    *((status, 60, 0) for status in (0, 1, 2, 3)),
+    *((status, 1, 1000) for status in (129, 130, 143)),
+    *((status, 1, 5) for status in (4, 134)),
+    *((status, 1, 0) for status in (70, 126, 127, 132, 137, 139)),  # they would come again
+    *((status, 60, 100) for status in (4, 70, 139)),
   ],
 )
-def test_slurm_requeues_after_failures_that_may_pass(
-  tmp_path: pathlib.Path, status: int, minutes: int, requeued: bool
+def test_slurm_requeues_after_failures_that_may_pass_and_not_for_ever(
+  tmp_path: pathlib.Path, status: int, minutes: int, requeues: int
 ) -> None:
-  script = dry_run('slurm.sh').split('<<END\n')[1].removesuffix('END\n')
+  script = dry_run('slurm.sh').split("<<'END'\n")[1].removesuffix('END\n')
   script = f'SECONDS={60 * minutes}\n{script}'
   for name, body in (('srun', f'exit {status}'), ('scontrol', f'echo "$@" > {tmp_path}/requeued')):
     (tmp_path / name).write_text(f'#!/bin/sh\n{body}\n')
     (tmp_path / name).chmod(0o755)
   environment = {'PATH': f'{tmp_path}:/usr/bin:/bin', 'SLURM_JOB_ID': '7'}
-  done = subprocess.run(['bash', '-c', script], env=environment)
-  assert (tmp_path / 'requeued').exists() == requeued
-  assert done.returncode == (0 if requeued else status)
+  for earlier in {max(requeues - 1, 0), requeues}:  # Slurm counts them, from the first one on
+    count = {'SLURM_RESTART_COUNT': str(earlier)} if earlier else {}
+    done = subprocess.run(['bash', '-c', script], env=environment | count)
+    assert (tmp_path / 'requeued').exists() == (earlier < requeues)
+    assert done.returncode == (0 if earlier < requeues else status)
+    (tmp_path / 'requeued').unlink(missing_ok=True)
 
 
 def test_kubernetes_receives_a_complete_jobset() -> None:
   text = dry_run('kubernetes.sh')
-  manifest = yaml.safe_load(text.split('<<END\n')[1].split('\nEND\n')[0])
+  manifest = yaml.safe_load(text.split("<<'END'\n")[1].split('\nEND\n')[0])
   assert (manifest['apiVersion'], manifest['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
   assert '@' not in json.dumps(manifest).replace('$@', '')
   assert manifest['spec']['failurePolicy']['maxRestarts'] > 0
@@ -148,6 +167,17 @@ def test_kubernetes_receives_a_complete_jobset() -> None:
     shell + container['args'], env={'JOB_COMPLETION_INDEX': '1'}, capture_output=True, text=True
   )
   assert done.stdout.splitlines()[2:] == [*RUN, *processes, '--process_id', '1']
+
+
+def test_kubernetes_passes_every_dollar_on() -> None:
+  arguments = ['x$$(HOSTNAME)y', 'a$$b', '$(HOME)', '$', 'a$b']
+  done = launch('kubernetes.sh', '--dry-run', *NEEDED['kubernetes.sh'], '--', *arguments)
+  manifest = yaml.safe_load(done.stdout.split("<<'END'\n")[1].split('\nEND\n')[0])
+  [replicated] = manifest['spec']['replicatedJobs']
+  [container] = replicated['template']['spec']['template']['spec']['containers']
+  # From the left, as Kubernetes does: $$ is $, and $(NAME) the value of a variable.
+  expand = lambda word: re.sub(r'\$(\$|\(\w+\))', lambda m: '$' * (m[1] == '$'), word)  # noqa: E731
+  assert [expand(word) for word in container['args'][: len(arguments)]] == arguments
 
 
 def test_a_container_is_built_and_restarts() -> None:

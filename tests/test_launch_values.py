@@ -24,6 +24,7 @@ def test_an_argument_with_a_line_end_or_another_control_character_is_refused(scr
     ('tpu_pod.sh', '--nfs', 'server:/export shared; touch x #'),
     ('tpu_pod.sh', '--nfs', '-o:/x'),
     ('tpu_vm.sh', '--python', 'python3.11; touch x'),
+    ('tpu_vm.sh', '--hosts', '--command'),
     ('gpu_vm.sh', '--python', 'python3.11; touch x'),
     ('gpu_vm.sh', '--python', 'python3'),
     ('service.sh', '--python', '$(touch x)'),

@@ -7,7 +7,7 @@ from tests.support.paths import ROOT
 LAUNCH = ROOT / 'launch'
 SCRIPTS = sorted(path.name for path in LAUNCH.glob('*.sh'))
 RUN = ['--config', 'configs/resnet.py:depth=20', '--workdir', 'runs/a b']  # a word with a space
-QUOTED = '--config configs/resnet.py:depth=20 --workdir runs/a\\ b'
+QUOTED = "--config configs/resnet.py:depth=20 --workdir 'runs/a b'"
 TPU = ['--project', 'p', '--zone', 'z', '--name', 'n', '--type', 't', '--version', 'v']
 NEEDED = {
   'container.sh': ['--image', 'i'],
@@ -20,12 +20,13 @@ NEEDED = {
 }
 
 
-def launch(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def launch(
+  script: str, *arguments: str, locale: str = 'C.UTF-8'
+) -> subprocess.CompletedProcess[str]:
   """Runs a script with a PATH that holds the system's tools alone, so that no cloud is reached."""
   command = ['bash', str(LAUNCH / script), *arguments]
-  return subprocess.run(
-    command, capture_output=True, text=True, env={'PATH': '/usr/bin:/bin', 'HOME': '/home/me'}
-  )
+  environment = {'PATH': '/usr/bin:/bin', 'HOME': '/home/me', 'LC_ALL': locale}
+  return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def dry_run(script: str, *options: str) -> str:
