@@ -66,6 +66,16 @@ def _not_a_file(path: pathlib.Path) -> InputError:
   return InputError(f'{path} is not a file but a pipe or a device: remove it')
 
 
+def is_own(path: pathlib.Path) -> bool:
+  """Whether a file or folder is there, belongs to the user, and can be changed by nobody else."""
+  try:
+    information = path.stat()
+  except OSError:
+    return False
+  can_others_write = information.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+  return information.st_uid == os.geteuid() and not can_others_write
+
+
 def remove(path: pathlib.Path) -> None:
   """Removes a file, or a folder with all that is in it; of a symbolic link, the link alone.
 

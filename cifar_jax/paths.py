@@ -10,8 +10,21 @@ _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+-]+:/')  # one slash is left of two in
 
 
 def cache_folder() -> pathlib.Path:
-  """The folder of what this program keeps for one user of a machine, in `XDG_CACHE_HOME`."""
-  return local(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'cifar_jax'
+  """The folder of what this program keeps for one user of a machine, in `XDG_CACHE_HOME`.
+
+  A relative value counts as none, as the specification of XDG base directories demands. It would
+  lead into the current folder, which may be a stranger's, and this program runs what the cache
+  holds.
+  """
+  folder = os.environ.get('XDG_CACHE_HOME', '')
+  return local(folder if os.path.isabs(folder) else '~/.cache') / 'cifar_jax'
+
+
+def make_cache_folder() -> pathlib.Path:
+  """Makes `cache_folder`, in which only the user can write, if it is missing; raises OSError."""
+  folder = cache_folder()
+  folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  return folder
 
 
 def local(path: str | os.PathLike[str]) -> pathlib.Path:

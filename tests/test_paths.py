@@ -1,10 +1,11 @@
 """Paths that a person gives."""
 
+import os
 import pathlib
 
 import pytest
 
-from cifar_jax import cli, paths
+from cifar_jax import cli, own_files, paths
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.predictions import read_predictions
@@ -19,6 +20,31 @@ def test_a_tilde_is_the_home_directory(
   assert paths.local('runs/~a') == pathlib.Path('runs/~a')
   with pytest.raises(InputError, match=f'cannot read {tmp_path}/x.npz'):
     read_predictions('~/x.npz:net')
+
+
+@pytest.mark.parametrize('value', ['', 'cache', './cache', '~/cache', 'gs://bucket'])
+def test_a_relative_folder_for_caches_is_ignored(
+  value: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  monkeypatch.setenv('XDG_CACHE_HOME', value)
+  assert paths.cache_folder() == tmp_path / 'home' / '.cache' / 'cifar_jax'
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'caches'))
+  assert paths.cache_folder() == tmp_path / 'caches' / 'cifar_jax'
+
+
+def test_only_the_user_can_write_in_the_cache(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  old = os.umask(0)
+  try:
+    folder = paths.make_cache_folder()
+  finally:
+    os.umask(old)
+  assert own_files.is_own(folder)
+  folder.chmod(0o770)
+  assert not own_files.is_own(folder) and not own_files.is_own(folder / 'absent')
 
 
 def test_an_unknown_home_directory_is_refused_unless_it_is_the_name_of_a_file(

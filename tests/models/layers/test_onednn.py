@@ -291,6 +291,24 @@ def lose_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> st
   return 'there is no home directory ~: set HOME'
 
 
+def open_the_cache_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+  (tmp_path / 'cache' / 'cifar_jax').mkdir(parents=True)
+  (tmp_path / 'cache' / 'cifar_jax').chmod(0o777)
+  return f'others can write in {tmp_path}/cache/cifar_jax'
+
+
+def lose_the_cache_to_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+  (tmp_path / 'cache' / 'cifar_jax').mkdir(parents=True)
+  monkeypatch.setattr(os, 'geteuid', lambda: 12345)
+  return f'others can write in {tmp_path}/cache/cifar_jax'
+
+
+def link_other_functions(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+  libdnnl = library._file_of_package(library.PACKAGES[0], 'libdnnl.so.3')
+  monkeypatch.setattr(library, '_built', lambda: libdnnl)
+  return 'undefined symbol: convolution'
+
+
 def uninstall(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
   monkeypatch.setattr(library, 'PACKAGES', ('no-such-package', 'nor-this'))
   return 'pip install no-such-package nor-this'
@@ -308,6 +326,9 @@ OBSTACLES = [
   put_a_file_in_place_of_the_cache,
   fill_the_disk,
   lose_the_home,
+  open_the_cache_to_others,
+  lose_the_cache_to_another_user,
+  link_other_functions,
   uninstall,
   change_the_platform,
 ]
@@ -358,7 +379,7 @@ def test_several_processes_build_the_library_once(
   compiler = tmp_path / 'counting'
   compiler.write_text(
     f'#!/bin/sh\necho call >> {tmp_path}/calls\nsleep 1\n'
-    'for last; do :; done\necho built > "$last"\n'
+    f'for last; do :; done\necho built {" ".join(library.FUNCTIONS)} > "$last"\n'
   )
   compiler.chmod(0o755)
   command = 'from cifar_jax.models.layers.onednn import library; print(library._built())'
@@ -371,22 +392,28 @@ def test_several_processes_build_the_library_once(
   ]
   paths = {process.communicate()[0] for process in processes}
   assert len(paths) == 1 and (tmp_path / 'calls').read_text() == 'call\n'
-  assert pathlib.Path(paths.pop().strip()).read_bytes().startswith(b'built\n')
+  assert pathlib.Path(paths.pop().strip()).read_bytes().startswith(b'built ')
 
 
 @needs_onednn
-@pytest.mark.parametrize('damage', ['truncated', 'emptied', 'changed', 'without its checksum'])
-def test_a_damaged_library_is_built_again(
+@pytest.mark.parametrize(
+  'damage',
+  ['truncated', 'emptied', 'changed', 'without its checksum', 'of other functions', 'for others'],
+)
+def test_a_library_that_is_damaged_or_not_of_the_user_alone_is_built_again(
   unloaded: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, damage: str
 ) -> None:
   compiler = tmp_path / 'compiler'
-  compiler.write_text('#!/bin/sh\nfor last; do :; done\necho a library > "$last"\n')
+  text = ' '.join(library.FUNCTIONS)
+  compiler.write_text(f'#!/bin/sh\nfor last; do :; done\necho a library {text} > "$last"\n')
   compiler.chmod(0o755)
   monkeypatch.setenv('CXX', str(compiler))
   path = library._built()
   whole = path.read_bytes()
   damaged = {'truncated': whole[:-6], 'emptied': b'', 'changed': b'A' + whole[1:]}
+  damaged |= {'of other functions': b'a' + library._checksum(b'a'), 'for others': whole}
   path.write_bytes(damaged.get(damage, whole[:-4]))
+  path.chmod(0o777 if damage == 'for others' else 0o700)
   compiler.write_text(compiler.read_text() + f'touch {tmp_path}/called\n')
   assert library._built() == path and path.read_bytes() == whole
   assert (tmp_path / 'called').exists()

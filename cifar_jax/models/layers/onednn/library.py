@@ -26,7 +26,7 @@ import numpy as np
 from cifar_jax import input_files, paths
 from cifar_jax.errors import InputError, ShortageError
 from cifar_jax.output_files import replacing
-from cifar_jax.own_files import lock, open_own
+from cifar_jax.own_files import is_own, lock, open_own
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ OPERATIONS = (  # in the order of `Operation` in convolution.cc
   'kernel_gradient',
 )
 TARGETS = (*OPERATIONS, 'channel_sums')
+FUNCTIONS = (*TARGETS, 'has_type', 'scratch_bytes')
 SOURCES = tuple(
   pathlib.Path(__file__).with_name(name) for name in ('convolution.cc', 'channel_sums.cc')
 )
@@ -104,7 +105,7 @@ def load() -> Library | None:
     # Loaded first, so that the other finds it by its name, wherever it is installed.
     ctypes.CDLL(str(_file_of_package(PACKAGES[0], 'libdnnl.so.3')))
     return Library(ctypes.CDLL(str(path)))
-  except (_UnavailableError, InputError, ShortageError, OSError) as error:
+  except (_UnavailableError, InputError, ShortageError, OSError, AttributeError) as error:
     if choice == 'onednn':
       raise InputError(f'{CHOICE} is onednn, which cannot be used: {error}') from error
     logger.warning('convolutions are computed by XLA, which is slower than oneDNN: %s', error)
@@ -128,31 +129,41 @@ def _built() -> pathlib.Path:
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
   folder = paths.cache_folder()
   path = folder / f'onednn-{digest}.so'
+  if folder.exists() and not is_own(folder):
+    raise _UnavailableError(
+      f'others can write in {folder}, and what they put there would be run; make it yours alone '
+      '(chown, chmod go-w), or set XDG_CACHE_HOME to another folder'
+    )
   if _is_whole(path):
     return path
   compiler = os.environ.get('CXX') or next(filter(shutil.which, COMPILERS), None)
   if not compiler:
     raise _UnavailableError('no C++ compiler was found; install g++')
-  folder.mkdir(parents=True, exist_ok=True)
+  paths.make_cache_folder()
   with open_own(folder / 'onednn.lock') as file:
     lock(file, wait=True)
     if not _is_whole(path):  # no other process has built it meanwhile
       logger.info('compiling the convolutions of oneDNN, once for this machine, into %s', path)
       with replacing(path) as temporary:
         _compile(compiler, temporary, libdnnl, include)
+        temporary.chmod(0o700)  # whatever the umask, nobody else may change it
         with temporary.open('ab') as library:
           library.write(_checksum(temporary.read_bytes()))
   return path
 
 
 def _is_whole(path: pathlib.Path) -> bool:
-  """Whether a library is there, with its checksum behind it; to load a damaged one may crash."""
+  """Whether a library is there that is the user's own and can be loaded; a damaged one may crash.
+
+  It has its checksum behind it, and names all functions.
+  """
   try:
     content = input_files.read_bytes(path)
   except (OSError, ValueError):
     return False
   size = len(content) - _CHECKSUM_BYTES
-  return content[size:] == _checksum(content[:size]) if size > 0 else False
+  is_undamaged = size > 0 and content[size:] == _checksum(content[:size])
+  return is_undamaged and is_own(path) and all(name.encode() in content for name in FUNCTIONS)
 
 
 def _checksum(content: bytes) -> bytes:
