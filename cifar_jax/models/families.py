@@ -34,7 +34,8 @@ class Family:
     make: maps the groups of a matched name, and fields, to a model of `model_class`.
     model_class: class of the models.
     module: where a later process finds a user's own family: the dotted name of a module in a
-      package, or the absolute path of a file; '' for one of a notebook or a script.
+      package, or the absolute path of a file; '' for one of a notebook or a script, and for the
+      families of this package.
   """
 
   pattern: str
@@ -124,6 +125,8 @@ def _check(pattern: str, target: Callable[..., Any]) -> type:
 
 
 def _module_of(target: Callable[..., Any]) -> str:
+  if target.__module__.startswith(_PACKAGE):
+    return ''
   module = sys.modules.get(target.__module__)
   file = getattr(module, '__file__', None)
   if file is None or target.__module__ == '__main__':  # a script would run again if it were loaded

@@ -14,10 +14,10 @@ import pytest
 import cifar_jax
 from cifar_jax import cli, evaluate, models, predict
 from cifar_jax.analysis import activations, complexity
-from cifar_jax.config import load, override
+from cifar_jax.config import base, load, override
 from cifar_jax.evaluation import restore
 from cifar_jax.models import families, own_module, registry
-from cifar_jax.training import session
+from cifar_jax.training import session, start
 from tests.support.fake_cifar import message
 
 # A net of Flax's layers and a configuration, in one file.
@@ -92,6 +92,13 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   config = json.loads((place / 'run' / 'config.json').read_text())
   assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
   assert (place / 'list').read_text().splitlines() == [own]
+
+
+def test_a_run_of_a_net_of_the_package_names_no_module(known: pathlib.Path) -> None:
+  assert {models.module_of(name) for name in models.NAMES} == {''}
+  config, before = base('resnet20'), known.read_text()
+  start.record_own_module(config)
+  assert config.model.module == '' and known.read_text() == before
 
 
 def test_another_process_evaluates_predicts_and_analyses_it(
