@@ -1,27 +1,31 @@
 """A user's own module with families of models, and which modules a run may execute.
 
 The key `model.module` of a run's configuration names the module. A run may come from a stranger, so
-the name alone is no permission to execute a file: without being asked, only those files are run
-that this user has trained with on this machine before. They are in the list `LIST`. All others have
-to be given, on the command line or by importing them first.
+the name alone is no permission to execute a file: without being asked, only those modules are run
+that this user has trained with on this machine before. They are in the list `LIST`, with the
+SHA-256 of their files. One that has changed since then is run after a warning, because users change
+their nets and evaluate earlier runs. All others have to be given, on the command line or by
+importing them first.
 """
 
 import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import logging
+import os
 import pathlib
 from typing import Any
 
-from cifar_jax import input_files, output_files, paths
+from cifar_jax import input_files, own_files, paths
 from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
 from cifar_jax.models import families
 
 logger = logging.getLogger(__name__)
 
-LIST = 'own_modules.txt'  # in `paths.cache_folder()`: one module in each line
+LIST = 'own_modules.txt'  # in `paths.cache_folder()`: in each line a SHA-256 and a module
 _SHA256 = 'own_module_sha256'  # key of the `run_info` in a checkpoint
 HOW = (
   'give it by --config.model.module=FILE.py (or =PACKAGE.MODULE), or from Python import it first'
@@ -53,18 +57,27 @@ def load(module: str) -> None:
 
 
 def note(module: str) -> None:
-  """Adds a module to the list of those that this user has trained with; '' adds nothing."""
-  entry = _entry(module) if module else None
-  if entry is None or entry in _listed():
+  """Adds a module to the list of those that this user has trained with; '' adds nothing.
+
+  Another process may add one at the same time: a line is only ever appended.
+  """
+  sha256, entry = digest(module), _entry(module)
+  if sha256 is None or entry is None or f'{sha256} {entry}' in _listed():
     return
-  with contextlib.suppress(OSError):  # a home that is read-only; the module will be asked for
-    paths.cache_folder().mkdir(parents=True, exist_ok=True)
-    text = ''.join(f'{known}\n' for known in [*_listed(), entry])
-    output_files.write_text(paths.cache_folder() / LIST, text)
+  # A home that is read-only is no reason to stop; the module will be asked for.
+  with contextlib.suppress(OSError, InputError):
+    path = paths.make_cache_folder() / LIST
+    if not own_files.is_own(path):
+      path.unlink(missing_ok=True)  # others could have added their modules
+    with own_files.open_own(path) as file:
+      os.fchmod(file.fileno(), 0o600)
+      file.write(f'{sha256} {entry}\n')
 
 
 def check_permitted(module: str, model: str, run: pathlib.Path) -> None:
   """Checks that a run may execute the module that it names; executes nothing.
+
+  It logs a warning where the module is not as it was when the user trained with it.
 
   Args:
     module: the key `model.module` of the run; '' where the module is not known.
@@ -79,24 +92,28 @@ def check_permitted(module: str, model: str, run: pathlib.Path) -> None:
       f'{run} was trained with the model {model!r}, which no family here has; if it is of a '
       f'notebook or a script, put it into a module: {HOW}'
     )
-  if _entry(module) not in _listed():
+  entry = _entry(module)
+  trained = [
+    sha256 for sha256, _, known in (line.partition(' ') for line in _listed()) if known == entry
+  ]
+  if not trained:
     raise InputError(
       f'{run} was trained with the model {model!r} of the module {module}, which you have not '
       f'trained with on this machine. Nothing was executed; read it, then {HOW}'
+    )
+  if digest(module) not in trained:
+    logger.warning(
+      'the module %s is not as it was when you trained with it on this machine; it is run as it is',
+      module,
     )
 
 
 def digest(module: str) -> str | None:
   """The SHA-256 of the file of a module, hexadecimal; None without a module or its file."""
-  if not module:
-    return None
-  file: Any = module
-  if not module.endswith('.py'):
-    spec = importlib.util.find_spec(module)
-    file = spec and spec.origin
+  file = _file(module)
   try:
-    return hashlib.sha256(input_files.read_bytes(file)).hexdigest()
-  except (OSError, TypeError, ValueError):
+    return hashlib.sha256(input_files.read_bytes(file)).hexdigest() if file else None
+  except (OSError, ValueError):
     return None
 
 
@@ -116,22 +133,39 @@ def warn_if_changed(model: Any, run_info: dict[str, Any]) -> None:
     )
 
 
-def _entry(module: str) -> str | None:
-  """A module in the list: its path, or its name and the path of its package; None if there is none.
-
-  The path is that of the outermost package, because to look further would execute the package.
-  """
+def _file(module: str) -> pathlib.Path | None:
+  """The file of a module; none is executed, nor are the packages that the module is in."""
   if module.endswith('.py'):
-    return str(paths.local(module).resolve())
+    return paths.local(module)
+  name, *inner = module.split('.')
   try:
-    spec = importlib.util.find_spec(module.partition('.')[0])
+    spec = importlib.util.find_spec(name)
   except (ImportError, ValueError):
     return None
-  return f'{module} {pathlib.Path(spec.origin).resolve()}' if spec and spec.origin else None
+  for part in inner:
+    name = f'{name}.{part}'
+    folders = spec.submodule_search_locations if spec else None
+    spec = importlib.machinery.PathFinder.find_spec(name, folders) if folders else None
+  return pathlib.Path(spec.origin) if spec and spec.origin else None
+
+
+def _entry(module: str) -> str | None:
+  """A module in the list: the path of its file, or its name and the path of its outermost package.
+
+  None if there is none, or if its path has a line end, which would begin another line of the list.
+  """
+  is_file = module.endswith('.py')
+  file = _file(module if is_file else module.partition('.')[0])
+  if file is None or '\n' in str(file.resolve()):
+    return None
+  return f'{"" if is_file else f"{module} "}{file.resolve()}'
 
 
 def _listed() -> list[str]:
+  """The lines of the list; none where others could have added some."""
   try:
-    return input_files.read_text(paths.cache_folder() / LIST).splitlines()
-  except (OSError, ValueError):
+    path = paths.cache_folder() / LIST
+    is_own = own_files.is_own(path) and own_files.is_own(path.parent)
+    return input_files.read_text(path).split('\n') if is_own else []
+  except (OSError, ValueError, InputError):
     return []

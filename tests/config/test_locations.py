@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from cifar_jax.config import loading, locations
+from cifar_jax.config import command_line, loading, locations
 from cifar_jax.errors import InputError
 from cifar_jax.study import definition, plan
 from tests.support.paths import ROOT
@@ -83,3 +83,17 @@ def test_the_message_on_an_unknown_name_lists_the_known_ones(name: str, words: l
 def test_a_url_is_no_file() -> None:
   with pytest.raises(InputError, match='is not on this machine'):
     locations.find('gs://bucket/resnet.py')
+
+
+def test_the_file_of_a_module_is_relative_to_the_configuration_or_to_where_the_command_runs(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  code = "from cifar_jax.config import base\ndef get_config():\n  config = base('plain_flax')\n"
+  code += "  config.model.module = 'nets.py'\n  return config\n"
+  (tmp_path / 'config.py').write_text(code)
+  (tmp_path / 'deeper').mkdir()
+  monkeypatch.chdir(tmp_path / 'deeper')
+  config = loading.load('../config.py')
+  assert pathlib.Path(config.model.module).resolve() == tmp_path / 'nets.py'
+  command_line.override(config, ['--config.model.module=other.py'])
+  assert config.model.module == str(tmp_path / 'deeper' / 'other.py')

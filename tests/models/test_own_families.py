@@ -1,6 +1,7 @@
 """`models.register`: families of one's own, and the one line for what is no classifier."""
 
 import functools
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,3 +122,18 @@ def test_a_model_that_breaks_the_contract_is_refused_before_training(
 ) -> None:
   text = message(lambda: check_classifier(Tiny(fault=fault), (32, 32, 3)))
   assert all(word in text for word in ['Tiny', *words]), text
+
+
+def test_a_module_of_a_package_is_recorded_by_its_name(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  package = tmp_path / 'my_families_package'
+  package.mkdir()
+  (package / '__init__.py').touch()
+  (package / 'nets.py').write_text(
+    'from cifar_jax import models\nfrom tests.models.test_own_families import Tiny\n\n\n'
+    "@models.register('tiny')\nclass Mine(Tiny):\n  pass\n"
+  )
+  monkeypatch.syspath_prepend(tmp_path)
+  models.create('tiny', module='my_families_package.nets')
+  assert models.module_of('tiny') == 'my_families_package.nets'

@@ -1,6 +1,7 @@
 """A user's own module: a run is trained with it, finds it again, and executes no one else's."""
 
 import functools
+import hashlib
 import json
 import logging
 import pathlib
@@ -91,7 +92,8 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   own = str(place / 'own.py')
   config = json.loads((place / 'run' / 'config.json').read_text())
   assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
-  assert (place / 'list').read_text().splitlines() == [own]
+  sha256 = hashlib.sha256(OWN.encode()).hexdigest()
+  assert (place / 'list').read_text().splitlines() == [f'{sha256} {own}']
 
 
 def test_a_run_of_a_net_of_the_package_names_no_module(known: pathlib.Path) -> None:
@@ -173,6 +175,28 @@ def test_a_module_that_the_user_has_not_trained_with_is_never_executed_unasked(
   assert (tmp_path / 'executed').exists() and type(net.experiment.model).__name__ == 'PlainFlax'
 
 
+def test_a_module_that_changed_since_the_training_is_run_after_a_warning(
+  place: pathlib.Path, tmp_path: pathlib.Path, forget: Forget, caplog: pytest.LogCaptureFixture
+) -> None:
+  own = tmp_path / 'own.py'
+  own.write_text(OWN)
+  own_module.note(str(own))
+  run = stranger(place, tmp_path, str(own))
+  restore.restore_net(run, 'last', [])
+  forget()
+  assert not caplog.messages
+  own.write_text(f'{OWN}raise ValueError("executed")')
+  text = message(lambda: restore.restore_net(run, 'last', []))
+  assert 'ValueError: executed' in text
+  [line] = caplog.messages  # so it was logged before the module was executed
+  assert f'{own} is not as it was when you trained with it on this machine' in line
+  own_module.note(str(own))  # as a training with the changed module does
+  for content in (own.read_text(), OWN):
+    own.write_text(content)
+    own_module.check_permitted(str(own), 'plain_flax', run)
+  assert caplog.messages == [line]
+
+
 def test_a_family_that_is_registered_already_needs_no_module(
   place: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -228,35 +252,3 @@ def test_a_changed_module_is_a_warning(
     own_module.load(str(tmp_path / 'changed.py'))
     restore.restore_net(run, 'last', [])
   assert 'changed.py has changed since' in caplog.text
-
-
-def test_a_module_of_a_package_is_found_by_its_name(
-  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, forget: Forget, known: pathlib.Path
-) -> None:
-  package = tmp_path / 'my_nets_package'
-  package.mkdir()
-  (package / '__init__.py').touch()
-  (package / 'nets.py').write_text(OWN)
-  monkeypatch.syspath_prepend(tmp_path)
-  models.create('plain_flax', module='my_nets_package.nets')
-  assert models.module_of('plain_flax') == 'my_nets_package.nets'
-  monkeypatch.setattr(own_module, 'LIST', str(tmp_path / 'list'))
-  check = lambda module: own_module.check_permitted(module, 'plain_flax', tmp_path)  # noqa: E731
-  assert 'not trained with' in message(lambda: check('my_nets_package.nets'))
-  own_module.note('my_nets_package.nets')
-  check('my_nets_package.nets')
-  assert 'not trained with' in message(lambda: check('my_nets_package.others'))
-
-
-def test_the_file_of_a_module_is_relative_to_the_configuration_or_to_where_the_command_runs(
-  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  code = "from cifar_jax.config import base\ndef get_config():\n  config = base('plain_flax')\n"
-  code += "  config.model.module = 'nets.py'\n  return config\n"
-  (tmp_path / 'config.py').write_text(code)
-  (tmp_path / 'deeper').mkdir()
-  monkeypatch.chdir(tmp_path / 'deeper')
-  config = load('../config.py')
-  assert pathlib.Path(config.model.module).resolve() == tmp_path / 'nets.py'
-  override(config, ['--config.model.module=other.py'])
-  assert config.model.module == str(tmp_path / 'deeper' / 'other.py')
