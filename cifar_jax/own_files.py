@@ -67,13 +67,13 @@ def _not_a_file(path: pathlib.Path) -> InputError:
 
 
 def is_own(path: pathlib.Path) -> bool:
-  """Whether a file or folder is there, belongs to the user, and can be changed by nobody else."""
+  """Whether a file or folder is there that only the user, or the administrator, can change."""
   try:
     information = path.stat()
   except OSError:
     return False
   can_others_write = information.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-  return information.st_uid == os.geteuid() and not can_others_write
+  return information.st_uid in (0, os.geteuid()) and not can_others_write
 
 
 def remove(path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """Paths that a person gives, and the folder of this program in the person's home."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -21,9 +22,20 @@ def cache_folder() -> pathlib.Path:
 
 
 def make_cache_folder() -> pathlib.Path:
-  """Makes `cache_folder`, in which only the user can write, if it is missing; raises OSError."""
+  """Makes `cache_folder` if it is missing, and has nobody but its owner write there.
+
+  With the umask 002 of some systems an earlier version made a folder in which a group could write.
+  Whose the files in it are is checked where they are used.
+
+  Raises:
+    OSError: the folder cannot be made.
+  """
   folder = cache_folder()
   folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  mode = folder.stat().st_mode
+  if mode & 0o022:
+    with contextlib.suppress(PermissionError):  # it is another user's
+      folder.chmod(mode & 0o755)
   return folder
 
 

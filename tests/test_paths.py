@@ -43,8 +43,13 @@ def test_only_the_user_can_write_in_the_cache(
   finally:
     os.umask(old)
   assert own_files.is_own(folder)
-  folder.chmod(0o770)
+  folder.chmod(0o770)  # as of an earlier version
   assert not own_files.is_own(folder) and not own_files.is_own(folder / 'absent')
+  assert own_files.is_own(paths.make_cache_folder())
+  information = folder.stat()
+  stranger = os.stat_result((*information[:4], 12345, *information[5:]))
+  monkeypatch.setattr(pathlib.Path, 'stat', lambda _: stranger)
+  assert not own_files.is_own(folder)
 
 
 def test_an_unknown_home_directory_is_refused_unless_it_is_the_name_of_a_file(

@@ -127,9 +127,9 @@ def _built() -> pathlib.Path:
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
   contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
-  folder = paths.cache_folder()
+  folder = paths.make_cache_folder()
   path = folder / f'onednn-{digest}.so'
-  if folder.exists() and not is_own(folder):
+  if not is_own(folder):
     raise _UnavailableError(
       f'others can write in {folder}, and what they put there would be run; make it yours alone '
       '(chown, chmod go-w), or set XDG_CACHE_HOME to another folder'
@@ -139,7 +139,6 @@ def _built() -> pathlib.Path:
   compiler = os.environ.get('CXX') or next(filter(shutil.which, COMPILERS), None)
   if not compiler:
     raise _UnavailableError('no C++ compiler was found; install g++')
-  paths.make_cache_folder()
   with open_own(folder / 'onednn.lock') as file:
     lock(file, wait=True)
     if not _is_whole(path):  # no other process has built it meanwhile
