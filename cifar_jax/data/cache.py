@@ -1,7 +1,8 @@
 """The cache of a decoded data set, which opens in milliseconds. Losing it costs only time.
 
 A cache is a directory that appears by one rename. A process that is killed at any moment therefore
-leaves either no cache or a complete one.
+leaves either no cache or a complete one. The folder of caches may come from a stranger, with the
+data: a link in its place is not followed, and nothing is replaced or removed that is no cache.
 """
 
 import json
@@ -18,11 +19,14 @@ import numpy as np
 
 from cifar_jax import input_files, json_text, own_files
 from cifar_jax.data.dataset import Published, Split
+from cifar_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _RECORD = 'record.json'
+_ARRAYS = ('train_images', 'train_labels', 'train_sums', 'test_images', 'test_labels')
+_FILES = {_RECORD, *(f'{name}.npy' for name in _ARRAYS)}
 _ABANDONED_SECONDS = 3600.0
 
 
@@ -30,14 +34,15 @@ def read(directory: pathlib.Path, source: list[Any] | None) -> Published | None:
   """Opens a cache; its arrays are mapped from the files, read-only.
 
   Args:
-    directory: the cache's directory, which need not exist.
+    directory: the cache's directory, which need not exist. If the folder that it is in is a link,
+      there is no cache.
     source: the value that was passed to `write`. A cache with another one is out of date. None
       accepts any, for when the source no longer exists.
 
   Returns:
     The data set with `train_sums`; None if there is no such cache, or if it is damaged.
   """
-  if not directory.exists():
+  if directory.parent.is_symlink() or not directory.exists():
     return None
   try:
     return _read(directory, source)
@@ -49,6 +54,8 @@ def read(directory: pathlib.Path, source: list[Any] | None) -> Published | None:
 def write(directory: pathlib.Path, published: Published, source: list[Any]) -> None:
   """Writes a cache, in place of an older one. If that fails, logs a warning.
 
+  It fails where the folder of caches is a link, and where something else is in the cache's place.
+
   Args:
     directory: the cache's directory.
     published: the data set, with `train_sums`.
@@ -56,12 +63,14 @@ def write(directory: pathlib.Path, published: Published, source: list[Any]) -> N
   """
   temporary = directory.with_name(f'.{directory.name}-{uuid.uuid4().hex}')
   try:
+    if directory.parent.is_symlink():
+      raise own_files.link_error(directory.parent)
     directory.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(directory)
     temporary.mkdir()
     _write(temporary, published, source)
     _put_in_place(temporary, directory)
-  except OSError as error:
+  except (InputError, OSError) as error:
     logger.warning('The cache %s cannot be written; continuing without it: %s', directory, error)
   finally:
     own_files.remove(temporary)
@@ -77,6 +86,7 @@ def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
   arrays = {}
   for name, expected in record['arrays'].items():
     path = directory / f'{name}.npy'
+    input_files.refuse_pipe(path)
     if path.stat().st_size != expected['bytes']:
       raise ValueError(f'the size of {path.name} has changed')
     arrays[name] = np.load(path, mmap_mode='r')
@@ -91,20 +101,15 @@ def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
 
 
 def _write(directory: pathlib.Path, published: Published, source: list[Any]) -> None:
-  arrays: dict[str, Any] = {
-    'train_images': published.train.images,
-    'train_labels': published.train.labels,
-    'train_sums': published.train_sums,
-    'test_images': published.test.images,
-    'test_labels': published.test.labels,
-  }
+  train, test = published.train, published.test
+  arrays: list[Any] = [train.images, train.labels, published.train_sums, test.images, test.labels]
   record: dict[str, Any] = {
     'version': _VERSION,
     'source': source,
     'class_names': published.class_names,
     'arrays': {},
   }
-  for name, array in arrays.items():
+  for name, array in zip(_ARRAYS, arrays, strict=True):
     path = directory / f'{name}.npy'
     np.save(path, array)
     record['arrays'][name] = {'bytes': path.stat().st_size, 'crc32': zlib.crc32(array)}
@@ -112,8 +117,10 @@ def _write(directory: pathlib.Path, published: Published, source: list[Any]) -> 
 
 
 def _put_in_place(temporary: pathlib.Path, directory: pathlib.Path) -> None:
-  """Renames a directory; one that is in its place is removed first."""
+  """Renames a directory; a cache or a link that is in its place is removed first."""
   if os.path.lexists(directory):  # the system does not rename onto a directory that has files
+    if not _is_cache(directory):
+      raise InputError(f'{directory} is no cache or has other files in it: move it away')
     stale = temporary.with_name(f'{temporary.name}-stale')
     os.rename(directory, stale)
     own_files.remove(stale)
@@ -125,5 +132,16 @@ def _remove_abandoned(directory: pathlib.Path) -> None:
   unfinished = re.compile(rf'\.{re.escape(directory.name)}-[0-9a-f]{{32}}(-stale)?')
   for path in directory.parent.iterdir():
     is_old = time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS
-    if is_old and unfinished.fullmatch(path.name):
+    if is_old and unfinished.fullmatch(path.name) and _is_cache(path):
       own_files.remove(path)
+
+
+def _is_cache(path: pathlib.Path) -> bool:
+  """Whether a path may be replaced: a link, or a folder that has nothing but files of a cache."""
+  if not _is_folder(path):
+    return path.is_symlink()
+  return all(file.name in _FILES and not _is_folder(file) for file in path.iterdir())
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+  return path.is_dir() and not path.is_symlink()

@@ -4,11 +4,14 @@ Orbax moves a checkpoint there. A kill while its files are removed there leaves 
 like a damaged checkpoint.
 """
 
+import contextlib
+import os
 import pathlib
 import re
 
 from cifar_jax import own_files
 from cifar_jax.errors import InputError
+from cifar_jax.runs import checksums
 
 FOLDER = 'deleted'
 _STEP = re.compile('[0-9]+')
@@ -36,4 +39,21 @@ def empty(directory: pathlib.Path) -> None:
   """Removes the checkpoints in the folder, and not the folder, into which Orbax may move more."""
   for path in (directory / FOLDER).glob('*'):
     if _STEP.fullmatch(path.name):
-      own_files.remove(path)
+      with contextlib.suppress(OSError):  # another thread may be removing it
+        _remove(path)
+
+
+def _remove(path: pathlib.Path) -> None:
+  """Removes a checkpoint or a link; leaves another folder whose name is a number.
+
+  The directory of checkpoints may be a link that a stranger has set. A checkpoint is known by the
+  file of its checksums, which is removed last, so that a kill leaves nothing that is not known.
+  """
+  if not path.is_symlink():
+    names = os.listdir(path)
+    if names and checksums.NAME not in names:
+      return
+    for name in names:
+      if name != checksums.NAME:
+        own_files.remove(path / name)
+  own_files.remove(path)

@@ -1,6 +1,7 @@
 """The cache of the official files: when it is used, when it is replaced, and what a kill leaves."""
 
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -150,3 +151,50 @@ def test_a_link_in_the_place_of_a_cache_is_replaced_and_not_followed(
   load(cached)
   assert not directory.is_symlink() and (cached / 'elsewhere' / 'file').exists()
   assert os.listdir(directory.parent) == ['cifar10']
+
+
+@pytest.mark.parametrize('target', ['..', 'nowhere'])
+def test_a_link_in_the_place_of_the_folder_of_caches_is_not_followed(
+  tmp_path: pathlib.Path, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+  """Data of a stranger, beside a folder of the user that is called as a cache is."""
+  stranger, mine = tmp_path / 'stranger', tmp_path / 'cifar10'
+  write_folder(stranger, 'cifar10', BINARY)
+  (stranger / 'cifar_jax_cache').symlink_to(target)
+  mine.mkdir()
+  (mine / 'record.json').write_text('thesis')
+  abandoned = tmp_path / f'.cifar10-{"a" * 32}'
+  abandoned.mkdir()
+  os.utime(abandoned, (0, 0))
+  with caplog.at_level(logging.WARNING, cache.logger.name):
+    assert loads_from_files(stranger)
+  assert [r.name for r in caplog.records].count(cache.logger.name) == 1
+  assert 'cifar_jax_cache is a symbolic link, and nothing is written' in caplog.text
+  assert set(tmp_path.iterdir()) == {stranger, mine, abandoned}
+  assert (mine / 'record.json').read_text() == 'thesis'
+
+
+@pytest.mark.parametrize('name', ['thesis.txt', 'record.json/thesis.txt', ''])
+def test_what_is_no_cache_is_not_replaced(
+  cached: pathlib.Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+  directory = cached / 'cifar_jax_cache' / 'cifar10'
+  (directory / 'record.json').unlink()
+  if not name:
+    shutil.rmtree(directory)
+  file = directory / name
+  file.parent.mkdir(exist_ok=True)
+  file.write_text('thesis')
+  assert loads_from_files(cached)
+  assert 'is no cache or has other files in it: move it away' in caplog.text
+  assert file.read_text() == 'thesis' and len(list(directory.parent.iterdir())) == 1
+
+
+def test_a_pipe_in_a_cache_is_not_waited_for(cached: pathlib.Path) -> None:
+  directory = cached / 'cifar_jax_cache' / 'cifar10'
+  record = json.loads((directory / 'record.json').read_text())
+  record['arrays']['train_labels']['bytes'] = 0  # the size of a pipe
+  (directory / 'record.json').write_text(json.dumps(record))
+  (directory / 'train_labels.npy').unlink()
+  os.mkfifo(directory / 'train_labels.npy')
+  assert loads_from_files(cached) and not loads_from_files(cached)

@@ -51,12 +51,15 @@ def test_only_what_a_run_has_made_is_removed_from_its_checkpoints(
   (home / '8').rename(home / 'old')
   (home / 'deleted' / '4').mkdir(parents=True)
   (home / 'deleted' / 'mine').mkdir()
+  (home / 'deleted' / '2019').mkdir()  # photographs, and no checkpoint
+  (home / 'deleted' / '2019' / 'me.png').touch()
   (home / 'deleted' / '6').symlink_to(home / 'thesis')
   (home / 'best').symlink_to(home / 'old')
   with open_checkpoints(directory) as checkpoints:
     for step in (10, 20, 30, 40):
       checkpoints.save(step, make_state(step), run_info={})
-  assert os.listdir(home / 'deleted') == ['mine'] and (home / 'thesis' / 'text').exists()
+  assert set(os.listdir(home / 'deleted')) == {'mine', '2019'}
+  assert (home / 'deleted' / '2019' / 'me.png').exists() and (home / 'thesis' / 'text').exists()
   assert {path.name for path in home.iterdir()} == {
     *('20', '30', '40', 'old', 'best', 'deleted', 'thesis', 'file')
   }
