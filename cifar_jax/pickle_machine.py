@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from cifar_jax.pickle_budget import Budget
+
 # Some five times those of the largest official CIFAR file in the wordiest protocol. An operation of
 # one byte can make an object of 64, so without a limit a file of 256 MB could take 16 GB.
 MOST_OPERATIONS = 2_000_000
@@ -34,9 +36,10 @@ class Vocabulary(Protocol):
 class Machine:
   """Carries out the operations of a pickle, on a stack of values with marks, and a memo.
 
-  Each takes time in proportion to its bytes. In particular no tuple is hashed: the hash of a tuple
-  is computed from all that is in it, each time anew, so that a tuple of twice the same tuple,
-  forty levels deep, would take 2^40 steps.
+  All together take time and memory in proportion to the bytes of the pickle. In particular no tuple
+  is hashed: the hash of a tuple is computed from all that is in it, each time anew, so that a tuple
+  of twice the same tuple, forty levels deep, would take 2^40 steps. And what each call may copy or
+  look through is charged to one budget.
   """
 
   def __init__(
@@ -56,6 +59,7 @@ class Machine:
         default only strings may.
     """
     self._stream = io.BytesIO(content)
+    self.budget = Budget(len(content))
     self.vocabulary, self._is_key = vocabulary, is_key or _is_string
     self._values = _VALUES | dict(operations or {})
     self._stack: list[Any] = []
@@ -136,6 +140,7 @@ class Machine:
     keys = values[::2]
     if not all(map(self._is_key, keys)):
       raise ValueError('a key of another type')
+    self.budget.charge_for(keys)  # two long keys that are equal are compared
     return dict(zip(keys, values[1::2], strict=True))
 
   def look_up(self, module: Any, name: Any) -> Any:
@@ -144,9 +149,16 @@ class Machine:
       raise ValueError('a name that is no text')
     return self.vocabulary.look_up(module, name)
 
+  def call(self) -> Any:
+    """Returns what stands for the result of a call of the uppermost values."""
+    function, arguments = self.pop(2)
+    self.budget.charge_for(arguments)
+    return self.vocabulary.call(function, arguments)
+
   def set_state(self) -> None:
     """Gives the uppermost value, a state, to the object below it."""
     (state,) = self.pop(1)
+    self.budget.charge_for(state)
     self.vocabulary.set_state(self._stack[-1], state)
 
 
@@ -203,7 +215,7 @@ _VALUES: dict[bytes, Callable[[Machine], Any]] = {
   b'g': lambda m: m.get(int(m.line())),
   b'c': lambda m: m.look_up(m.line().decode(), m.line().decode()),
   b'\x93': lambda m: m.look_up(*m.pop(2)),
-  b'R': lambda m: m.vocabulary.call(*m.pop(2)),
+  b'R': Machine.call,
 }
 # The remaining operations. Files with a code that is in neither table are refused.
 _ACTIONS: dict[bytes, Callable[[Machine], Any]] = {

@@ -18,6 +18,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
+from cifar_jax.pickle_budget import MOST_AXES
 from cifar_jax.pickle_machine import Machine
 
 SUFFIXES = ('.pth', '.pt', '.ckpt', '.bin')
@@ -90,6 +91,8 @@ class _Tensors:
     """Returns a tensor, or a dictionary in the place of any other object."""
     if function == _Name('torch._utils', '_rebuild_tensor_v2'):
       storage, offset, shape, strides, *_ = arguments
+      if max(len(shape), len(strides)) > MOST_AXES:
+        raise ValueError('too many axes')
       if not all(type(number) is int and number >= 0 for number in (offset, *shape, *strides)):
         raise ValueError('no shape of a tensor')
       return _Tensor(storage, offset, tuple(shape), tuple(strides))
@@ -101,8 +104,10 @@ class _Tensors:
     """Passes over the state of an object, such as the versions in a state_dict."""
 
 
-def _storage(identity: Any) -> _Storage:
-  """The storage of a persistent identity: `('storage', class, key, device, size)`."""
+def _storage(machine: Machine) -> _Storage:
+  """The storage of the uppermost value, its identity: `('storage', class, key, device, size)`."""
+  (identity,) = machine.pop(1)
+  machine.budget.charge_for(identity)
   kind, storage_class, key, *_ = identity
   if kind != 'storage' or not (isinstance(key, str) and key.isalnum()):
     raise ValueError('no storage')
@@ -110,8 +115,8 @@ def _storage(identity: Any) -> _Storage:
 
 
 _OPERATIONS = {
-  b'Q': lambda m: _storage(*m.pop(1)),  # a persistent identity
-  b'\x81': lambda m: m.vocabulary.call(*m.pop(2)),  # a new object of a class
+  b'Q': _storage,  # a persistent identity
+  b'\x81': Machine.call,  # a new object of a class
 }
 
 

@@ -88,6 +88,8 @@ def read_pickled_names(name: str, content: bytes, names_key: str) -> tuple[str, 
   names = unpickle(name, content).get(names_key, [])
   if not (isinstance(names, list) and all(isinstance(entry, bytes | str) for entry in names)):
     raise InputError(f'{name} has no list of strings under {names_key!r}; fetch it again')
+  if sum(map(len, names)) > len(content):  # one long name many times
+    raise InputError(f'{name} has longer names than its size allows; fetch it again')
   return tuple(map(text, names))
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from cifar_jax.data.pickled_arrays import GLOBALS, Global, PickledArray, PickledDtype, result, text
 from cifar_jax.errors import InputError
+from cifar_jax.pickle_budget import Budget
 from cifar_jax.pickle_machine import Machine
+
+_OBJECT_BYTES = 64  # of a number or a short string of Python
 
 
 class _Arrays:
@@ -52,31 +55,37 @@ def unpickle(name: str, content: bytes) -> dict[str, Any]:
     InputError: the file is damaged, is no such dictionary, or refers to anything but NumPy arrays.
   """
   try:
-    batch = Machine(content, _Arrays(name)).run()
+    machine = Machine(content, _Arrays(name))
+    batch = machine.run()
     if not isinstance(batch, dict):
       raise InputError(f'{name} holds a {type(batch).__name__}, not a dictionary; fetch it again')
     made: dict[int, Any] = {}
-    return {text(key): _made(value, made) for key, value in batch.items()}
+    return {text(key): _made(value, made, machine.budget) for key, value in batch.items()}
   except InputError:
     raise
   except Exception as error:  # a damaged pickle can raise anything
     raise InputError(f'{name} is damaged ({type(error).__name__}); fetch it again') from error
 
 
-def _made(value: Any, made: dict[int, Any]) -> Any:
+def _made(value: Any, made: dict[int, Any], budget: Budget) -> Any:
   """Returns a value with the arrays that it is, or has in it, made.
 
   Args:
     value: a value of the dictionary. What is deeper than in a list stays as it is.
     made: the results by the identity of the value. A file can name one value a million times.
+    budget: of the file, which pays for the arrays.
   """
   if id(value) not in made:
     result = value
     if isinstance(value, PickledArray):
-      array = value.make()
-      is_plain = array.ndim and array.dtype.kind in 'biuf'
-      result = array if is_plain else array.tolist()
+      budget.charge(len(value.content))
+      result = value.make()
+      if not result.ndim or result.dtype.kind not in 'biuf':
+        budget.charge(_OBJECT_BYTES * result.size)
+        result = result.tolist()
     elif isinstance(value, list | tuple):
-      result = [_made(item, made) if isinstance(item, PickledArray) else item for item in value]
+      result = [
+        _made(item, made, budget) if isinstance(item, PickledArray) else item for item in value
+      ]
     made[id(value)] = result
   return made[id(value)]

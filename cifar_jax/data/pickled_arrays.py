@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from cifar_jax.pickle_budget import MOST_AXES
+
 
 class Global(enum.Enum):
   """What arrays and bytes refer to when they are pickled; only a name, which is never called."""
@@ -103,6 +105,8 @@ class PickledArray:
   def make(self) -> np.ndarray:
     """Returns the array, read-only; raises ValueError unless its bytes fit its shape."""
     dtype, size = self.dtype.make(), len(self.content)
+    if len(self.shape) > MOST_AXES:
+      raise ValueError('too many axes')
     if not all(type(length) is int and 0 <= length <= size for length in self.shape):
       raise ValueError('not the shape of an array')
     if math.prod(self.shape) * dtype.itemsize != size:

@@ -92,6 +92,8 @@ def test_what_is_not_a_tensor_is_passed_over_and_not_executed(tmp_path: pathlib.
   assert not (tmp_path / 'canary').exists()
 
 
+IDENTITY = torch_archive.text('storage') + b'ctorch\nFloatStorage\n' + torch_archive.text('0')
+MANY = b'K\x01' * 100_000
 ONE = dictionary({'w': tensor('0', FLOAT, [2], [1])})
 HOSTILE = {
   'a tensor beyond its storage': dictionary({'w': tensor('0', FLOAT, [3], [1])}),
@@ -110,6 +112,14 @@ HOSTILE = {
   }),
   'a pickle that ends early': b'(((',
   'a number as the class of a storage': dictionary({'w': b'(K\x01K\x02K\x03tQ'}),
+  'a shape of many axes': dictionary({'w': tensor('0', FLOAT, [1] * 65, [1] * 65)}),
+  'an identity that many storages share': (
+    b'((' + IDENTITY + MANY + b'tq\x00' + b'h\x00Q' * 100 + b'l'
+  ),
+  'arguments that many tensors share': (
+    b'(ctorch._utils\n_rebuild_tensor_v2\nq\x00((' + IDENTITY + b'tQK\x00))' + MANY + b'tq\x01'
+    + b'h\x00h\x01R' * 100 + b'l'
+  ),
   'a key that takes years to hash': b'}' + b')' + b'2\x86' * 40 + b'K\x01s',
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import pytest
 from cifar_jax import pickle_machine
 from cifar_jax.data import batches
 from cifar_jax.data.pickled import unpickle
+from cifar_jax.data.pickled_arrays import PickledArray
 from tests.support.fake_cifar import assert_equal, draw, encode_python2_pickle, message, planes
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -127,6 +128,25 @@ def doubled(levels: int) -> bytes:
   return b')' + b'q\x00h\x00\x86' * levels
 
 
+def used_often(value: bytes, use: bytes) -> bytes:
+  """A dictionary with a list of the results of 100 uses of one value, which is put at index 0."""
+  return b'}U\x01a(' + value + b'q\x00' + use * 100 + b'ls.'
+
+
+def strings(content: bytes) -> bytes:
+  """A dictionary with an array of strings of one letter each."""
+  array = array_of(dtype_of(b'S1', b'NNNK\x01K\x01K\x00'), b'')
+  return array.replace(b'\x89U\x00', b'\x89' + long(content)).replace(
+    b'(K\x01(K\x01t', b'(K\x01(J' + len(content).to_bytes(4, 'little') + b't'
+  )
+
+
+def long(content: bytes) -> bytes:
+  """The operation that puts bytes on the stack."""
+  return b'T' + len(content).to_bytes(4, 'little') + content
+
+
+LETTERS = b'a' * (1 << 20)
 PLAIN = b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00'
 OBJECT = b'cnumpy\ndtype\n(U\x01OK\x00K\x01tR'
 # An object at address 0x4141414141414141, which NumPy would release together with the array.
@@ -173,6 +193,26 @@ HOSTILE = {
   ),
   'text in punycode': (encoded_by(b'punycode'), 'damaged'),
   'a compressed bomb': (encoded_by(b'zlib'), 'damaged'),
+  'a text that many calls encode': (
+    used_often(b'X' + long(LETTERS)[1:], b'c_codecs\nencode\n(h\x00X\x06\x00\x00\x00latin1tR'),
+    'damaged (ValueError)',
+  ),
+  'a name of many dtypes': (
+    used_often(long(LETTERS), b'cnumpy\ndtype\n(h\x00K\x00K\x01tR'), 'damaged (ValueError)',
+  ),
+  'arguments that many calls share': (
+    used_often(
+      b'(U\x02u1' + b'N' * 100_000 + b't', b'cnumpy\ndtype\nh\x00R'
+    ), 'damaged (ValueError)',
+  ),
+  'long keys that are compared many times': (
+    b'}' + long(LETTERS) + b'q\x00Ns' + long(LETTERS) + b'q\x01' + b'Nsh\x00Nsh\x01' * 100 + b'Ns.',
+    'damaged (ValueError)',
+  ),
+  'a string for each byte': (strings(LETTERS * 2), 'damaged (ValueError)'),
+  'one name many times': (
+    b'}U\x05names(' + long(LETTERS) + b'q\x00' + b'h\x00' * 100 + b'ls.', 'longer names',
+  ),
   'a state for a list': (b'}U\x01a]}U\x01aNsbs.', 'damaged'),
   'a state for a name': (b'}U\x01acnumpy\nndarray\n}U\x01aNsbs.', 'damaged'),
   'a call of a string': (b'}U\x01aU\x01a)Rs.', 'damaged'),
@@ -207,6 +247,17 @@ def test_honest_calls_in_the_form_of_the_hostile_ones_are_read() -> None:
   read = unpickle('f', array_of(dtype_of(b'u8', PLAIN), bytes(range(8))))
   assert read['a'].tolist() == [int.from_bytes(range(8), 'little')]
   assert unpickle('f', encoded_by(b'latin1')) == {'a': b'text'}
+
+
+def test_strings_that_cost_no_more_than_the_file_allows_are_read() -> None:
+  assert unpickle('f', strings(b'abc')) == {'a': [b'a', b'b', b'c']}
+
+
+def test_an_array_has_no_more_axes_than_numpy_makes() -> None:
+  """The product of a million lengths would take hours."""
+  assert PickledArray(b'a', shape=(1,) * 64).make().ndim == 64
+  with pytest.raises(ValueError, match='too many axes'):
+    PickledArray(b'a', shape=(1,) * 65).make()
 
 
 def test_the_memo_may_have_any_index() -> None:
