@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cifar_jax import cli
-from cifar_jax.data import folder_layout
+from cifar_jax.data import folder_files
 from cifar_jax.data.dataset import check_class_names
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.predictions import read_predictions
@@ -34,7 +34,7 @@ def test_only_what_commands_a_terminal_or_cannot_be_encoded_is_escaped(
 
 
 def test_names_of_folders_are_escaped() -> None:
-  assert folder_layout.as_text(f'data/{RED}') == 'data/\\x1b[31mred'
+  assert folder_files.as_text(f'data/{RED}') == 'data/\\x1b[31mred'
 
 
 @pytest.mark.parametrize(('names', 'reason'), [(('cat', RED), 'control'), (('a', 'a'), 'same')])

@@ -43,8 +43,8 @@ class DataSettings(Section):
     image_size: side in pixels that images are resized to; 0 keeps their size. `folder` needs it.
     resize: how an image that is not square becomes so: `squeeze` (both sides are scaled), `crop`
       (the largest centred square is kept) or `pad` (the whole image between black bars).
-    skip_bad: whether a `folder` passes over files that cannot be read as images, and names them,
-      instead of stopping at the first.
+    skip_bad: whether a `folder` passes over files that cannot be read as images, and directories
+      that cannot be read, and names them, instead of stopping at the first.
     seed: seed of the random choice of the images to hold out and to keep. `shapes` is also drawn
       from it.
   """

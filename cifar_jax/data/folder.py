@@ -6,7 +6,8 @@ from cifar_jax import paths
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder_layout, held_out, pictures
 from cifar_jax.data.dataset import Published, Split
-from cifar_jax.data.folder_layout import Files, PassedOver, as_text
+from cifar_jax.data.folder_files import PassedOver, as_text
+from cifar_jax.data.folder_layout import Files
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
 
@@ -27,11 +28,12 @@ def load(settings: DataSettings) -> Published:
 
   Raises:
     InputError: a setting, a directory or its images are missing, the splits have different classes,
-      or a file is not an image that Pillow reads, unless `skip_bad` is set.
+      or a file is not an image that Pillow reads, or a directory below that of a class cannot be
+      read, unless `skip_bad` is set.
   """
   _check_settings(settings)
   root = paths.local(settings.data_dir)
-  passed = PassedOver()
+  passed = PassedOver(settings.skip_bad)
   class_names, files = folder_layout.find(root, passed)
   num_images = sum(len(of_split.paths) for of_split in files.values())
   memory.check_images_fit(num_images, settings.image_size, settings.image_size)
@@ -63,7 +65,7 @@ def load_test(settings: DataSettings) -> tuple[tuple[str, ...], Split]:
     InputError: as `load`.
   """
   _check_settings(settings)
-  root, passed = paths.local(settings.data_dir), PassedOver()
+  root, passed = paths.local(settings.data_dir), PassedOver(settings.skip_bad)
   class_names, files = folder_layout.find_test(root, passed)
   memory.check_images_fit(len(files.paths), settings.image_size, settings.image_size)
   split = _read_split(files, settings, len(class_names), passed)

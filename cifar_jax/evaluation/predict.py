@@ -13,7 +13,7 @@ from cifar_jax import output_files
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Split
-from cifar_jax.data.folder_layout import PassedOver, as_text, image_files
+from cifar_jax.data.folder_files import PassedOver, as_text, image_files
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard, scores
 from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_nets
@@ -116,7 +116,7 @@ def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:
     if not place.is_dir():
       files[place] = True
       continue
-    passed = PassedOver()
+    passed = PassedOver(skip_bad=True)
     found = image_files(place, passed)
     if not found:
       raise InputError(f'{place} holds no images')

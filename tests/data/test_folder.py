@@ -1,6 +1,8 @@
 """`data.name=folder`: the layouts in which image folders are found, and what is passed over."""
 
+import errno
 import logging
+import os
 import pathlib
 from typing import Any
 
@@ -127,6 +129,39 @@ def test_files_that_are_no_images_are_counted_and_others_that_are_left_out_are_n
   load(tmp_path)
   (text,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
   assert text.endswith('left out extra, train/cat.jpg.')
+
+
+def test_directories_that_cannot_be_read_are_an_error_or_passed_over_and_named(
+  tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  write_classes(tmp_path / 'train', 0)
+  write_classes(tmp_path / 'train', 1, below='more')
+  write_classes(tmp_path / 'test', 2)
+  locked = tmp_path / 'train' / 'white' / 'more'
+
+  def lock(name: str) -> None:  # as the rights of a directory do, unless its reader is root
+    original: Any = getattr(os, name)
+
+    def guarded(path: Any = '.') -> Any:
+      if pathlib.Path(path) == locked:
+        raise PermissionError(errno.EACCES, 'Permission denied', path)
+      return original(path)
+
+    monkeypatch.setattr(os, name, guarded)
+
+  lock('scandir')
+  lock('listdir')
+  expected = f'{locked} cannot be read: Permission denied'
+  assert message(lambda: load(tmp_path)) == (
+    f'{expected}; --config.data.skip_bad=true passes over such directories'
+  )
+  dataset = load(tmp_path, skip_bad=True)
+  assert dataset.train.images[:, 0, 0, 0].tolist() == [10, 11, 200]
+  assert caplog.messages[-1].endswith('left out train/white/more.')
+  for locked in (tmp_path / 'train' / 'white', tmp_path / 'train', tmp_path):
+    for skip_bad in (False, True):
+      text = message(lambda: load(tmp_path, skip_bad=skip_bad))  # noqa: B023
+      assert text == f'{locked} cannot be read: Permission denied'
 
 
 def test_bad_images_are_an_error_or_passed_over_and_named(
