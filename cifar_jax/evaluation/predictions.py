@@ -56,15 +56,22 @@ class GroundTruth:
     """What shows that another truth is of different images; '' if nothing does.
 
     Labels alone may agree: those of folders with equally many images of each class always do. Runs
-    may have the same images in different sizes.
+    may have the same images in different sizes, which `differs_in_size` tells.
     """
     if not np.array_equal(self.labels, other.labels):
       return 'labels'
     if self.class_names != other.class_names:
       return 'classes'
-    of_images = {self.shape_and_crc32, other.shape_and_crc32}
-    shapes = {text.partition(' ')[0] for text in of_images}
-    return 'images' if len(of_images) > len(shapes) else ''
+    are_alike = self._shape == other._shape
+    return 'images' if are_alike and self.shape_and_crc32 != other.shape_and_crc32 else ''
+
+  def differs_in_size(self, other: 'GroundTruth') -> bool:
+    """Whether both know the size of their images, and it differs: they cannot be compared."""
+    return bool(self._shape and other._shape) and self._shape != other._shape
+
+  @property
+  def _shape(self) -> str:
+    return self.shape_and_crc32.partition(' ')[0]
 
   def split(self) -> Split:
     """Returns the images with their labels, where the images are known."""

@@ -2,6 +2,8 @@
 
 import collections
 import dataclasses
+import itertools
+import logging
 from collections.abc import Callable
 
 from cifar_jax import data, paths
@@ -18,6 +20,8 @@ from cifar_jax.evaluation.predictions import (
 )
 from cifar_jax.evaluation.trial import open_trial
 
+logger = logging.getLogger(__name__)
+
 
 def collect_predictions(
   sources: list[str], split: str, checkpoint: str, tta: str, overrides: list[str]
@@ -33,7 +37,7 @@ def collect_predictions(
 
   Returns:
     The predictions, each under a unique name, and the ground truth, with images if any source has
-    them.
+    them. Where images have different sizes, a warning says that they were not compared.
 
   Raises:
     InputError: a source cannot be read, or two sources are not of the same images.
@@ -45,16 +49,29 @@ def collect_predictions(
   ]
   if not truths:
     truths = [('the data', load_ground_truth(split, overrides))]
-  reference, shared = next((pair for pair in truths if pair[1].images is not None), truths[0])
-  for source, truth in truths:
-    if difference := truth.difference(shared):
-      raise InputError(
-        f'{source} is not of the same images as {reference}: the {difference} differ'
-      )
+  truths.sort(key=lambda pair: pair[1].images is None)  # images, where there are any, come first
+  _check_same_images(truths)
+  shared = truths[0][1]
   models = [model for _, predict in opened for model in predict()]
   for model in models:
     check_predictions(model, shared)
   return _number_duplicates(models), shared
+
+
+def _check_same_images(truths: list[tuple[str, GroundTruth]]) -> None:
+  """Raises InputError if two sources are of different images; each with each, for sizes differ."""
+  for (reference, first), (source, second) in itertools.combinations(truths, 2):
+    if difference := second.difference(first):
+      raise InputError(
+        f'{source} is not of the same images as {reference}: the {difference} differ'
+      )
+  (reference, first), *others = truths
+  if different := [source for source, truth in others if truth.differs_in_size(first)]:
+    logger.warning(
+      '%s: the images have another size than those of %s, so that only their labels and classes '
+      'were compared: make sure that they are the same images',
+      *(', '.join(different), reference),
+    )
 
 
 def _open(

@@ -60,7 +60,7 @@ def test_many_pairs_of_models_without_errors_are_summarised_too() -> None:
 
 
 def test_runs_with_the_same_labels_and_other_images_are_not_compared(
-  monkeypatch: pytest.MonkeyPatch,
+  monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
   """Folders with equally many images of each class have the same labels."""
   larger = np.ones((8, 8, 8, 3), np.uint8)  # the same images in another size may be compared
@@ -83,8 +83,26 @@ def test_runs_with_the_same_labels_and_other_images_are_not_compared(
   for other, words in {'pixels': 'the images differ', 'names': 'the classes differ'}.items():
     refusal = message(lambda: collect_predictions(['one', other], 'test', 'last', 'none', []))  # noqa: B023
     assert words in refusal and not predicted  # which would take long, for nothing
+  assert not caplog.messages
   models, _ = collect_predictions(['one', 'size'], 'test', 'last', 'none', [])
   assert [model.name for model in models] == ['one', 'size']
+  (text,) = caplog.messages
+  assert text.startswith('size: the images have another size than those of one, so that only')
+
+
+def test_files_of_other_sizes_are_compared_with_each_other_too(tmp_path: pathlib.Path) -> None:
+  """The first one says nothing of the others, whose images have another size."""
+  files = []
+  for name, images_hash in {
+    'small': '8x4x4x3 11',
+    'one': '8x8x8x3 22',
+    'two': '8x8x8x3 33',
+  }.items():
+    files.append(str(tmp_path / f'{name}.npz'))
+    truth = GroundTruth(LABELS, TRUTH.class_names, images_hash=images_hash)
+    write_predictions(pathlib.Path(files[-1]), truth, wrong_on(name))
+  refusal = message(lambda: collect_predictions(files, 'test', 'last', 'none', []))
+  assert refusal.startswith(f'{files[2]} is not of the same images as {files[1]}: the images')
 
 
 def test_files_that_runs_wrote_of_other_images_are_not_compared(tmp_path: pathlib.Path) -> None:
