@@ -1,13 +1,16 @@
 """Download of one large file over HTTP, resumed where it broke off and checked before use."""
 
+import contextlib
 import hashlib
 import logging
+import os
 import pathlib
 import threading
 import time
+from collections.abc import Iterator
 
 from cifar_jax.errors import InputError, cannot_write
-from cifar_jax.own_files import open_own
+from cifar_jax.own_files import lock, open_own
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ def unreachable(url: str, seconds: float = 5.0) -> str:
 def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
   """Downloads a file, or the rest of it if an earlier call left `path` + '.part'.
 
+  A process that downloads it already is waited for.
+
   Args:
     url: the file's address.
     path: the file to write. It appears once it is complete and its checksum is right. Missing
@@ -55,15 +60,39 @@ def fetch(url: str, path: pathlib.Path, size: int, sha256: str) -> None:
   part = path.with_name(f'{path.name}.part')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _fetch_part(url, part, size)
-    try:
-      check_digest(part, 'sha256', sha256)
-    except InputError:
-      part.unlink()  # complete but wrong, so that resuming it would not help
-      raise
-    part.rename(path)
+    with _alone(part) as is_there:
+      if is_there:
+        _fetch_part(url, part, size)
+        _put_in_place(part, path, sha256)
   except OSError as error:
     raise cannot_write(path, error) from error
+  if _size(path) != size:  # another process has removed what it downloaded
+    fetch(url, path, size, sha256)
+
+
+@contextlib.contextmanager
+def _alone(part: pathlib.Path) -> Iterator[bool]:
+  """Within the block no other process downloads into a file; two would mix their bytes.
+
+  Yields whether the file is still there; otherwise another process has just finished with it.
+  """
+  with open_own(part, 'ab') as file:
+    try:
+      lock(file, wait=False)
+    except BlockingIOError:
+      logger.warning('another process downloads into %s: waiting for it.', part)
+      lock(file, wait=True)
+    yield part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())
+
+
+def _put_in_place(part: pathlib.Path, path: pathlib.Path, sha256: str) -> None:
+  """Gives a complete download its name; raises InputError if its checksum is wrong."""
+  try:
+    check_digest(part, 'sha256', sha256)
+  except InputError:
+    part.unlink()  # resuming it would not help
+    raise
+  part.rename(path)
 
 
 def check_digest(path: pathlib.Path, algorithm: str, expected: str) -> None:

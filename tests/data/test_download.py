@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
+from cifar_jax import own_files
 from cifar_jax.data import archives, download
 from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import ShortageError
@@ -121,6 +122,33 @@ def test_a_path_that_cannot_be_written_is_named(server: Server, tmp_path: pathli
   (tmp_path / 'file').touch()
   text = message(lambda: fetch(server, tmp_path / 'file' / 'file.tar.gz'))
   assert 'cannot write' in text
+
+
+@pytest.mark.parametrize('is_right', [True, False])
+def test_another_process_that_downloads_the_file_is_waited_for(
+  is_right: bool, server: Server, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  path = tmp_path / 'file.tar.gz'
+  part = tmp_path / 'file.tar.gz.part'
+  with part.open('ab') as file:
+    own_files.lock(file, wait=False)
+    file.write(CONTENT[:CHUNK])
+    file.flush()
+    thread = threading.Thread(target=fetch, args=(server, path))
+    thread.start()
+    while not caplog.messages:
+      assert thread.is_alive()
+      time.sleep(0.01)
+    file.write(CONTENT[CHUNK:])
+    file.flush()
+    if is_right:
+      part.rename(path)
+    else:
+      part.unlink()
+  thread.join()
+  assert 'file.tar.gz.part: waiting for it' in caplog.text
+  assert path.read_bytes() == CONTENT and list(tmp_path.iterdir()) == [path]
+  assert server.range_headers == ([] if is_right else [None])
 
 
 def test_a_full_disk_is_a_shortage(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
