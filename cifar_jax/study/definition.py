@@ -9,6 +9,8 @@ from typing import Any
 from cifar_jax.config import locations, python_file
 from cifar_jax.errors import InputError
 
+# What `report.study_table` writes beside the directories of the entries.
+_FILES = re.compile(r'study\.json|table\..*')
 _LONGEST_SLUG = 200  # letters; most file systems take names of 255 bytes
 
 
@@ -17,7 +19,8 @@ class Entry:
   """A row of the table.
 
   Attributes:
-    label: name of the row. Labels of a study must differ in letters or digits.
+    label: name of the row. Labels of a study must differ in letters or digits, and none may be the
+      name of a file of the study, such as `table.md`.
     config: `FILE.py:ARGUMENTS`, relative to the directory of the study's file, or the name of a
       recipe of the package, `NAME:ARGUMENTS`.
     overrides: dotted keys of the configuration to values, in addition to those of the study.
@@ -44,6 +47,11 @@ class Entry:
         raise InputError(f'{where}: {key} is {value!r}; it must be an error in percent, or None')
     if len(self.slug) > _LONGEST_SLUG:
       raise InputError(f'{where}: a label can have at most {_LONGEST_SLUG} letters and digits')
+    if _FILES.fullmatch(self.slug):
+      raise InputError(
+        f'{where}: its directory {self.slug} would be in the place of a file of the study; change '
+        'the label'
+      )
 
   @property
   def slug(self) -> str:

@@ -39,6 +39,8 @@ def test_numbers_in_percent_and_none_are_published_errors(tmp_path: pathlib.Path
     ("'label': None", 'label is None; it must be a text'),
     ("'label': 7", 'label is 7'),
     ("'label': 'x' * 201", 'at most 200 letters'),
+    ("'label': 'Table.md'", 'its directory table.md would be in the place of a file of the study'),
+    ("'label': '-study.json-'", 'its directory study.json would be'),
     ("'config': None", 'config is None'),
     ("'overrides': None", 'overrides are None; they must be a dict'),
     ("'overrides': ['seed=1']", 'they must be a dict'),
