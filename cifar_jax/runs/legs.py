@@ -125,7 +125,8 @@ def archive(workdir: pathlib.Path) -> None:
   own_files.remove(temporary)
   temporary.mkdir()
   for name in _COPIED:
-    shutil.copy(workdir / name, temporary / name)
+    if name != METRICS or (workdir / name).exists():  # a run goes on without its records
+      shutil.copy(workdir / name, temporary / name)
   output_files.sync_tree(temporary)
   temporary.rename(final)
   output_files.sync(workdir)

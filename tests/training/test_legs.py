@@ -205,6 +205,15 @@ def test_a_kill_between_two_legs_loses_nothing(
   assert 'another configuration' in message(lambda: check_workdir(run, short))
 
 
+def test_a_finished_run_whose_records_are_lost_is_trained_longer(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT)
+  (run / 'metrics.jsonl').unlink()
+  with claim_workdir(run, longer):
+    assert {path.name for path in (run / 'leg1').iterdir()} == {'config.json', 'result.json'}
+
+
 def test_an_evaluation_after_a_kill_between_two_legs_is_kept_beside_the_earlier_one(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
