@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import unittest.mock
+import zlib
 
 import numpy as np
 import pytest
@@ -188,6 +189,37 @@ def test_what_is_no_cache_is_not_replaced(
   assert loads_from_files(cached)
   assert 'is no cache or has other files in it: move it away' in caplog.text
   assert file.read_text() == 'thesis' and len(list(directory.parent.iterdir())) == 1
+
+
+def forge(directory: pathlib.Path, name: str, array: np.ndarray) -> None:
+  """Puts another array into a cache, with the size and the checksum that its record should have."""
+  path = directory / f'{name}.npy'
+  np.save(path, array)
+  record = json.loads((directory / 'record.json').read_text())
+  record['arrays'][name] = {'bytes': path.stat().st_size, 'crc32': zlib.crc32(array.tobytes())}
+  (directory / 'record.json').write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize('fault', ['no axis', 'floats', 'labels', 'sums', 'names', 'no bytes'])
+def test_a_forged_cache_is_replaced(fault: str, cached: pathlib.Path) -> None:
+  directory = cached / 'cifar_jax_cache' / 'cifar10'
+  if fault == 'no axis':
+    forge(directory, 'test_labels', np.array(0, np.int32))
+  elif fault == 'floats':
+    forge(directory, 'test_images', np.zeros((6, 32, 32, 3)))
+  elif fault == 'labels':
+    forge(directory, 'test_labels', np.full(6, 10, np.int32))
+  elif fault == 'sums':
+    forge(directory, 'train_sums', np.zeros((1, 2, 3), np.int64))
+  else:
+    record = json.loads((directory / 'record.json').read_text())
+    if fault == 'names':
+      record['class_names'] = list(range(10))
+    else:
+      (directory / 'test_labels.npy').write_bytes(b'')
+      record['arrays']['test_labels']['bytes'] = 0
+    (directory / 'record.json').write_text(json.dumps(record))
+  assert loads_from_files(cached) and not loads_from_files(cached)
 
 
 def test_a_pipe_in_a_cache_is_not_waited_for(cached: pathlib.Path) -> None:
