@@ -147,15 +147,11 @@ def save(
 
 
 def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
-  """Writes a scorecard as `STEM.json`, and removes the pictures of an earlier one.
-
-  Raises:
-    InputError: the file cannot be written.
-  """
+  """Writes `STEM.json` and removes earlier pictures; raises InputError if that is impossible."""
   output_files.make_folder(out)
   output_files.check_not_of_a_run(out / f'{stem}.json')
-  pictures = [out / f'{stem}{name}' for name in _PICTURES]
-  output_files.remove([*pictures, _thumbnails(pictures[-1])])
+  endings = (*_PICTURES, MISTAKES_PICTURE.replace('.png', '.json'))
+  output_files.remove(out / f'{stem}{ending}' for ending in endings)
   output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
 
 
@@ -194,12 +190,7 @@ def draw(
       output_files.save_figure(mistakes_figure(title, scorecard, truth), path)
       mistakes = scorecard['most_confident_mistakes']
       shown = truth.images[[mistake['index'] for mistake in mistakes]]
-      thumbnails.write(_thumbnails(path), shown, mistakes)
-
-
-def _thumbnails(mistakes_picture: pathlib.Path) -> pathlib.Path:
-  """The file with the images of the mistakes."""
-  return mistakes_picture.with_suffix('.json')
+      thumbnails.write(path.with_suffix('.json'), shown, mistakes)
 
 
 def confusion_figure(title: str, scorecard: Scorecard, truth: GroundTruth) -> 'Figure':
