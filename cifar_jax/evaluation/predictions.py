@@ -27,6 +27,8 @@ from cifar_jax.printable import printable
 _TRUTH_KEYS = ('labels', 'class_names', 'images_hash')
 # Of a file when it is unpacked: float32 logits of 100,000 images and 1,000 classes have 0.4 GB.
 _MAX_BYTES = 1 << 30
+# A table of confusions has the square of it. The largest set of CIFAR-like images has 1,000.
+MAX_CLASSES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +201,10 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
   kinds, dimensions = labels.dtype.kind + names.dtype.kind, (labels.ndim, names.ndim)
   if kinds not in ('iU', 'uU') or dimensions != (1, 1):
     raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
+  if len(names) > MAX_CLASSES:
+    raise InputError(
+      f'{path} has {len(names):,} class_names; the table of confusions has at most {MAX_CLASSES:,}'
+    )
   if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
   check_class_names(path, names.tolist())

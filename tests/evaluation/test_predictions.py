@@ -66,6 +66,10 @@ NAMES = np.array(['cat', 'dog', 'eel'])
     ({'labels': TRUTH.labels, 'class_names': NAMES[None], 'net': LOGITS}, 'strings [classes]'),
     ({'labels': TRUTH.labels[None], 'class_names': NAMES, 'net': LOGITS}, 'integers [n]'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[[0, 0, 1]], 'net': LOGITS}, 'same name'),
+    (
+      {'labels': TRUTH.labels, 'class_names': np.arange(2001).astype(str), 'net': TRUTH.labels},
+      'has 2,001 class_names',
+    ),
     ({'net': LOGITS * np.nan}, 'finite'),
     ({'net': LOGITS.astype(np.float64) * 1e300}, 'finite in float32'),
     ({'net': np.array([-1, 0])}, 'negative'),
