@@ -5,6 +5,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from cifar_jax.config.optimization import ScheduleSettings
+from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import make_schedule, shift
@@ -19,11 +20,16 @@ def continue_schedule(experiment: Experiment, config: ConfigDict, start: int) ->
     start: the first step of the schedule; with 0 the experiment stays as it is.
 
   Raises:
-    InputError: the rest of the run is too short for the schedule.
+    InputError: the rest of the run has no step, or is too short for the schedule.
   """
   if not start:
     return experiment
   num_steps = experiment.num_steps - start
+  if num_steps < 1:
+    raise InputError(
+      f'train.num_epochs gives {experiment.num_steps} steps, which the run has taken: a schedule '
+      'cannot begin after them; raise train.num_epochs'
+    )
   num_epochs = num_steps * experiment.batch_size / len(experiment.dataset.train)
   schedule = make_schedule(num_steps, num_epochs, ScheduleSettings(**config.schedule))
   schedule = shift(schedule, start)

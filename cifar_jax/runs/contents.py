@@ -17,6 +17,9 @@ Description = Mapping[str, Any]
 _LARGEST = 2**53  # not every integer beyond it is a float
 
 
+PNG_URL = 'data:image/png;base64,'  # the beginning of a picture in a JSON file
+
+
 def is_text(value: Any) -> bool:
   """Whether a value is a text."""
   return isinstance(value, str)
@@ -32,6 +35,11 @@ def is_amount(value: Any) -> bool:
   return is_measure(value) and 0 <= value < math.inf
 
 
+def is_integer(value: Any) -> bool:
+  """Whether a value is an integer, perhaps a negative one."""
+  return type(value) is int and abs(value) <= _LARGEST
+
+
 def is_count(value: Any) -> bool:
   """Whether a value is an integer of at least 0."""
   return type(value) is int and 0 <= value <= _LARGEST
@@ -39,6 +47,19 @@ def is_count(value: Any) -> bool:
 
 def _is_split(value: Any) -> bool:
   return value in SPLITS
+
+
+def _is_picture(value: Any) -> bool:
+  return is_text(value) and value.startswith(PNG_URL)
+
+
+def _is_guess(value: Any) -> bool:
+  """Whether a value is the name of a class and its probability."""
+  return isinstance(value, list) and len(value) == 2 and is_text(value[0]) and is_measure(value[1])
+
+
+def _is_measure_or_null(value: Any) -> bool:
+  return value is None or is_measure(value)
 
 
 def are(check: Callable[[Any], bool], *, at_least: int = 1) -> Callable[[Any], bool]:
@@ -61,8 +82,11 @@ _MEASURES: Description = {
   'accuracy': is_measure,
   'loss?': is_measure,
   'top5_accuracy?': is_measure,
-  'deviation?': {'accuracy': is_measure},
-  'each?': {'accuracy': are(is_measure)},
+  'deviation?': {'accuracy': is_measure, 'loss?': is_measure, 'top5_accuracy?': is_measure},
+  'each?': {
+    'accuracy': are(is_measure),
+    **dict.fromkeys(('loss?', 'top5_accuracy?'), are(is_measure)),
+  },
 }
 RECORD: Description = {
   **_MEASURES,
@@ -73,7 +97,7 @@ RECORD: Description = {
   'learning_rate?': is_measure,
   'images_per_second?': is_amount,
 }
-_AT_BEST: Description = {'epoch': is_amount, 'test': _MEASURES}
+_AT_BEST: Description = {'epoch': is_amount, 'test': _MEASURES, 'step?': is_count}
 RESULT: Description = {
   'test': _MEASURES,
   'num_epochs': is_amount,
@@ -94,16 +118,62 @@ RESULT: Description = {
   'versions?': _is_object_of_texts,
   **dict.fromkeys(('command?', 'commit?', 'machine?'), is_text),
 }
+RESULT_OF_LEG: Description = {**RESULT, 'num_steps': is_count}
+# Of a run whose command is given again: the first versions wrote these values too.
+RESULT_OF_FINISHED_RUN: Description = {
+  **RESULT_OF_LEG,
+  'seed': is_count,
+  'model': is_text,
+  'data': is_text,
+  'images_per_second': is_amount,
+}
 CONFIG: Description = {
   'seed': is_count,
   'data': {'name': is_text},
   'model': {'name': is_text},
   'train': {'num_epochs': is_amount},
 }
-CLASS: Description = {  # a row of the scorecard of an evaluation
+CONFIG_OF_LEG: Description = {
+  **CONFIG,
+  'schedule': {'name': is_text, 'boundaries?': are(is_measure, at_least=0)},
+}
+SCORECARD: Description = {  # of an evaluation, beside what its command prints alone
+  **dict.fromkeys(('split?', 'checkpoint?', 'tta?'), is_text),
+  'error_percent?': is_measure,
+  'data?': {'name?': is_text},
+  'members?': are(fits({'workdir?': is_text, 'step?': is_count}), at_least=0),
+  'classes?': are(
+    fits(
+      {
+        'name': is_text,
+        'images': is_count,
+        **dict.fromkeys(('precision?', 'recall?', 'f1?'), is_measure),
+      }
+    )
+  ),
+  'confusion_matrix?': are(are(is_count)),
+  'calibration?': {
+    'expected_calibration_error': is_measure,
+    'edges': are(is_measure),
+    'counts': are(is_count),
+    **dict.fromkeys(('confidence', 'accuracy'), are(_is_measure_or_null)),
+  },
+}
+MISTAKE: Description = {  # an image of a scorecard
+  'image': _is_picture,
+  'true': is_text,
+  'predicted': is_text,
+  'confidence': is_measure,
+}
+GUESSES: Description = {  # at a picture of the user
+  'image': _is_picture,
   'name': is_text,
-  'images': is_count,
-  **dict.fromkeys(('precision?', 'recall?', 'f1?'), is_measure),
+  'guesses': are(_is_guess, at_least=0),
+}
+TRACKED: Description = {  # what a service has of a run
+  'id': is_text,
+  'step': is_integer,
+  'splits': are(is_text, at_least=0),
 }
 _ENTRY: Description = {
   'label': is_text,
@@ -118,6 +188,36 @@ STUDY: Description = {
   'changes': are(is_text, at_least=0),
   'entries': are(fits(_ENTRY), at_least=0),
 }
+
+
+def without_nulls(value: Mapping[str, Any], description: Description) -> dict[str, Any]:
+  """An object that fits a description, without the described keys that are null: they are absent.
+
+  Objects in lists stay as they are.
+  """
+  result = dict(value)
+  for key, check in description.items():
+    name = key.rstrip('?')
+    if result.get(name) is None:
+      result.pop(name, None)
+    elif isinstance(check, Mapping):
+      result[name] = without_nulls(result[name], check)
+  return result
+
+
+def num_seeds(measures: Mapping[str, Any]) -> set[int]:
+  """The numbers of seeds that measures have a value of each of: one, or none for a single seed."""
+  each = measures.get('each') or {}
+  return {len(values) for values in each.values() if isinstance(values, list)}
+
+
+def wrong_in_result(result: Any, description: Description = RESULT) -> str:
+  """As `wrong_value`, for a result; says too whether each measure has a value for each seed."""
+  if wrong := wrong_value(result, description):
+    return wrong
+  if result.get('seeds') and num_seeds(result['test']) != {len(result['seeds'])}:
+    return 'seeds'
+  return ''
 
 
 def wrong_value(value: Any, description: Description) -> str:

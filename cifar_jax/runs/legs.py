@@ -12,11 +12,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cifar_jax import output_files, own_files
+from cifar_jax import input_files, output_files, own_files
 from cifar_jax.config import loading
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
-from cifar_jax.runs.results import METRICS, read_config_dict, read_result
+from cifar_jax.runs import contents
+from cifar_jax.runs.results import METRICS, read_config_dict, read_object
 
 CONFIG, RESULT = 'config.json', 'result.json'
 # Schedules that do not end with the run, so that they can go on unchanged.
@@ -30,6 +31,7 @@ _KEYS = {
 }
 _COMMON_KEYS = ('name', 'learning_rate', 'warmup_epochs', 'warmup_learning_rate')
 _EPOCHS = 'train.num_epochs'
+_REMEDY = 'restore it from a copy'
 _COPIED = (CONFIG, METRICS, RESULT)
 _MOVED = ('evaluation', 'analysis', 'plots', 'report.html')
 
@@ -72,7 +74,7 @@ def check(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> None:
   epochs, name = old.train.num_epochs, old.schedule.name
   is_new_schedule = _read(old.schedule.to_dict()) != _read(new.schedule.to_dict())
   problem = ''
-  if 'planned_epochs' in read_result(workdir):
+  if 'planned_epochs' in _read_result(workdir):
     problem = 'train.patience ended it'
   elif old.optimizer.get('lookahead_steps', 0):
     problem = 'optimizer.lookahead_steps planned for its length'
@@ -157,7 +159,7 @@ def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, An
   folders = earlier(workdir)
   if not folders:
     return []
-  legs = [(folder, read_result(folder)) for folder in folders] + [(workdir, result)]
+  legs = [(folder, _read_result(folder)) for folder in folders] + [(workdir, result)]
   keys = ('num_epochs', 'num_steps', 'seconds', 'test', 'commit')
   return [
     {key: values[key] for key in keys if key in values} | {'schedule': _schedule(folder)}
@@ -170,22 +172,51 @@ def _number(leg: pathlib.Path) -> int:
 
 
 def _is_archived(workdir: pathlib.Path) -> bool:
-  """Whether the result in a workdir is that of its last earlier leg."""
+  """Whether the result in a workdir is that of its last earlier leg.
+
+  The files are compared: a leg may have as many steps as the one before it, as one of 3 epochs
+  after one of 2.99.
+  """
   folders = earlier(workdir)
-  return bool(folders) and _num_steps(folders[-1]) == _num_steps(workdir)
+  if not folders:
+    return False
+  of_leg, of_run = map(_checked_result, (folders[-1], workdir))
+  return of_leg == of_run
 
 
 def _num_epochs(folder: pathlib.Path) -> float:
   return float(read_config_dict(folder)['train']['num_epochs'])
 
 
+def _read_result(folder: pathlib.Path) -> dict[str, Any]:
+  """The result of a leg, which has its number of steps."""
+  path = folder / RESULT
+  result = read_object(path, _REMEDY)
+  _check(path, contents.wrong_in_result(result, contents.RESULT_OF_LEG))
+  return result
+
+
+def _checked_result(folder: pathlib.Path) -> bytes:
+  """The file of a result, which can be read."""
+  _read_result(folder)
+  return input_files.read_bytes(folder / RESULT)
+
+
+def _check(path: pathlib.Path, wrong: str) -> None:
+  """Raises InputError for what is wrong in a file of a leg, unless nothing is."""
+  if wrong:
+    raise InputError(f'{path}: {wrong} is missing or wrong: {_REMEDY}')
+
+
 def _num_steps(folder: pathlib.Path) -> int:
-  return int(read_result(folder)['num_steps'])
+  return int(_read_result(folder)['num_steps'])
 
 
 def _schedule(folder: pathlib.Path) -> dict[str, Any]:
   """The keys that the schedule in a folder's configuration reads."""
-  return _read(read_config_dict(folder)['schedule'])
+  config = read_config_dict(folder)
+  _check(folder / CONFIG, contents.wrong_value(config, contents.CONFIG_OF_LEG))
+  return _read(contents.without_nulls(config, contents.CONFIG_OF_LEG)['schedule'])
 
 
 def _read(schedule: dict[str, Any]) -> dict[str, Any]:

@@ -40,25 +40,30 @@ def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
   path = pathlib.Path(workdir) / METRICS
   text = _read_text(path, 'give the --workdir of a run that has begun to train', _MAX_RECORD_BYTES)
   lines = text.rstrip().split('\n')
-  records = []
+  records: list[Record] = []
+  num_seeds: set[int] = set()
   for number, line in enumerate(lines, start=1):
     try:
       record = json_text.parse(line)
     except ValueError:
       record = None
-    if wrong := contents.wrong_value(record, contents.RECORD):
+    wrong = contents.wrong_value(record, contents.RECORD)
+    if not wrong:
+      num_seeds |= contents.num_seeds(record)
+      wrong = 'each' if len(num_seeds) > 1 else ''
+    if wrong:
       if number == len(lines):
         break
       raise InputError(
         f'{path}:{number} is not a record of metrics ({wrong} is missing or wrong): '
         'remove that line'
       )
-    records.append(record)
+    records.append(contents.without_nulls(record, contents.RECORD))
   return records
 
 
 def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
-  """Returns the results of a finished run, from `result.json`.
+  """Returns the results of a finished run, from `result.json`, without values that are null.
 
   Raises:
     InputError: the file is missing, as before the end of the run, or is not a JSON object with the
@@ -66,9 +71,9 @@ def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   """
   path = pathlib.Path(workdir) / 'result.json'
   result = read_object(path, 'let the run finish: start it again with the same --workdir')
-  if wrong := contents.wrong_value(result, contents.RESULT):
+  if wrong := contents.wrong_in_result(result):
     raise InputError(f'{path}: {wrong} is missing or wrong: delete the file and run again')
-  return result
+  return contents.without_nulls(result, contents.RESULT)
 
 
 def read_config_dict(workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -129,14 +134,17 @@ def training_curve(records: list[Record], key: str) -> Curve:
 
 def records_of_seeds(records: list[Record]) -> list[list[Record]]:
   """Returns the records of each seed of a run; of a single seed, the records themselves."""
-  counts = (len(record['each']['loss']) for record in records if 'each' in record)
+  counts = (len(record['each']['accuracy']) for record in records if 'each' in record)
   num_seeds = max(counts, default=1)
   if num_seeds == 1:
     return [records]
-  return [
-    [record | {key: each[i] for key, each in record.get('each', {}).items()} for record in records]
-    for i in range(num_seeds)
-  ]
+  return [[record | _of_seed(record, i) for record in records] for i in range(num_seeds)]
+
+
+def _of_seed(record: Record, index: int) -> Record:
+  """The measures of one seed in a record, which has the means; none in a record of one seed."""
+  each = record.get('each', {})
+  return {key: values[index] for key, values in each.items() if isinstance(values, list)}
 
 
 def last_epoch_mean(records: list[Record], key: str) -> float | None:

@@ -240,6 +240,25 @@ def interrupt(path: pathlib.Path, missing_ok: bool = False) -> None:
     os.remove(path)
 
 
+def test_a_leg_without_steps_of_its_own_is_finished_too(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT, num_steps=20)
+  with claim_workdir(run, longer):  # in epochs it is longer, in steps it is not
+    assert not (run / 'result.json').exists() and not legs.is_finished(run)
+  result = read(run / 'leg1' / 'result.json') | {'num_epochs': 2}
+  result |= {'legs': legs.describe(run, result)}
+  (run / 'result.json').write_text(json.dumps(result))
+  (run / 'evaluation').mkdir()
+  assert legs.is_finished(run)
+  with claim_workdir(run, longer):  # the same command again
+    assert read(run / 'result.json') == result and (run / 'evaluation').is_dir()
+  check_workdir(run, configure(tmp_path, tiny_cifar, 3, *CONSTANT))
+  override(longer, ['--config.schedule.name=cosine'])
+  text = message(lambda: continue_schedule(experiments.build(longer), longer, 20))
+  assert 'gives 20 steps, which the run has taken' in text
+
+
 def test_the_schedule_of_each_leg_begins_where_it_was_said(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:
