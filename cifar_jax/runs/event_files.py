@@ -1,7 +1,7 @@
 """TensorBoard's event files of a run: scalars, the configuration, hyper-parameters and pictures.
 
-They lie in the workdir, one of each session and one of the end of the run. TensorBoard itself is
-not needed to write them.
+They lie in the workdir, one of each session and one of the end of each leg of the run. TensorBoard
+itself is not needed to write them.
 """
 
 import io
@@ -20,7 +20,7 @@ from cifar_jax.config.loading import flatten, to_json
 from cifar_jax.runs.results import Record, scalars
 
 _NAMES = 'events.out.tfevents.'  # the beginning of the files' names
-_OF_THE_END = '.end'  # the end of the name of the last one
+_OF_THE_END = '.step{}.end'  # the end of the name of the last one of a leg
 # What the table of hyper-parameters shows beside them, by the names of their scalars.
 _RESULTS = ('test/accuracy', 'test/loss', 'validation/accuracy', 'validation/loss')
 
@@ -62,18 +62,19 @@ class EventFiles:
 
 
 def write_end(workdir: pathlib.Path, step: int, pictures: Mapping[str, pathlib.Path]) -> None:
-  """Writes the pictures of a finished run, and that it is finished; once, if called again.
+  """Writes the pictures of a finished run, and that it is finished; once for each step.
 
   Args:
     workdir: of the run.
     step: number of steps of the run.
     pictures: PNG files by their titles.
   """
-  if any(workdir.glob(f'{_NAMES}*{_OF_THE_END}')):
+  suffix = _OF_THE_END.format(step)
+  if any(workdir.glob(f'{_NAMES}*{suffix}')):
     return
   images = [_image(title, path) for title, path in pictures.items()]
   *_, ending = _hyper_parameters({})
-  events = _open(workdir, _OF_THE_END)
+  events = _open(workdir, suffix)
   try:
     for value in (*images, ending):
       _write(events, step, value)

@@ -53,6 +53,10 @@ def test_the_pictures_are_written_once_as_they_are(tmp_path: pathlib.Path) -> No
   log(tmp_path, 0, 10)
   for _ in range(2):  # the command that reports a finished run again
     event_files.write_end(tmp_path, 10, {'mistakes': path})
+  assert len(list(tmp_path.glob('*.end'))) == 1
   (image,) = read(tmp_path).Images('mistakes')
   assert (image.step, image.width, image.height) == (10, 5, 3)
   assert image.encoded_image_string == path.read_bytes()
+  log(tmp_path, 10, 20)  # a second leg
+  event_files.write_end(tmp_path, 20, {'mistakes': path})
+  assert [image.step for image in read(tmp_path).Images('mistakes')] == [10, 20]

@@ -15,6 +15,7 @@ from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.trackers import copies
 from cifar_jax.training import session
 from tests.support import fake_trackers
+from tests.support.fake_cifar import message
 
 CLOSED = {'wandb': (1, 0), 'mlflow': ('KILLED', 'FINISHED')}  # of a run that goes on, and finished
 
@@ -77,7 +78,38 @@ def test_what_a_service_lacks_is_sent_in_the_next_session(
   log(tmp_path, config, 30, 40)
   steps = [step for step, _ in service.scalars]
   assert steps == [10, 10, 20, 30, 40, 40]
+  finish(tmp_path, 40)
   assert copies.lack_the_end(tmp_path, TrainSettings(**config.train))
+
+
+def finish(workdir: pathlib.Path, num_steps: int) -> None:
+  result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 2.0, 'device': '1 x cpu'}
+  (workdir / 'result.json').write_text(json.dumps(result | {'num_steps': num_steps}))
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_each_leg_of_a_run_sends_its_pictures_once(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  settings = TrainSettings(**config.train)
+  for num_steps in (10, 20):
+    finish(tmp_path, num_steps)
+    assert copies.lack_the_end(tmp_path, settings)
+    for _ in range(2):  # the command that reports a finished run again
+      with copies.opened(tmp_path, config) as run_copies:
+        run_copies.send_end(num_steps, {'mistakes': tmp_path / 'mistakes.png'})
+    assert not copies.lack_the_end(tmp_path, settings)
+  assert len(service.pictures) == 2
+
+
+@pytest.mark.parametrize('sent', [3, None, {'id': 'a', 'step': 1}, {'step': 1, 'splits': []}])
+def test_a_state_file_of_another_form_is_one_line(sent: object, tmp_path: pathlib.Path) -> None:
+  finish(tmp_path, 10)
+  (tmp_path / copies.FILE).write_text(json.dumps({'wandb': sent}))
+  settings = TrainSettings(trackers='wandb')
+  refusal = message(lambda: copies.lack_the_end(tmp_path, settings))
+  assert 'trackers.json' in refusal and 'of wandb is missing or wrong' in refusal
 
 
 def test_a_service_that_cannot_be_opened_is_refused_in_one_line(
@@ -120,5 +152,5 @@ def test_a_tracker_state_file_says_what_was_sent(
   fake_trackers.install(monkeypatch, 'wandb')
   log(tmp_path, config_with('wandb'), 0, 10)
   assert json.loads((tmp_path / copies.FILE).read_text()) == {
-    'wandb': {'step': 10, 'splits': ['train', 'validation'], 'end': False, 'id': 'run1'}
+    'wandb': {'step': 10, 'splits': ['train', 'validation'], 'end': None, 'id': 'run1'}
   }

@@ -1,9 +1,10 @@
 """Keeps the copies that services have of a run up to date with its metric log.
 
 `trackers.json` in the workdir has for each service the run's id there, the last step that was sent
-with the splits of its records, and whether the end was sent. A resumed session computes steps again
-that an earlier one has sent: their records are not sent twice. Records that a service lacks,
-because it failed or was chosen later, are sent from `metrics.jsonl`.
+with the splits of its records, and the step of the last end that was sent: a run that is trained
+longer has another. A resumed session computes steps again that an earlier one has sent: their
+records are not sent twice. Records that a service lacks, because it failed or was chosen later, are
+sent from `metrics.jsonl`.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ from ml_collections import ConfigDict
 from cifar_jax.config.training import TrainSettings
 from cifar_jax.errors import InputError
 from cifar_jax.output_files import write_text
-from cifar_jax.runs.results import Record, read_object
+from cifar_jax.runs import contents
+from cifar_jax.runs.results import Record, read_object, read_result
 from cifar_jax.runs.trackers.tracker import Tracker
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
@@ -53,7 +55,7 @@ class Copies:
     self._sent = _read(workdir)
     self._is_finished = False
     for name, tracker in trackers.items():
-      new = {'step': -1, 'splits': [], 'end': False}
+      new = {'step': -1, 'splits': [], 'end': None}
       self._note(name, self._sent.get(name, new) | {'id': tracker.run_id})
 
   def send(self, records: Sequence[Record]) -> None:
@@ -72,15 +74,15 @@ class Copies:
         )
 
   def send_end(self, step: int, pictures: Mapping[str, pathlib.Path]) -> None:
-    """Sends what a finished run has beside its records; once, if called again.
+    """Sends what a finished run has beside its records; once for each step.
 
     Args:
       step: number of steps of the run.
       pictures: PNG files by their titles.
     """
     for name in list(self._trackers):
-      if not self._sent[name]['end']:
-        self._attempt(name, lambda tracker: tracker.write_pictures(step, pictures), end=True)
+      if self._sent[name].get('end') != step:
+        self._attempt(name, lambda tracker: tracker.write_pictures(step, pictures), end=step)
     self._is_finished = True
 
   def close(self) -> None:
@@ -158,15 +160,23 @@ def open_alone(workdir: pathlib.Path, config: ConfigDict) -> Copies:
 
 
 def lack_the_end(workdir: pathlib.Path, settings: TrainSettings) -> bool:
-  """Whether a service lacks a part of a run that is finished."""
-  sent = _read(workdir)
-  return any(not sent.get(name, {}).get('end') for name in settings.tracker_names)
+  """Whether a service lacks a part of a run that has a result."""
+  names, sent = settings.tracker_names, _read(workdir)
+  if not names:
+    return False
+  end = read_result(workdir).get('num_steps')
+  return any(sent.get(name, {}).get('end') != end for name in names)
 
 
 def _read(workdir: pathlib.Path) -> dict[str, Any]:
-  if not (workdir / FILE).exists():
+  path = workdir / FILE
+  if not path.exists():
     return {}
-  return read_object(workdir / FILE, 'delete it')
+  sent = read_object(path, 'delete it')
+  for name, of_service in sent.items():
+    if wrong := contents.wrong_value(of_service, contents.TRACKED):
+      raise InputError(f'{path}: {wrong} of {name} is missing or wrong: restore it from a copy')
+  return sent
 
 
 def _short(error: Exception) -> str:
