@@ -26,7 +26,7 @@ READERS: dict[str, tuple[str, Callable[[pathlib.Path], object], object]] = {
   ),
   'a cache': ('record.json', lambda folder: cache.read(folder, None), None),
   'the objects of a page': ('zz.json', page_data.objects, {}),
-  'thumbnails': ('zz.json', lambda folder: thumbnails.read(folder / 'zz.json'), []),
+  'thumbnails': ('zz.json', lambda folder: thumbnails.read(folder / 'zz.json', {}), []),
   'a picture': ('a.png', lambda folder: page_diagrams.of_file(folder / 'a.png', ''), None),
   'a picture of the end': (
     'a.png',

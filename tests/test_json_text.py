@@ -156,7 +156,7 @@ def test_faulty_files_that_nothing_depends_on_are_passed_over(
   tmp_path: pathlib.Path, text: str
 ) -> None:
   (tmp_path / 'lesion.json').write_text(TEXTS[text])
-  assert page_data.objects(tmp_path) == {} and thumbnails.read(tmp_path / 'lesion.json') == []
+  assert page_data.objects(tmp_path) == {} and thumbnails.read(tmp_path / 'lesion.json', {}) == []
   (tmp_path / 'record.json').write_text(TEXTS[text])
   assert cache.read(tmp_path, None) is None
   (tmp_path / checksums.NAME).write_text(TEXTS[text])

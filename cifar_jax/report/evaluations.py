@@ -12,7 +12,6 @@ from cifar_jax.runs import contents
 FOLDER = 'evaluation'
 _SPLITS = {'train': 'training', 'validation': 'validation', 'test': 'test'}
 _CHECKPOINTS = {'last': 'last epoch', 'best': 'best epoch by validation'}
-_are_classes = contents.are(contents.fits(contents.CLASS))
 VIEWS = {
   'none': 'one view',
   'flip': 'with mirror images',
@@ -45,12 +44,13 @@ class Evaluation(NamedTuple):
   @property
   def error(self) -> float | None:
     """The error in percent; None if the file does not state it."""
-    error = self.content.get('error_percent')
-    return error if isinstance(error, int | float) else None
+    return self.content.get('error_percent')
 
 
 def read(workdir: pathlib.Path, result: dict[str, Any]) -> list[list[Evaluation]]:
   """Reads the evaluations of a run that have a confusion matrix or classes.
+
+  One with a wrong value is left out with a warning: it could be mistaken for another.
 
   Args:
     workdir: directory of the run.
@@ -63,13 +63,16 @@ def read(workdir: pathlib.Path, result: dict[str, Any]) -> list[list[Evaluation]
   """
   groups: dict[str, list[Evaluation]] = {}
   for stem, content in page_data.objects(workdir / FOLDER).items():
-    if 'classes' in content and not _are_classes(content['classes']):
-      del content['classes']  # a wrong value hides the table of classes, and nothing else
-    if 'classes' not in content and 'confusion_matrix' not in content:
+    if content.get('classes') is None and content.get('confusion_matrix') is None:
       continue
+    path = workdir / FOLDER / stem
+    if wrong := contents.wrong_value(content, contents.SCORECARD):
+      page_data.leave_out(f'{path}.json', f'{wrong} is wrong')
+      continue
+    content = contents.without_nulls(content, contents.SCORECARD)
     name, views = _in_words(stem, content, result)
     key = json.dumps([name, content.get('data'), _members(content)])
-    evaluation = Evaluation(workdir / FOLDER / stem, content, name, views)
+    evaluation = Evaluation(path, content, name, views)
     groups.setdefault(key, []).append(evaluation)
   for group in groups.values():
     group.sort(key=lambda evaluation: (evaluation.error is None, evaluation.error or 0.0))
@@ -83,13 +86,14 @@ def _is_own_test(evaluation: Evaluation) -> bool:
 
 
 def _checkpoint_in_words(content: dict[str, Any], result: dict[str, Any]) -> str:
-  """The checkpoint of an evaluation, by its step if the run has gone on since."""
-  checkpoint, members = content['checkpoint'], content.get('members')
-  steps = {'last': result.get('num_steps'), 'best': result.get('best', {}).get('step')}
-  if isinstance(members, list) and len(members) == 1 and isinstance(members[0], dict):
-    step = members[0].get('step')  # unknown in evaluations of earlier versions
-    if step not in (None, steps[checkpoint]):
-      return f'after {step} steps'
+  """The checkpoint of an evaluation, by its steps if the run has gone on since."""
+  checkpoint, members = content['checkpoint'], content.get('members', [])
+  step = {'last': result.get('num_steps'), 'best': result.get('best', {}).get('step')}[checkpoint]
+  # Unknown in evaluations of earlier versions.
+  steps = [member['step'] for member in members if member.get('step') is not None]
+  # The first member is the run itself. Each run has a best epoch of its own.
+  if any(other != step for other in (steps if checkpoint == 'last' else steps[:1])):
+    return f'after {" and ".join(map(str, sorted(set(steps))))} steps'
   return _CHECKPOINTS[checkpoint]
 
 
@@ -100,19 +104,18 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
     return stem.replace('_', ' ').capitalize(), VIEWS['none']
   data, members = content.get('data'), _members(content)
   words = [f'{_SPLITS[split].capitalize()} images', _checkpoint_in_words(content, result)]
-  if isinstance(data, dict) and data.get('name'):
-    words.insert(0, TITLES.get(data['name'], str(data['name'])))
+  if data and data.get('name'):
+    words.insert(0, TITLES.get(data['name'], data['name']))
     words[1] = f'{_SPLITS[split]} images'
   if seed := re.search(r'_seed(\d+)', stem):
     words.append(f'seed {seed[1]}')
   if members:
     words.append(f'ensemble of {len(members)}')
-  return ', '.join(words), VIEWS.get(content.get('tta', 'none'), str(content.get('tta')))
+  views = content.get('tta', 'none')
+  return ', '.join(words), VIEWS.get(views, views)
 
 
 def _members(content: dict[str, Any]) -> list[Any]:
   """Returns the workdirs of the runs whose probabilities were averaged; none for one run."""
-  members = content.get('members')
-  if not isinstance(members, list) or len(members) < 2:
-    return []
-  return [member.get('workdir') for member in members if isinstance(member, dict)]
+  members = content.get('members', [])
+  return [member.get('workdir') for member in members] if len(members) > 1 else []

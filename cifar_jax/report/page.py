@@ -11,7 +11,14 @@ import pathlib
 from collections.abc import Sequence
 
 from cifar_jax import output_files
-from cifar_jax.report import markup, page_data, page_figures, page_measures, page_sections
+from cifar_jax.report import (
+  evaluations,
+  markup,
+  page_data,
+  page_figures,
+  page_measures,
+  page_sections,
+)
 from cifar_jax.report.css import CSS
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.page_data import Run
@@ -45,6 +52,7 @@ def write(workdirs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[st
 
 def html(runs: list[Run]) -> str:
   """Returns the page on some runs as HTML text."""
+  groups = [evaluations.read(run.workdir, run.result) for run in runs]
   title = page_measures.title(runs[0]) if len(runs) == 1 else f'{len(runs)} runs side by side'
   head = tag(
     'head',
@@ -58,8 +66,8 @@ def html(runs: list[Run]) -> str:
     'main',
     *(_result_of_one(runs[0], title) if len(runs) == 1 else _results_of_several(runs, title)),
     markup.section('Learning curves', page_figures.learning_curves(runs)),
-    markup.section('Confusion', page_figures.confusion(runs)),
-    markup.section('Mistakes', page_figures.mistakes(runs)),
+    markup.section('Confusion', page_figures.confusion(runs, groups)),
+    markup.section('Mistakes', page_figures.mistakes(runs, groups)),
     markup.section('Analyses', page_figures.analyses(runs)),
     markup.section('Own pictures', page_figures.own_pictures(runs)),
     markup.section('Configuration', *_configuration(runs)),

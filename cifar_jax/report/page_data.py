@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from cifar_jax import input_files, json_text
+from cifar_jax.runs import contents
 from cifar_jax.runs.results import (
   Record,
   last_epoch_mean,
@@ -14,6 +15,10 @@ from cifar_jax.runs.results import (
   read_records,
   read_result,
 )
+from cifar_jax.runtime.console import logger
+
+# The ends of the names, without `.json`, of files that `thumbnails` writes.
+THUMBNAILS = ('_mistakes', 'own_pictures')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +107,26 @@ def pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 def objects(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
   """Returns the JSON objects of a folder by the stems of their files.
 
-  Files that cannot be read, and files without an object or with an empty one, are left out.
+  Files that cannot be read are left out with a warning; files without an object, with an empty
+  one, or with thumbnails are passed over.
   """
-  contents = {path.stem: _object(path) for path in sorted(folder.glob('*.json'))}
-  return {name: content for name, content in contents.items() if content}
+  paths = [path for path in sorted(folder.glob('*.json')) if not path.stem.endswith(THUMBNAILS)]
+  values = {path.stem: parsed(path) for path in paths}
+  return {name: value for name, value in values.items() if value and isinstance(value, dict)}
 
 
-def _object(path: pathlib.Path) -> dict[str, Any]:
-  """Returns the JSON object in a file; empty if there is none."""
+def parsed(path: pathlib.Path) -> Any:
+  """Returns the JSON value in a file; None, after a warning, if it cannot be read."""
   try:
-    value = json_text.parse(input_files.read_text(path))
-  except (OSError, ValueError):  # a picture can be shown without its numbers
-    return {}
-  return value if isinstance(value, dict) else {}
+    return json_text.parse(input_files.read_text(path))
+  except (OSError, ValueError) as error:  # a picture can be shown without its numbers
+    leave_out(path, f'it cannot be read ({" ".join(str(error).split())[:200]})')
+    return None
+
+
+def leave_out(path: pathlib.Path | str, reason: str) -> None:
+  """Warns that the page is made without a file; the reason says what is wrong with it."""
+  logger.warning('%s is left out of the page: %s', path, reason)
 
 
 def settings(content: dict[str, Any]) -> str:
@@ -132,4 +144,4 @@ def settings(content: dict[str, Any]) -> str:
 
 def data_url(png: bytes) -> str:
   """Returns a `data:` URL with a PNG in it."""
-  return f'data:image/png;base64,{base64.b64encode(png).decode("ascii")}'
+  return f'{contents.PNG_URL}{base64.b64encode(png).decode("ascii")}'

@@ -14,9 +14,12 @@ from cifar_jax.report.evaluations import Evaluation
 from cifar_jax.report.figures import confusion_and_calibration, curves
 from cifar_jax.report.markup import Html, tag
 from cifar_jax.report.page_data import Run
+from cifar_jax.runs.contents import GUESSES, MISTAKE
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
+
+Groups = list[list[Evaluation]]
 
 MISSING = '–'  # stands for a value that a run does not have
 _ANALYSES = {  # in the order of the page; others come after these
@@ -29,7 +32,10 @@ _ANALYSES = {  # in the order of the page; others come after these
 }
 _CLASS_MEASURES = ('precision', 'recall', 'f1')
 # What a figure raises for numbers that it does not know.
-_OTHER_FORM = (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError)
+_OTHER_FORM = (
+  *(ArithmeticError, AttributeError, ImportError, LookupError, RecursionError),
+  *(TypeError, ValueError),
+)
 
 
 def learning_curves(runs: list[Run]) -> Html | None:
@@ -43,17 +49,33 @@ def learning_curves(runs: list[Run]) -> Html | None:
   return page_diagrams.panels(figure, 'Loss and error over the epochs')
 
 
-def confusion(runs: list[Run]) -> Html:
-  """Returns the confusions of each evaluation: matrix, calibration and a table of classes."""
+def confusion(runs: list[Run], groups: list[Groups]) -> Html:
+  """Returns the confusions of each evaluation: matrix, calibration and a table of classes.
+
+  Args:
+    runs: the runs of the page.
+    groups: of each run, its evaluations from `evaluations.read`.
+  """
   return markup.join(
-    *(_confusion(run, group, _name(run, runs)) for run in runs for group in _groups(run))
+    *(
+      _confusion(run, group, _name(run, runs))
+      for run, of_run in zip(runs, groups, strict=True)
+      for group in of_run
+    )
   )
 
 
-def mistakes(runs: list[Run]) -> Html:
-  """Returns the images that each run is wrong about with the highest confidence."""
+def mistakes(runs: list[Run], groups: list[Groups]) -> Html:
+  """Returns the images that each run is wrong about with the highest confidence.
+
+  The arguments are those of `confusion`.
+  """
   return markup.join(
-    *(_mistakes(run, group[0], _name(run, runs)) for run in runs for group in _groups(run))
+    *(
+      _mistakes(run, group[0], _name(run, runs))
+      for run, of_run in zip(runs, groups, strict=True)
+      for group in of_run
+    )
   )
 
 
@@ -81,7 +103,7 @@ def own_pictures(runs: list[Run]) -> Html:
   parts = []
   for run in runs:
     path = run.workdir / evaluations.FOLDER / 'own_pictures'
-    rows = thumbnails.read(path.with_suffix('.json'))
+    rows = thumbnails.read(path.with_suffix('.json'), GUESSES)
     title = f'What {run.config["model"]["name"]} takes your pictures for'
     if rows:
       content: Html | None = tag('div', *map(_guesses, rows), class_='guesses')
@@ -90,10 +112,6 @@ def own_pictures(runs: list[Run]) -> Html:
     if content:
       parts += [tag('h3', f'{run.name}: {title}' if len(runs) > 1 else title), content]
   return markup.join(*parts)
-
-
-def _groups(run: Run) -> list[list[Evaluation]]:
-  return evaluations.read(run.workdir, run.result)
 
 
 def _name(run: Run, runs: list[Run]) -> str:
@@ -113,12 +131,18 @@ def _confusion(run: Run, group: list[Evaluation], name: str) -> Html:
   except _OTHER_FORM:
     paths = [pathlib.Path(f'{best.path}_{end}.png') for end in ('confusion_matrix', 'reliability')]
     figures = [html for path in paths if (html := page_diagrams.of_file(path, alternative))]
+    if not figures and 'confusion_matrix' in best.content:
+      _leave_out(pathlib.Path(f'{best.path}.json'))
   return markup.join(
     tag('h3', title),
     _views(group),
     tag('div', *figures, class_='side') if figures else None,
     _classes(best),
   )
+
+
+def _leave_out(path: pathlib.Path) -> None:
+  page_data.leave_out(path, 'its numbers cannot be drawn, and there is no picture of them')
 
 
 def _confusion_matrix(content: dict[str, Any]) -> 'Figure':
@@ -156,10 +180,10 @@ def format_number(value: float | None, form: str) -> str:
 def _mistakes(run: Run, evaluation: Evaluation, name: str) -> Html | None:
   path = pathlib.Path(f'{evaluation.path}_mistakes')
   alternative = f'Mistakes of {run.name}: {evaluation.title}'
-  if rows := thumbnails.read(path.with_suffix('.json')):
+  if rows := thumbnails.read(pathlib.Path(f'{path}.json'), MISTAKE):
     content: Html | None = tag('div', *map(_mistake, rows), class_='thumbnails')
   else:
-    content = page_diagrams.of_file(path.with_suffix('.png'), alternative, is_photographs=True)
+    content = page_diagrams.of_file(pathlib.Path(f'{path}.png'), alternative, is_photographs=True)
   if content is None:
     return None
   caption = 'True class → prediction, and its probability; the most confident mistakes.'
@@ -169,12 +193,11 @@ def _mistakes(run: Run, evaluation: Evaluation, name: str) -> Html | None:
 
 
 def _mistake(row: dict[str, Any]) -> Html:
-  words = f'{row.get("true")} → {row.get("predicted")}'
-  probability = format_number(row.get('confidence'), '.1%')
+  words = f'{row["true"]} → {row["predicted"]}'
   return tag(
     'figure',
     tag('img', src=row['image'], alt=words, class_='pixels'),
-    tag('figcaption', words, tag('br'), probability),
+    tag('figcaption', words, tag('br'), format_number(row['confidence'], '.1%')),
   )
 
 
@@ -186,10 +209,10 @@ def _guesses(row: dict[str, Any]) -> Html:
       tag('span', f'{name} {probability:.1%}'),
       tag('i', style=f'width: {100 * probability:.1f}%'),
     )
-    for name, probability in row.get('guesses', ())
+    for name, probability in row['guesses']
   ]
-  image = tag('img', src=row['image'], alt=str(row.get('name')), class_='pixels')
-  return tag('figure', image, tag('figcaption', tag('b', row.get('name')), tag('ol', *bars)))
+  image = tag('img', src=row['image'], alt=row['name'], class_='pixels')
+  return tag('figure', image, tag('figcaption', tag('b', row['name']), tag('ol', *bars)))
 
 
 def _analysis(name: str, contents: list[dict[str, Any]], pictures: list[pathlib.Path]) -> Html:
@@ -200,6 +223,8 @@ def _analysis(name: str, contents: list[dict[str, Any]], pictures: list[pathlib.
   if content is None:
     content = markup.join(*(page_diagrams.of_file(path, title) for path in pictures))
   if not content:
+    if name in _ANALYSES:
+      _leave_out(pathlib.Path('analysis', f'{name}.json'))
     return Html()
   return markup.join(
     tag('h3', title),

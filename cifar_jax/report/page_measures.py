@@ -59,7 +59,7 @@ def error(values: dict[str, Any], measure: str = 'accuracy') -> str:
   if measure not in values:
     return MISSING
   text = f'{100 * (1 - values[measure]):.2f}'
-  if 'deviation' in values:
+  if measure in values.get('deviation', {}):
     text += f' ± {100 * values["deviation"][measure]:.2f}'
   return f'{text} %'
 

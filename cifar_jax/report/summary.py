@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from cifar_jax.errors import InputError
+from cifar_jax.runs import contents
 from cifar_jax.runs.results import read_result
 
 
@@ -18,14 +19,10 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
     InputError: there is no result, or it cannot be read.
   """
   workdir = pathlib.Path(workdir)
-  result = read_result(workdir)
-  path = workdir / 'result.json'
-  try:
-    return [_outcome(result), _effort(result), f'{path} and {workdir / "report.html"}']
-  except (KeyError, TypeError) as error:
-    raise InputError(
-      f'{path} lacks a value or holds a wrong one ({error!r}): delete it and run again'
-    ) from error
+  result, path = read_result(workdir), workdir / 'result.json'
+  if wrong := contents.wrong_value(result, contents.RESULT_OF_FINISHED_RUN):
+    raise InputError(f'{path}: {wrong} is missing or wrong: delete the file and run again')
+  return [_outcome(result), _effort(result), f'{path} and {workdir / "report.html"}']
 
 
 def _outcome(result: dict[str, Any]) -> str:
@@ -70,8 +67,9 @@ def accuracy(values: dict[str, Any]) -> str:
   if 'each' not in values:
     return f'{mean} %'
   each = [f'{100 * value:.2f}' for value in values['each']['accuracy']]
-  deviation = 100 * values['deviation']['accuracy']
-  return f'{mean} ± {deviation:.2f} % ({len(each)} seeds: {", ".join(each)})'
+  if 'deviation' in values:
+    mean += f' ± {100 * values["deviation"]["accuracy"]:.2f}'
+  return f'{mean} % ({len(each)} seeds: {", ".join(each)})'
 
 
 def epochs(number: float) -> str:

@@ -4,7 +4,6 @@ A picture of many photographs cannot adapt to a page: on a telephone its caption
 to read. From these files a page sets the photographs itself.
 """
 
-import base64
 import io
 import json
 import pathlib
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import input_files, json_text, output_files
-
-_DATA_URL = 'data:image/png;base64,'
+from cifar_jax import output_files
+from cifar_jax.report import page_data
+from cifar_jax.runs import contents
 
 
 def write(path: pathlib.Path, images: np.ndarray, captions: list[dict[str, Any]]) -> None:
@@ -35,17 +34,26 @@ def write(path: pathlib.Path, images: np.ndarray, captions: list[dict[str, Any]]
     temporary.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
 
 
-def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns what `write` wrote; nothing if the file is missing or is not of that form."""
-  try:
-    rows = json_text.parse(input_files.read_text(path))
-  except (OSError, ValueError):  # the picture can be shown instead
+def read(path: pathlib.Path, description: contents.Description) -> list[dict[str, Any]]:
+  """Returns what `write` wrote.
+
+  Args:
+    path: the file, `*.json`.
+    description: of a row: `contents.MISTAKE` or `contents.GUESSES`.
+
+  Returns:
+    The rows; none if the file is missing or, after a warning, if it is not of that form.
+  """
+  rows = page_data.parsed(path) if path.exists() else None
+  if rows is None:
     return []
   if not isinstance(rows, list):
+    page_data.leave_out(path, 'it is not a list')
     return []
-  return [
-    row for row in rows if isinstance(row, dict) and str(row.get('image')).startswith(_DATA_URL)
-  ]
+  if wrong := next(filter(None, (contents.wrong_value(row, description) for row in rows)), ''):
+    page_data.leave_out(path, f'{wrong} is missing or wrong')
+    return []
+  return rows
 
 
 def data_url(image: np.ndarray) -> str:
@@ -54,4 +62,4 @@ def data_url(image: np.ndarray) -> str:
 
   buffer = io.BytesIO()
   PIL.Image.fromarray(image).save(buffer, format='png')
-  return f'{_DATA_URL}{base64.b64encode(buffer.getvalue()).decode("ascii")}'
+  return page_data.data_url(buffer.getvalue())

@@ -141,7 +141,7 @@ def finished(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory)
   experiment = build_three_seeds(tiny_cifar)
   result = run_session(experiment, run)
   config = loading.load(str(ROOT / 'configs/resnet.py') + ':depth=8')
-  result |= {'model': 'linear', 'data': 'cifar10', 'device': '1 x cpu'}
+  result |= {'model': 'linear', 'data': 'cifar10', 'device': '1 x cpu', 'seed': 5}
   (run / 'result.json').write_text(json.dumps(result))
   (run / CONFIG).write_text(loading.to_json(config))
   return run, result, experiment

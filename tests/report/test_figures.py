@@ -184,6 +184,7 @@ def test_the_summary_states_accuracy_effort_and_files_in_three_lines(
   best = {'test': {'accuracy': 0.9}, 'epoch': 7}
   result = {'model': 'resnet20', 'data': 'cifar10', 'num_epochs': 10, 'seconds': 7300.0}
   result |= {'device': '1 x cpu', 'images_per_second': 1234.5, 'test': {'accuracy': 0.875}}
+  result |= {'num_steps': 50, 'seed': 0}
   (tmp_path / 'result.json').write_text(json.dumps(result | {'best': best}))
   outcome, effort, where = summary.lines(tmp_path)
   assert outcome == (

@@ -338,3 +338,25 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
   names = [group[0].name for group in evaluations.read(tmp_path, {'num_steps': 9})]
   assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
   assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 5
+
+
+@pytest.mark.parametrize(
+  ('checkpoint', 'steps', 'words'),
+  [
+    ('last', (9, 9), 'last epoch'),
+    ('last', (3, 9), 'after 3 and 9 steps'),
+    ('last', (9, 3), 'after 3 and 9 steps'),
+    ('last', (3, 3), 'after 3 steps'),
+    ('best', (6, 3), 'best epoch by validation'),  # each run has a best epoch of its own
+    ('best', (3, 6), 'after 3 and 6 steps'),
+  ],
+)
+def test_an_ensemble_of_earlier_checkpoints_is_named_by_their_steps(
+  tmp_path: pathlib.Path, checkpoint: str, steps: tuple[int, int], words: str
+) -> None:
+  (tmp_path / 'evaluation').mkdir()
+  card = SCORECARD | {'checkpoint': checkpoint}
+  card |= {'members': [{'workdir': f'runs/{step}', 'step': step} for step in steps]}
+  (tmp_path / 'evaluation' / 'ensemble.json').write_text(json.dumps(card))
+  ((evaluation,),) = evaluations.read(tmp_path, {'num_steps': 9, 'best': {'step': 6}})
+  assert evaluation.name == f'Test images, {words}, ensemble of 2'
