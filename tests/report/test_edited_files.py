@@ -106,7 +106,8 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path
   run = tmp_path / 'run'
   for folder in (run, run / 'leg1'):
     folder.mkdir()
-    (folder / 'config.json').write_text(json.dumps(CONFIG))
+    schedule = SCHEDULE if folder == run else {'name': 'constant'}
+    (folder / 'config.json').write_text(json.dumps(CONFIG | {'schedule': schedule}))
   (run / 'result.json').write_text(json.dumps(RESULT))
   (run / 'leg1' / 'result.json').write_text(json.dumps(LEG))
   (tmp_path / 'study.json').write_text(json.dumps(STUDY))
