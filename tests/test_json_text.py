@@ -61,6 +61,7 @@ WRONG_RECORDS: list[tuple[dict[str, Any], str]] = [
 WRONG_RESULTS: list[tuple[dict[str, Any], str]] = [
   ({'test': 0.5}, 'test'),
   ({'test': {'accuracy': '0.5'}}, 'test.accuracy'),
+  ({'test': {'accuracy': math.inf}}, 'test.accuracy'),  # whose deviation over seeds is none
   ({'seconds': math.inf}, 'seconds'),
   ({'num_epochs': None}, 'num_epochs'),
   ({'device': 1}, 'device'),

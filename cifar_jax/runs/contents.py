@@ -35,9 +35,9 @@ def is_amount(value: Any) -> bool:
   return is_measure(value) and 0 <= value < math.inf
 
 
-def is_integer(value: Any) -> bool:
-  """Whether a value is an integer, perhaps a negative one."""
-  return type(value) is int and abs(value) <= _LARGEST
+def _is_share(value: Any) -> bool:
+  """Whether a value is from 0 to 1, perhaps rounded: means and deviations need finite ones."""
+  return is_amount(value) and value <= 1.001
 
 
 def is_count(value: Any) -> bool:
@@ -79,13 +79,13 @@ def _is_object_of_texts(value: Any) -> bool:
 
 
 _MEASURES: Description = {
-  'accuracy': is_measure,
+  'accuracy': _is_share,
   'loss?': is_measure,
-  'top5_accuracy?': is_measure,
+  'top5_accuracy?': _is_share,
   'deviation?': {'accuracy': is_measure, 'loss?': is_measure, 'top5_accuracy?': is_measure},
   'each?': {
-    'accuracy': are(is_measure),
-    **dict.fromkeys(('loss?', 'top5_accuracy?'), are(is_measure)),
+    **dict.fromkeys(('accuracy', 'top5_accuracy?'), are(_is_share)),
+    'loss?': are(is_measure),
   },
 }
 RECORD: Description = {
@@ -172,7 +172,7 @@ GUESSES: Description = {  # at a picture of the user
 }
 TRACKED: Description = {  # what a service has of a run
   'id': is_text,
-  'step': is_integer,
+  'step': is_measure,
   'splits': are(is_text, at_least=0),
 }
 _ENTRY: Description = {

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import math
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -68,7 +69,7 @@ CONFIG = {
   'train': {'num_epochs': 2}, 'schedule': SCHEDULE,
 }  # fmt: skip
 WHOLE_CONFIG = base('resnet8')
-EXAMPLES: tuple[Any, ...] = (None, [], 'text', -1.5)
+EXAMPLES: tuple[Any, ...] = (None, [], 'text', math.inf)
 
 
 def wrong_values(value: Any) -> Iterator[Any]:
