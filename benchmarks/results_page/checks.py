@@ -113,6 +113,18 @@ def _densenet_remat(result: Result) -> tuple[str, str]:
   )
 
 
+def _model_rates(result: Result) -> tuple[str, str]:
+  rates = {row['model']: row['gigamultiplyadds_per_second'] for row in result['rows']}
+  reference = rates['resnet18_imagenet']
+  slowest = sorted(rates, key=lambda name: rates[name])[:3]
+  shares = ', '.join(f'{rates[name] / reference:.2f} ({name})' for name in slowest)
+  remark = f'; {result["remark"]}' if 'remark' in result else ''
+  return (
+    f'multiply-adds a second of a training step, of {len(rates)} nets against resnet18_imagenet',
+    f'the lowest are {shares} (goal: 0.2){remark}',
+  )
+
+
 def _seeds(result: Result) -> tuple[str, str]:
   gain = result['times_the_seeds_per_hour']
   low, high = gain['quartiles']
@@ -164,6 +176,7 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'devices': _devices,
   'compile_time': _compile_time,
   'densenet_remat': _densenet_remat,
+  'model_rates': _model_rates,
   'seeds': _seeds,
   'augment_cost': _augment_cost,
   'scaling_resnet20': _scaling,
