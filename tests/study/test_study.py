@@ -72,7 +72,7 @@ class FakeRuns:
     (workdir / 'config.json').write_text(loading.to_json(config_of(command)))
     accuracy = 1 - self.errors[name] / 100
     result = {'test': {'accuracy': accuracy}, 'seconds': 1.0, 'commit': 'abc', 'device': '1 x cpu'}
-    result['num_epochs'] = config_of(command).train.num_epochs
+    result |= {'num_epochs': config_of(command).train.num_epochs, 'num_steps': 10}
     (workdir / 'result.json').write_text(json.dumps(result))
     return 0, False
 
