@@ -74,7 +74,7 @@ def test_a_resumed_run_equals_an_undisturbed_one_to_the_bit_and_reports_its_view
   resumed = run_session(experiment, tmp_path / 'stopped')
   assert resumed['test'] == result['test'] and resumed['tta'] == result['tta']
   assert last_state(experiment, tmp_path / 'stopped') == last_state(experiment, tmp_path / 'whole')
-  details = {'model': 'net', 'data': 'cifar10', 'device': 'cpu'}
+  details = {'model': 'net', 'seed': 0, 'data': 'cifar10', 'device': 'cpu'}
   (tmp_path / 'result.json').write_text(json.dumps(result | details))
   outcome, effort, _ = summary.lines(tmp_path)
   accuracy = 100 * result['tta']['test']['accuracy']
