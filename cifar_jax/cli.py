@@ -191,31 +191,36 @@ def run(main: Callable[[], int | None]) -> NoReturn:
   except Exception as error:
     if interrupted.is_set():
       _exit_with('interrupted', INTERRUPTED)
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-      _exit_with(f'{shortened(str(error.filename))}: the name is too long', BAD_INPUT)
-    if is_out_of_memory(error):
-      remedy = 'end other programs, or take fewer or smaller images'
-      _exit_with(f'{shortage(error)}: {remedy}', SHORTAGE)
-    if shortage(error):
-      _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
-    platforms = os.environ.get('JAX_PLATFORMS')
-    if platforms and 'jax' in sys.modules:  # only then: JAX must not be started by a fault
-      from cifar_jax.runtime.devices import why_none
+    _exit_for(error)
 
-      if reason := why_none():
-        _exit_with(
-          f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
-          'install what the platform needs',
-          BAD_INPUT,
-        )
-    if own := own_code.last_frame(error):
-      reason = ' '.join(str(error).split())
+
+def _exit_for(error: Exception) -> NoReturn:
+  """Exits as fits an exception that has no class of this program; a bug keeps its traceback."""
+  if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+    _exit_with(f'{shortened(str(error.filename))}: the name is too long', BAD_INPUT)
+  if is_out_of_memory(error):
+    remedy = 'end other programs, or take fewer or smaller images'
+    _exit_with(f'{shortage(error)}: {remedy}', SHORTAGE)
+  if shortage(error):
+    _exit_with(f'{shortage(error)}, then run the same command again', SHORTAGE)
+  platforms = os.environ.get('JAX_PLATFORMS')
+  if platforms and 'jax' in sys.modules:  # only then: JAX must not be started by a fault
+    from cifar_jax.runtime.devices import why_none
+
+    if reason := why_none():
       _exit_with(
-        f'{own.filename}, line {own.lineno}, in {own.name}: {type(error).__name__}: {reason}',
+        f'JAX finds no device (JAX_PLATFORMS is {platforms!r}: {reason}); unset the variable, or '
+        'install what the platform needs',
         BAD_INPUT,
       )
-    traceback.print_exc()
-    sys.exit(FAULT)
+  if own := own_code.last_frame(error):
+    reason = ' '.join(str(error).split())
+    _exit_with(
+      f'{own.filename}, line {own.lineno}, in {own.name}: {type(error).__name__}: {reason}',
+      BAD_INPUT,
+    )
+  traceback.print_exception(error)
+  sys.exit(FAULT)
 
 
 def _check_current_directory() -> None:

@@ -42,9 +42,10 @@ def main() -> None:
 
   if is_run:
     runs = [arguments.workdir, *arguments.ensemble]
-    evaluate.evaluate_runs(
+    _, lines = evaluate.evaluate_runs(
       runs, arguments.split, checkpoint, tta, overrides, arguments.out, arguments.seed_index
     )
+    print('\n'.join(lines))
   else:
     evaluate.evaluate_file(arguments.predictions, arguments.split, overrides, arguments.out)
 

@@ -231,7 +231,7 @@ class Run(Analyses):
         cannot be written.
     """
     options = _as_options(overrides or {})
-    return evaluate.measure_runs([self.workdir], split, checkpoint, tta, options, None)[0]
+    return evaluate.evaluate_runs([self.workdir], split, checkpoint, tta, options, None)[0]
 
 
 def _as_options(changes: Mapping[str, Any]) -> list[str]:

@@ -28,20 +28,6 @@ def evaluate_runs(
   overrides: list[str],
   out: pathlib.Path | None,
   seed_index: int = 0,
-) -> None:
-  """Does what `measure_runs` does, and prints a table of the results."""
-  _, lines = measure_runs(runs, split, checkpoint, tta, overrides, out, seed_index)
-  print('\n'.join(lines))
-
-
-def measure_runs(
-  runs: list[pathlib.Path],
-  split: str,
-  checkpoint: str,
-  tta: str,
-  overrides: list[str],
-  out: pathlib.Path | None,
-  seed_index: int = 0,
 ) -> tuple[dict[str, Any], list[str]]:
   """Evaluates a run, or an ensemble of several, and writes the results.
 
@@ -79,7 +65,7 @@ def measure_runs(
 def _measure_split(
   trial: Trial, split: str, out: pathlib.Path, origin: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-  """Evaluates a trial on a split of its data; as `measure_runs`."""
+  """Evaluates a trial on a split of its data; as `evaluate_runs`."""
   truth, stem = trial.truth(split), trial.file_stem(split)
   logits = predict_ensemble(trial.members, truth.split(), trial.tta)
   predictions = Predictions.of_logits(f'{trial.runs[0].resolve().name}_{stem}', logits)
@@ -96,7 +82,7 @@ def _measure_split(
 def _measure_corruptions(
   trial: Trial, out: pathlib.Path, origin: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-  """Evaluates a trial on all corruptions of the test images; as `measure_runs`."""
+  """Evaluates a trial on all corruptions of the test images; as `evaluate_runs`."""
   assert trial.data is not None
   results = corruptions.measure(trial.members, trial.data, trial.tta) | trial.details() | origin
   path = out / f'{trial.file_stem()}.json'

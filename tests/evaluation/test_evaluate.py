@@ -105,9 +105,8 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   run: pathlib.Path,
   restored: Restored,
   tmp_path: pathlib.Path,
-  capsys: pytest.CaptureFixture[str],
 ) -> None:
-  evaluate.evaluate_runs([run], 'test', 'last', 'none', [], None)
+  _, lines = evaluate.evaluate_runs([run], 'test', 'last', 'none', [], None)
   out = run / 'evaluation'
   pictures = ('confusion_matrix', 'mistakes', 'reliability')
   assert {path.name for path in out.iterdir()} == {
@@ -130,7 +129,7 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   assert all(labels[m['index']] != np.argmax(logits[m['index']]) for m in
              values['most_confident_mistakes'])  # fmt: skip
   assert values['members'] == [{'workdir': str(run), 'model': 'resnet8', 'step': 3}]
-  assert f'accuracy        {100 * right.mean():.2f} %' in capsys.readouterr().out
+  assert f'accuracy        {100 * right.mean():.2f} %' in '\n'.join(lines)
 
   # The prediction file of the run has the same scorecard.
   evaluate.evaluate_file(str(out / 'test_last.npz'), 'test', [], tmp_path)

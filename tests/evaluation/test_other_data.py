@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -45,11 +46,11 @@ def choose(name: str, directory: pathlib.Path) -> list[str]:
   return [f'--config.data.name={name}', f'--config.data.data_dir={directory}']
 
 
-def evaluate_on(run: pathlib.Path, overrides: list[str], out: pathlib.Path) -> dict[str, object]:
-  """Evaluates a run and returns the values of the only JSON file."""
-  evaluate.evaluate_runs([run], 'test', 'last', 'none', overrides, out)
+def evaluate_on(run: pathlib.Path, overrides: list[str], out: pathlib.Path) -> dict[str, Any]:
+  """Evaluates a run; returns the values of the only JSON file, its name, and the printed lines."""
+  _, lines = evaluate.evaluate_runs([run], 'test', 'last', 'none', overrides, out)
   (path,) = out.glob('*.json')
-  return {'file': path.name, **json.loads(path.read_text())}
+  return {'file': path.name, 'lines': lines, **json.loads(path.read_text())}
 
 
 def test_other_test_images_are_evaluated_without_the_data_of_the_run(
@@ -58,7 +59,6 @@ def test_other_test_images_are_evaluated_without_the_data_of_the_run(
   predicted: np.ndarray,
   tmp_path: pathlib.Path,
   monkeypatch: pytest.MonkeyPatch,
-  capsys: pytest.CaptureFixture[str],
 ) -> None:
   some = test_split.take(np.arange(30))
   np.save(tmp_path / 'cifar10.1_v6_data.npy', some.images)
@@ -67,7 +67,7 @@ def test_other_test_images_are_evaluated_without_the_data_of_the_run(
   values = evaluate_on(run, choose('cifar10_1', tmp_path), tmp_path / 'out')
   assert values['num_correct'] == (predicted[:30] == some.labels).sum()
   assert values['file'] == 'cifar10_1_test_last.json'
-  assert 'on 30 images (cifar10_1, test split)' in capsys.readouterr().out
+  assert 'on 30 images (cifar10_1, test split)' in values['lines'][0]
   _, truth = collect_predictions([str(run)], 'test', 'last', 'none', choose('cifar10_1', tmp_path))
   np.testing.assert_array_equal(truth.labels, some.labels)
 
@@ -84,7 +84,7 @@ def test_a_folder_has_the_classes_of_the_run_by_name(
   values = evaluate_on(run, choose('folder', tmp_path / 'images'), tmp_path / 'out')
   assert values['num_images'] == len(chosen)
   assert values['num_correct'] == (predicted == test_split.labels)[chosen].sum()
-  counts = {row['name']: row['images'] for row in values['classes']}  # type: ignore[attr-defined]
+  counts = {row['name']: row['images'] for row in values['classes']}
   assert counts['cat'] == (test_split.labels == 3).sum()
   assert counts['automobile'] == (test_split.labels == 1).sum() and counts['airplane'] == 0
   assert str(values['file']).startswith('folder_images_')
@@ -115,7 +115,6 @@ def test_all_corruptions_and_severities_are_one_table(
   run: pathlib.Path,
   tmp_path: pathlib.Path,
   monkeypatch: pytest.MonkeyPatch,
-  capsys: pytest.CaptureFixture[str],
 ) -> None:
   monkeypatch.setattr(corruptions, 'make_predictor', by_first_pixel)
   labels = np.tile(np.arange(10), 5)
@@ -129,17 +128,17 @@ def test_all_corruptions_and_severities_are_one_table(
     np.save(directory / f'{name}.npy', images)
   values = evaluate_on(run, choose('cifar10_c', tmp_path), tmp_path / 'out')
   expected = [[10.0 * min(s + rank, 10) for s in range(5)] for rank in range(16)]
-  assert list(values['error_percent'].values()) == expected  # type: ignore[attr-defined]
+  assert list(values['error_percent'].values()) == expected
   mean = np.mean(expected[:15])
   assert values['mean_corruption_error_percent'] == pytest.approx(mean)
   assert values['file'] == 'cifar10_c_last.json'
-  lines = capsys.readouterr().out.splitlines()
+  lines = values['lines']
   assert lines[2].split() == ['gaussian_noise', '0.00', '10.00', '20.00', '30.00', '40.00', '20.00']
   assert f'  mean corruption error {mean:.2f} %' in lines
   assert any(line.startswith('  saturate*') for line in lines)
   (directory / 'fog.npy').unlink()
   values = evaluate_on(run, choose('cifar10_c', directory), tmp_path / 'out')
   assert values['mean_corruption_error_percent'] is None and values['missing'] == ['fog']
-  assert 'fog are missing' in capsys.readouterr().out
+  assert 'fog are missing' in '\n'.join(values['lines'])
   with pytest.raises(ValueError, match='has the classes of cifar100'):
     evaluate_on(run, choose('cifar100_c', directory), tmp_path / 'out')

@@ -17,13 +17,15 @@ from cifar_jax.training import start
 from tests.support import fake_run
 
 
+@pytest.fixture
+def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+  """A run of an early version, which recorded neither its hardware nor its software."""
+  return fake_run.make(tmp_path / 'run', tiny_cifar)
+
+
 def test_a_run_that_continues_on_other_hardware_warns(
-  tiny_cifar: pathlib.Path,
-  tmp_path: pathlib.Path,
-  monkeypatch: pytest.MonkeyPatch,
-  caplog: pytest.LogCaptureFixture,
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-  run = fake_run.make(tmp_path / 'run', tiny_cifar)
   experiment = build(read_config(run))
   caplog.set_level(logging.WARNING)
   with Checkpoints(run / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
@@ -53,12 +55,8 @@ def test_a_run_that_continues_on_other_hardware_warns(
 
 
 def test_a_run_that_continues_with_other_software_warns(
-  tiny_cifar: pathlib.Path,
-  tmp_path: pathlib.Path,
-  monkeypatch: pytest.MonkeyPatch,
-  caplog: pytest.LogCaptureFixture,
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-  run = fake_run.make(tmp_path / 'run', tiny_cifar)
   experiment = build(read_config(run))
   with Checkpoints(
     run / CHECKPOINTS, experiment.checkpoint_settings, read_only=True

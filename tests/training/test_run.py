@@ -151,7 +151,6 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
   undisturbed: pathlib.Path,
   tmp_path: pathlib.Path,
   no_pictures: None,
-  capsys: pytest.CaptureFixture[str],
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   run = tmp_path / 'run'
@@ -161,8 +160,8 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
   content = bytearray(damaged.read_bytes())
   content[len(content) // 2] ^= 1
   damaged.write_bytes(content)
-  evaluate.evaluate_runs([run], 'test', 'last', 'none', [], tmp_path)
-  assert 'last checkpoint (step 18)' in capsys.readouterr().out
+  _, lines = evaluate.evaluate_runs([run], 'test', 'last', 'none', [], tmp_path)
+  assert 'last checkpoint (step 18)' in lines[0]
   assert f'checkpoint {NUM_STEPS} is damaged: state/' in caplog.text
 
   caplog.clear()
@@ -247,12 +246,12 @@ def test_another_config_is_refused_in_the_same_workdir(undisturbed: pathlib.Path
 
 @pytest.mark.parametrize('which', [pytest.param('last', marks=pytest.mark.slow), 'best'])
 def test_the_command_evaluate_gives_the_result_of_the_run(
-  undisturbed: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], which: str
+  undisturbed: pathlib.Path, tmp_path: pathlib.Path, which: str
 ) -> None:
-  evaluate.evaluate_runs([undisturbed], 'test', which, 'none', [], tmp_path)
+  _, lines = evaluate.evaluate_runs([undisturbed], 'test', which, 'none', [], tmp_path)
   result = json.loads((undisturbed / 'result.json').read_text())
   values = result['test'] if which == 'last' else result['best']['test']
-  out = capsys.readouterr().out
+  out = '\n'.join(lines)
   assert 'on 48 images (test split)' in out
   assert f'accuracy        {100 * values["accuracy"]:.2f} %' in out
   assert f'top-5 accuracy  {100 * values["top5_accuracy"]:.2f} %' in out
