@@ -159,3 +159,11 @@ def test_a_config_that_does_not_run_is_refused_in_one_line(tmp_path: pathlib.Pat
 )  # fmt: skip
 def test_only_whole_keys_and_sections_may_change(key: str, is_allowed: bool) -> None:
   assert loading.may_change(key) == is_allowed
+
+
+def test_a_field_whose_name_begins_like_one_that_may_change_is_a_difference() -> None:
+  old, new = base('resnet20'), base('resnet20')
+  for config, scale in ((old, 1.0), (new, 0.5)):
+    with config.unlocked():
+      config.model.update(module='net.py' if scale == 1.0 else 'moved.py', module_scale=scale)
+  assert loading.changed_keys(old, new) == ['model.module_scale']
