@@ -95,7 +95,7 @@ def text(outputs: list[Any]) -> str:
   return '\n'.join(printed + shown)
 
 
-@pytest.mark.slow  # compiles eight programs
+@pytest.mark.ci  # compiles eight programs
 def test_every_cell_shows_what_the_words_before_it_promise(outputs: dict[str, list[Any]]) -> None:
   for name in WITH_PICTURES:
     assert any('image/png' in output.get('data', {}) for output in outputs[name]), name
@@ -110,7 +110,7 @@ def test_every_cell_shows_what_the_words_before_it_promise(outputs: dict[str, li
   assert float(losses[0][1]) == pytest.approx(float(losses[1][1]), rel=1e-3)
 
 
-@pytest.mark.slow  # compiles eight programs
+@pytest.mark.ci  # compiles eight programs
 def test_training_shows_its_bar_and_prints_nothing_else(outputs: dict[str, list[Any]]) -> None:
   for name in ('train-shapes', 'seeds', 'mesh'):
     errors = [o.text for o in outputs[name] if o.output_type == 'stream' and o.name == 'stderr']

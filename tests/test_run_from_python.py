@@ -120,6 +120,7 @@ def test_a_picture_in_memory_is_classified_as_the_file(
       trained[0].predict(wrong)
 
 
+@pytest.mark.ci
 def test_it_is_evaluated_as_by_the_command(trained: list[cifar_jax.Run]) -> None:
   run = trained[0]
   results = run.evaluate()

@@ -47,6 +47,7 @@ def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   assert 'shake_shake_8_2x4d' in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_the_option_picture_draws_several_runs_together(
   run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

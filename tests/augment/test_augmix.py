@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cifar_jax.augment import augmix, operations
 
@@ -27,6 +28,7 @@ def test_chains_have_one_to_three_operations_below_the_severity() -> None:
   assert np.abs(argument[operation == INDEX['translate_y']]).max() == 3.0  # 0.3 * 32 / 3 pixels
 
 
+@pytest.mark.ci
 def test_an_image_is_mixed_with_the_outcomes_of_its_chains() -> None:
   pixels = np.random.RandomState(0).randint(0, 256, (16, 8, 8, 3))
   images, key, fill = jnp.asarray(pixels / 255, jnp.float32), jax.random.key(3), (0.5, 0.4, 0.3)

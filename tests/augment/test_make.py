@@ -130,6 +130,7 @@ def test_five_crops_of_padded_and_of_enlarged_images_are_those_of_test_time() ->
     assert set(errors.argmin(axis=0)) == set(range(5))
 
 
+@pytest.mark.ci
 def test_two_devices_compute_the_same_as_one() -> None:
   fields = NONE | {'pad': 2, 'rotate': 45.0, 'cutout': 4, 'cutmix': 1.0}
   augment_fn = augment.make(AugmentSettings(**fields), STATISTICS)

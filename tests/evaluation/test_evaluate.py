@@ -138,6 +138,7 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   assert not (tmp_path / 'one_test_last_mistakes.png').exists()  # the file has no images
 
 
+@pytest.mark.ci
 def test_file_names_differ_by_split_views_checkpoint_and_ensemble(
   run: pathlib.Path,
   sharper: pathlib.Path,

@@ -53,6 +53,7 @@ def evaluate_on(run: pathlib.Path, overrides: list[str], out: pathlib.Path) -> d
   return {'file': path.name, 'lines': lines, **json.loads(path.read_text())}
 
 
+@pytest.mark.ci
 def test_other_test_images_are_evaluated_without_the_data_of_the_run(
   run: pathlib.Path,
   test_split: Split,

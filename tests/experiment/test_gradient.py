@@ -86,6 +86,7 @@ def test_the_mean_gradient_of_the_parts_is_that_of_the_batch(
   assert np.any(np.abs(expected.gradient['head']['kernel']) > 1e-3)
 
 
+@pytest.mark.ci
 def test_parts_have_their_own_statistics_and_random_numbers(tiny_cifar: pathlib.Path) -> None:
   experiment = build(tiny_cifar, 'train.accumulation=2')
   one = build(tiny_cifar)
@@ -169,6 +170,7 @@ def test_a_state_without_averages_has_the_leaves_of_earlier_versions(
   assert type(initial_state(build(tiny_cifar))) is State
 
 
+@pytest.mark.ci
 def test_a_stopped_run_with_everything_on_resumes_to_the_bit_and_is_restored_with_its_averages(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

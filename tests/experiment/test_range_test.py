@@ -23,6 +23,7 @@ def experiment(tiny_cifar: pathlib.Path) -> Experiment:
   return dataclasses.replace(build_small(tiny_cifar), model=Linear())
 
 
+@pytest.mark.ci
 def test_the_steps_are_those_of_training_at_rates_that_rise_by_one_factor(
   experiment: Experiment,
 ) -> None:

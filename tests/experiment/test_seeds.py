@@ -81,6 +81,7 @@ def alone(tiny_cifar: pathlib.Path) -> list[tuple[State, dict[str, Any], np.ndar
   return results
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
   'platform,devices,per_call', [('cpu', 1, 2), pytest.param('gpu', 4, 1, marks=pytest.mark.slow)]
 )
@@ -230,6 +231,7 @@ def test_a_seed_that_diverges_is_named(
     assert 'the loss of step 7 of seed 6 is not finite: back to step 5' in caplog.text
 
 
+@pytest.mark.ci
 def test_the_memory_of_a_step_is_that_of_all_seeds(
   tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

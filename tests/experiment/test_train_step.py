@@ -44,6 +44,7 @@ def test_a_repeated_run_and_a_recompiled_step_have_the_same_bits(
   assert digest(first.state) == digest(second.state)
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures('compiled_afresh')
 def test_another_process_computes_the_same_bits(
   tiny_cifar: pathlib.Path, compiled: tuple[Experiment, TrainStep]

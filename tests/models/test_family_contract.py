@@ -36,6 +36,7 @@ def test_every_net_fulfils_the_protocol(net: Net, monkeypatch: pytest.MonkeyPatc
     assert isinstance(model.has_shortcuts, bool)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('net', SMALL, ids=label)
 def test_a_net_runs_in_bfloat16_and_its_logits_are_finite(
   net: Net, monkeypatch: pytest.MonkeyPatch

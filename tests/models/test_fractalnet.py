@@ -91,6 +91,7 @@ def test_given_paths_replace_the_drawn_ones() -> None:
   assert np.any(np.abs(deep - shallow) > 1e-3)
 
 
+@pytest.mark.ci
 def test_dropped_layers_have_no_gradient_and_their_statistics_do_not_change() -> None:
   model = models.create('fractalnet10_w4', drop_path=0.15)
   variables, images = filled_variables(model), fill.images(4)

@@ -131,6 +131,7 @@ class TwoHeads(nn.Module):
     return nn.Dense(3, name='head')(flat)
 
 
+@pytest.mark.ci
 def test_the_training_step_adds_the_weighted_auxiliary_loss() -> None:
   images = jnp.asarray(np.random.RandomState(0).randint(0, 255, (4, 2, 2, 3), np.uint8))
   labels = jnp.array([0, 1, 2, 0], jnp.int32)

@@ -26,6 +26,7 @@ def kernels(params: Any) -> list[np.ndarray]:
   return [leaf for path, leaf in leaves if jax.tree_util.keystr(path).endswith("['kernel']")]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', NETS)
 def test_xavier_draws_all_kernels_uniformly_within_its_bounds(name: str) -> None:
   drawn = kernels(initial_params(name, initialization='xavier'))
@@ -43,6 +44,7 @@ def test_an_unknown_initialisation_is_named(name: str) -> None:
     models.create(name, initialization='glorot')
 
 
+@pytest.mark.ci
 def test_the_head_bias_changes_the_classifier_alone() -> None:
   plain, biased = (initial_params(NETS[0], head_bias=bias) for bias in (0.0, 0.1))
   np.testing.assert_array_equal(biased['head'].pop('bias'), np.full(10, 0.1, np.float32))

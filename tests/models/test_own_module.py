@@ -88,6 +88,7 @@ def known(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
   return place / 'list'
 
 
+@pytest.mark.ci
 def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   own = str(place / 'own.py')
   config = json.loads((place / 'run' / 'config.json').read_text())
@@ -103,6 +104,7 @@ def test_a_run_of_a_net_of_the_package_names_no_module(known: pathlib.Path) -> N
   assert config.model.module == '' and known.read_text() == before
 
 
+@pytest.mark.ci
 def test_another_process_evaluates_predicts_and_analyses_it(
   place: pathlib.Path,
   forget: Forget,

@@ -155,6 +155,7 @@ def test_the_recipe_chooses_the_published_block_and_states_the_published_errors(
   assert re.search(rf'{re.escape(label)} +{re.escape(errors)}', path.read_text())
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
   ('name', 'fields'),
   [

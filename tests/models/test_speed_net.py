@@ -104,6 +104,7 @@ def test_convolutions_start_as_the_identity_of_as_many_channels_as_possible(
   assert np.all(np.abs(random) <= 1 / np.sqrt(9 * inputs)) and np.all(random != 0)
 
 
+@pytest.mark.ci
 def test_norms_have_biases_only_and_logits_are_linear_in_the_head() -> None:
   model: Any = models.create(TINY, num_classes=7, dtype='bfloat16')
   variables = filled_variables(model)

@@ -40,6 +40,7 @@ WRITERS: dict[str, Callable[[pathlib.Path, Checkpoints, MetricLog], object]] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('successor', ['nothing', 'another run', 'a file'])
 @pytest.mark.parametrize('writer', WRITERS)
 def test_nothing_is_written_under_the_old_name(

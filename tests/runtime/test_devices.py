@@ -66,6 +66,7 @@ def on_one(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
   return run
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('devices', [*(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)), 8])
 def test_any_number_of_devices_gives_the_metrics_of_one(
   tiny_cifar: pathlib.Path, on_one: pathlib.Path, tmp_path: pathlib.Path, devices: int

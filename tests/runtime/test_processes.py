@@ -125,6 +125,7 @@ def assert_same_metrics(run: pathlib.Path, expected_run: pathlib.Path) -> None:
     np.testing.assert_allclose(record['accuracy'], expected['accuracy'], atol=0.05)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(('count', 'devices'), [(2, 2), pytest.param(4, 1, marks=pytest.mark.slow)])
 def test_several_processes_give_the_metrics_of_one_and_write_once(
   slow_to_draw: Job, alone: pathlib.Path, tmp_path: pathlib.Path, count: int, devices: int

@@ -39,6 +39,7 @@ def test_a_group_never_goes_past_a_stop(
   assert sizes == expected
 
 
+@pytest.mark.ci
 def test_the_steps_of_one_dispatch_equal_single_steps(tiny_cifar: pathlib.Path) -> None:
   single, together = Trainer(build_small(tiny_cifar)), Trainer(build_small(tiny_cifar))
   single.run(GROUP)

@@ -55,6 +55,7 @@ def test_the_best_epoch_gains_more_than_the_threshold(evaluator: Any) -> None:
   assert evaluator(accuracies, 0.0) == [True, True, False, True, True, False]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
   'monitor', ['validation_accuracy', pytest.param('training_loss', marks=pytest.mark.slow)]
 )
@@ -91,6 +92,7 @@ def test_a_plateau_run_that_was_stopped_has_the_rates_and_bits_of_an_undisturbed
     assert records_without_speed(run) == records
 
 
+@pytest.mark.ci
 def test_a_run_that_looks_at_the_test_images_says_so_and_records_each_epoch_once(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,6 +68,7 @@ def run(
     yield lambda: session.run(config, tmp_path / 'run')
 
 
+@pytest.mark.ci
 def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
   run: Any,
   tmp_path: pathlib.Path,
@@ -100,6 +101,7 @@ def test_a_picture_that_cannot_be_made_is_a_warning_and_made_the_next_time(
   assert (tmp_path / 'run' / PICTURES[1]).exists()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
   ('module', 'name'),
   [
@@ -168,6 +170,7 @@ def test_a_disk_that_fills_up_while_a_run_finishes_costs_nothing(
     subprocess.run(['umount', '--lazy', workdir], check=True)
 
 
+@pytest.mark.ci
 def test_a_missing_picture_is_not_drawn_from_other_images(
   run: Any,
   experiment: Experiment,
@@ -189,6 +192,7 @@ def test_a_missing_picture_is_not_drawn_from_other_images(
   assert run() == 0 and missing.exists()
 
 
+@pytest.mark.ci
 def test_new_numbers_leave_no_picture_of_earlier_ones(
   experiment: Experiment, tmp_path: pathlib.Path
 ) -> None:

@@ -71,6 +71,7 @@ def write_weights(path: pathlib.Path, variables: Any, model: nn.Module, rules: s
   return str(path)
 
 
+@pytest.mark.ci
 def test_a_run_begins_with_the_best_or_the_last_weights_of_another(
   run: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:

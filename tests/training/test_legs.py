@@ -75,6 +75,7 @@ def comparable(workdir: pathlib.Path) -> list[dict[str, Any]]:
   return [{k: v for k, v in record.items() if k != 'images_per_second'} for record in kept]
 
 
+@pytest.mark.ci
 def test_a_longer_run_with_a_constant_rate_equals_one_that_was_as_long_from_the_start(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_longer_run_with_a_constant_rate_equals_one_that_was_as_long_from_the_
   assert 'is of another run: seed was 0 and is now 5; move it away' in text
 
 
+@pytest.mark.ci
 def test_another_schedule_begins_where_the_first_leg_ended(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:

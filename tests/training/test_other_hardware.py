@@ -23,6 +23,7 @@ def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
   return fake_run.make(tmp_path / 'run', tiny_cifar)
 
 
+@pytest.mark.ci
 def test_a_run_that_continues_on_other_hardware_warns(
   run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

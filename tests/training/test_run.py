@@ -113,6 +113,7 @@ def stop(launcher: Launcher, run: pathlib.Path, number: signal.Signals) -> None:
   assert f'{number.name}: saved at step' in err and 'Traceback' not in err
 
 
+@pytest.mark.ci
 def test_a_run_killed_while_it_saves_and_stopped_equals_an_undisturbed_one_to_the_bit(
   launcher: Launcher, undisturbed: pathlib.Path, tmp_path: pathlib.Path, no_pictures: None
 ) -> None:
@@ -244,6 +245,7 @@ def test_another_config_is_refused_in_the_same_workdir(undisturbed: pathlib.Path
     session.run(config, undisturbed)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('which', [pytest.param('last', marks=pytest.mark.slow), 'best'])
 def test_the_command_evaluate_gives_the_result_of_the_run(
   undisturbed: pathlib.Path, tmp_path: pathlib.Path, which: str

@@ -209,6 +209,7 @@ def test_an_activation_that_two_layers_keep_counts_once() -> None:
   assert measure(body).training_bytes == IMAGE_BYTES + 4 * 4
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', FIGURES)
 def test_costs_of_the_papers_nets_are_those_of_the_literature(name: str) -> None:
   measured = counting.measure(models.create(name))

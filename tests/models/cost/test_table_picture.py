@@ -11,6 +11,7 @@ from cifar_jax.report.figures import label_placement, model_table
 from tests.support.model_rows import fake_row
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('dataset', DATASETS)
 def test_the_picture_has_a_circle_for_every_published_model(dataset: str) -> None:
   rows = [fake_row(name) for name in models.NAMES]
@@ -37,6 +38,7 @@ def test_no_point_is_better_in_both_ways_than_one_of_the_front() -> None:
   assert model_table.pareto_front([(1.0, 1.0)]) == [0]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('dataset', DATASETS)
 def test_only_the_front_has_labels_and_they_do_not_overlap(dataset: str) -> None:
   rows = [fake_row(name) for name in models.NAMES]

@@ -43,6 +43,7 @@ def assert_close(ours: Any, theirs: Any) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
 def test_values_and_gradients_are_those_of_jax(shape: tuple[int, ...], dtype: str) -> None:

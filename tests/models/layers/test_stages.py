@@ -70,6 +70,7 @@ def test_a_scanned_stage_computes_its_blocks_one_after_another(
     )
 
 
+@pytest.mark.ci
 def test_scanned_blocks_differ_in_their_weights_and_in_their_dropout(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
