@@ -74,10 +74,8 @@ def to_variables(
     raise InputError(f'the state_dict is not of this model: {result}')
   flat = {}
   for name, target in targets.items():
-    if not jnp.issubdtype(arrays[name].dtype, jnp.floating):
-      raise InputError(f'{name} of the state_dict is {arrays[name].dtype}, not a float')
-    _check_values(name, arrays[name], is_variance=target.path[-1] == 'var')
-    flat[target.path] = target.layout.from_torch(arrays[name].astype(np.float32))
+    values = checked(f'{name} of the state_dict', arrays[name], target.path)
+    flat[target.path] = target.layout.from_torch(values)
   return stages.stack(flax.traverse_util.unflatten_dict(flat), shapes)
 
 
@@ -93,13 +91,25 @@ def remove_heads(variables: Mapping[str, Any]) -> dict[str, Any]:
   return flax.traverse_util.unflatten_dict(kept)
 
 
-def _check_values(name: str, array: np.ndarray, *, is_variance: bool) -> None:
-  """Raises InputError for values of an array `[...]` that no trained net has."""
+def checked(name: str, array: np.ndarray, path: Path) -> np.ndarray:
+  """Returns an array `[...]` as float32, if a trained net can have it.
+
+  Args:
+    name: of the array, for messages.
+    array: of any dtype.
+    path: of the leaf that it is for.
+
+  Raises:
+    InputError: it holds no floats or some that are not finite, or is a variance with negative ones.
+  """
+  if not jnp.issubdtype(array.dtype, jnp.floating):
+    raise InputError(f'{name} is {array.dtype}, not a float')
   values = array.astype(np.float32)
   if not np.isfinite(values).all():
-    raise InputError(f'{name} of the state_dict has values that are not finite')
-  if is_variance and values.min(initial=0) < 0:
-    raise InputError(f'{name} of the state_dict is a variance, and has negative values')
+    raise InputError(f'{name} has values that are not finite')
+  if path[-1] == 'var' and values.min(initial=0) < 0:
+    raise InputError(f'{name} is a variance, and has negative values')
+  return values
 
 
 def to_state_dict(

@@ -1,6 +1,7 @@
 """The weights that a run begins with (section `init`): those of another run, or of a file."""
 
 import hashlib
+import math
 import pathlib
 from typing import Any
 
@@ -16,12 +17,16 @@ from cifar_jax.convert import engine, report, stages
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 from cifar_jax.optim import parameter_groups
+from cifar_jax.runs import contents
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.results import read_config_dict
 from cifar_jax.runs.workdir import CHECKPOINTS
 from cifar_jax.runtime.console import logger
 
 KEY = 'init'  # of the `run_info` in a checkpoint
+# The fields of a state that hold a model's variables, as their averages are called and as they are.
+_FIELDS = (('params', 'params'), ('stats', 'batch_stats'))
+_MAX_HEAD_BYTES = 1 << 30  # of a last layer that is not kept, and so has any number of classes
 
 
 def read(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def read(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str,
     raise InputError('init.head is new, but the model has no layer called head')
   try:
     if source.is_dir():
-      variables = _read_run(settings, source)
+      variables = _read_run(settings, source, shapes)
     else:
       variables = engine.to_variables(source, model, settings.rules, without_head=new_head)
     return _fit(variables, shapes, new_head)
@@ -56,11 +61,11 @@ def read(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str,
     raise InputError(f'init.source {settings.source}: {error}{hint * (not new_head)}') from error
 
 
-def digest(settings: InitSettings) -> str:
+def digest(settings: InitSettings, model: nn.Module, image_size: int) -> str:
   """The SHA-256 of the weights: of the file, or of all arrays at the checkpoint of the run.
 
   Raises:
-    InputError: the source cannot be read.
+    InputError: the source cannot be read, or is a run that does not fit the model.
   """
   source, sha256 = _place(settings), hashlib.sha256()
   if not source.is_dir():
@@ -70,21 +75,24 @@ def digest(settings: InitSettings) -> str:
     except OSError as error:
       raise InputError(f'init.source {source} cannot be read: {error.strerror}') from error
     return sha256.hexdigest()
-  flat = flax.traverse_util.flatten_dict(_read_run(settings, source), sep='/')
+  shapes = models.abstract_variables(model, image_size)
+  flat = flax.traverse_util.flatten_dict(_read_run(settings, source, shapes), sep='/')
   for name in sorted(flat):
     sha256.update(f'{name} {flat[name].dtype} {flat[name].shape}'.encode())
     sha256.update(np.ascontiguousarray(flat[name]).data)
   return sha256.hexdigest()
 
 
-def describe(settings: InitSettings) -> dict[str, Any]:
+def describe(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str, Any]:
   """What a checkpoint says of the weights that its run began with; `{}` for random ones."""
   if not settings.source:
     return {}
-  return {KEY: {'source': settings.source, 'sha256': digest(settings)}}
+  return {KEY: {'source': settings.source, 'sha256': digest(settings, model, image_size)}}
 
 
-def check_unchanged(settings: InitSettings, run_info: dict[str, Any]) -> None:
+def check_unchanged(
+  settings: InitSettings, model: nn.Module, image_size: int, run_info: dict[str, Any]
+) -> None:
   """Raises InputError if the weights are not those that the run of a checkpoint began with.
 
   A source that is gone is a warning: a resumed run does not read it.
@@ -93,7 +101,7 @@ def check_unchanged(settings: InitSettings, run_info: dict[str, Any]) -> None:
     return
   if not _place(settings).exists():
     logger.warning('init.source %s is gone, and cannot be compared', settings.source)
-  elif digest(settings) != run_info[KEY]['sha256']:
+  elif digest(settings, model, image_size) != run_info[KEY]['sha256']:
     raise InputError(
       f'init.source {settings.source} holds other weights than the run began with; set it to the '
       'same weights'
@@ -107,32 +115,62 @@ def _place(settings: InitSettings) -> pathlib.Path:
     raise InputError(f'init.source: {error}') from error
 
 
-def _read_run(settings: InitSettings, run: pathlib.Path) -> dict[str, Any]:
+def _read_run(settings: InitSettings, run: pathlib.Path, shapes: Any) -> dict[str, Any]:
   """The parameters and statistics of a run at a checkpoint; of several seeds, those of the first.
 
-  The averages of a run that averages its weights take their place, as in its evaluation.
+  The averages of a run that averages its weights take their place, as in its evaluation. Nothing is
+  read if they do not have the `shapes` of the model: a small file can stand for a huge array.
   """
-  config = read_config_dict(run)
+  num_seeds = read_config_dict(run)['train'].get('seeds', 1)
+  if not contents.is_count(num_seeds):
+    raise InputError(f'{run}: train.seeds of its configuration is wrong: restore it from a copy')
   if not (run / CHECKPOINTS).is_dir():
     raise InputError('it has no checkpoint yet')
+
+  def choose(fields: dict[str, Any]) -> dict[str, Any]:
+    names = [name if (name := f'average_{kind}') in fields else other for kind, other in _FIELDS]
+    chosen = {name: fields[name] for name in names if name in fields}
+    _check_fit(jax.tree.map(first_seed, _as_variables(chosen)), shapes, settings.head == 'new')
+    return chosen
+
+  def first_seed(leaf: Any) -> Any:
+    if num_seeds == 1:
+      return leaf
+    if leaf.shape[:1] != (num_seeds,):
+      raise InputError(f'an array of {list(leaf.shape)} is not of {num_seeds} seeds')
+    return stages.take_row(leaf, 0)
+
   with Checkpoints(run / CHECKPOINTS, CheckpointSettings(), read_only=True) as checkpoints:
     step = checkpoints.best if settings.checkpoint == 'best' else checkpoints.latest
     if step is None:
       raise InputError(f'it has no checkpoint that is its {settings.checkpoint}')
-    arrays = checkpoints.read_arrays(step)
-  params = arrays.get('average_params', arrays['params'])
-  statistics = arrays.get('average_stats', arrays.get('batch_stats'))
-  variables = {'params': params, 'batch_stats': statistics or {}}
-  if config.get('train', {}).get('seeds', 1) > 1:
-    variables = jax.tree.map(lambda leaf: leaf[0], variables)
+    arrays = checkpoints.read_arrays(step, choose)
+  return _checked_values(jax.tree.map(first_seed, _as_variables(arrays)))
+
+
+def _as_variables(fields: dict[str, Any]) -> dict[str, Any]:
+  """The variables of a model from the fields of a state that `_read_run` chooses."""
+  variables: dict[str, Any] = {'params': {}, 'batch_stats': {}}
+  for name, tree in fields.items():
+    variables['params' if name.endswith('params') else 'batch_stats'] = tree
   return variables
 
 
-def _fit(variables: dict[str, Any], shapes: Any, new_head: bool) -> dict[str, Any]:
-  """The variables in the form of `shapes`; raises InputError if one is missing or does not fit."""
+def _checked_values(variables: dict[str, Any]) -> dict[str, Any]:
+  """The variables, float32; raises InputError for values that no trained net has."""
+  flat = _flatten(variables)
+  values = {path: engine.checked('/'.join(path), leaf, path) for path, leaf in flat.items()}
+  return {'batch_stats': {}} | flax.traverse_util.unflatten_dict(values)
+
+
+def _check_fit(variables: dict[str, Any], shapes: Any, new_head: bool) -> None:
+  """Raises InputError if one of the variables is missing, or has not the shape in `shapes`."""
   given, expected = stages.unstack(variables), stages.unstack(shapes)
   if new_head:
-    given, expected, shapes = map(engine.remove_heads, (given, expected, shapes))
+    heads = [leaf for path, leaf in _flatten(given).items() if engine.is_head(path)]
+    if sum(4 * math.prod(leaf.shape) for leaf in heads) > _MAX_HEAD_BYTES:
+      raise InputError('its last layer has more than a GiB')
+    given, expected = map(engine.remove_heads, (given, expected))
   named = [
     {'/'.join(path): tuple(leaf.shape) for path, leaf in _flatten(tree).items()}
     for tree in (given, expected)
@@ -140,6 +178,14 @@ def _fit(variables: dict[str, Any], shapes: Any, new_head: bool) -> dict[str, An
   comparison = report.match(*named)
   if not comparison.complete:
     raise InputError(f'it is not of this model: {comparison}')
+
+
+def _fit(variables: dict[str, Any], shapes: Any, new_head: bool) -> dict[str, Any]:
+  """The variables in the form of `shapes`; raises InputError if one is missing or does not fit."""
+  _check_fit(variables, shapes, new_head)
+  given = stages.unstack(variables)
+  if new_head:
+    given, shapes = map(engine.remove_heads, (given, shapes))
   return stages.stack(given, shapes)
 
 

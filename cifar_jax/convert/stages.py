@@ -14,6 +14,7 @@ import numpy as np
 
 from cifar_jax.errors import InputError
 
+_MAX_BLOCKS = 10_000  # of a stage; ResNet-1202, the deepest, has 200
 REST = re.compile(r'(stage\d+)_rest')
 
 
@@ -28,7 +29,7 @@ def unstack(variables: Mapping[str, Any]) -> dict[str, Any]:
     same names as before.
 
   Raises:
-    InputError: the leaves of one `rest` differ in their number of blocks.
+    InputError: the leaves of one `rest` differ in their number of blocks, or it has too many.
   """
   result: dict[str, Any] = {}
   for collection, modules in variables.items():
@@ -38,8 +39,11 @@ def unstack(variables: Mapping[str, Any]) -> dict[str, Any]:
         blocks = {leaf.shape[:1] for leaf in jax.tree.leaves(tree)}
         if len(blocks) != 1 or () in blocks:
           raise InputError(f'the arrays of {name} do not agree on the number of its blocks')
-        for i in range(*blocks.pop()):
-          block = jax.tree.map(lambda leaf, i=i: _take_row(leaf, i), tree)
+        num_blocks = blocks.pop()[0]
+        if num_blocks > _MAX_BLOCKS:
+          raise InputError(f'{name} has {num_blocks:,} blocks, more than {_MAX_BLOCKS:,}')
+        for i in range(num_blocks):
+          block = jax.tree.map(lambda leaf, i=i: take_row(leaf, i), tree)
           result[collection][f'{rest[1]}_block{i + 2}'] = block
       else:
         result[collection][name] = tree
@@ -78,7 +82,8 @@ def stack(variables: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, An
   return result
 
 
-def _take_row(leaf: Any, i: int) -> Any:
+def take_row(leaf: Any, i: int) -> Any:
+  """The row `i` of an array `[n, ...]` as a NumPy array, or the shape of one."""
   if isinstance(leaf, jax.ShapeDtypeStruct):
     return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
   return np.asarray(leaf)[i]

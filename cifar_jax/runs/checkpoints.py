@@ -4,37 +4,30 @@ A checkpoint is complete or absent. A damaged checkpoint is never restored: the 
 used instead, and without an intact one the run stops.
 """
 
-import os
 import pathlib
-import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax import own_files
 from cifar_jax.config.training import CheckpointSettings
-from cifar_jax.errors import InputError, shortage
-from cifar_jax.runs import checksums, damaged, deleted, disk_space, first_save, identity
+from cifar_jax.errors import InputError
+from cifar_jax.runs import (
+  checksums,
+  damaged,
+  deleted,
+  disk_space,
+  first_save,
+  identity,
+  names,
+  reading,
+)
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
-
-
-def check_name(directory: pathlib.Path) -> None:
-  """Raises InputError if TensorStore, which takes names for UTF-8, would not find a directory.
-
-  Python reads and writes names in another encoding where it is not in its UTF-8 mode.
-  """
-  path = directory.absolute()
-  if os.fsencode(path) != str(path).encode('utf-8', 'replace'):
-    utf8_mode = '' if sys.getfilesystemencoding() == 'utf-8' else 'set PYTHONUTF8=1, or '
-    raise InputError(
-      f'{directory}: its name is not UTF-8 to Python, and no checkpoint can be written there; '
-      f'{utf8_mode}give another --workdir'
-    )
 
 
 class Checkpoints:
@@ -56,9 +49,9 @@ class Checkpoints:
 
     Raises:
       InputError: there are or were checkpoints, but none is intact; or one is a symbolic link, or
-        of another run; or the name fails `check_name`.
+        of another run; or the name fails `names.check`.
     """
-    check_name(directory)
+    names.check(directory)
     with processes.first_process_first():  # which renames what is damaged
       if not read_only:
         deleted.check_folders(directory)
@@ -71,7 +64,9 @@ class Checkpoints:
           first_save.note(directory)
     policies = [
       preservation_policy.LatestN(settings.keep_last),
-      preservation_policy.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False),
+      preservation_policy.BestN(
+        get_metric_fn=reading.rank, n=1, keep_checkpoints_without_metrics=False
+      ),
     ]
     options = ocp.CheckpointManagerOptions(
       read_only=read_only,
@@ -82,21 +77,23 @@ class Checkpoints:
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
       preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-      best_fn=_rank,
+      best_fn=reading.rank,
       best_mode='max',
       save_interval_steps=0 if read_only else 1,
     )
     silence_absl()
     self._read_only, self._directory = read_only, directory.absolute()
-    self._manager = ocp.CheckpointManager(self._directory, options=options)
+    with reading.checked():
+      self._manager = ocp.CheckpointManager(self._directory, options=options)
     if not read_only:
       self._check_runs()
 
   def _check_runs(self) -> None:
-    """Raises InputError if a checkpoint is of another run; one of them could be the best later."""
+    """Raises InputError if a checkpoint is of another run; each could be the best later."""
     try:
       for step in self._steps():
         self.read_run_info(step)
+        self._metrics(step)
     except InputError:
       self._manager.close()
       raise
@@ -162,8 +159,8 @@ class Checkpoints:
   @property
   def best(self) -> int | None:
     """The step of the checkpoint with the best validation accuracy; None without validation."""
-    metrics = {step: self._manager.metrics(step) for step in self._steps()}
-    ranked = [(_rank(values), step) for step, values in metrics.items() if values]
+    metrics = {step: self._metrics(step) for step in self._steps()}
+    ranked = [(reading.rank(values), step) for step, values in metrics.items() if values]
     return max(ranked)[1] if ranked else None
 
   def _steps(self) -> list[int]:
@@ -171,8 +168,15 @@ class Checkpoints:
 
   def validation_accuracy(self, step: int) -> float | None:
     """The validation accuracy that was saved with a checkpoint, in [0, 1]; None without one."""
-    metrics = self._manager.metrics(step)
+    metrics = self._metrics(step)
     return metrics['accuracy'] if metrics else None
+
+  def _metrics(self, step: int) -> Any:
+    with reading.checked(step):
+      metrics = self._manager.metrics(step)
+      if metrics:
+        reading.check_metrics(metrics)
+    return metrics
 
   def restore(self, step: int, abstract: Any) -> tuple[Any, dict[str, Any]]:
     """Reads a checkpoint.
@@ -189,37 +193,40 @@ class Checkpoints:
         because `latest` and `best` are steps of intact checkpoints.
     """
     items = {'state': ocp.args.StandardRestore(abstract), 'run': ocp.args.JsonRestore()}
-    try:
+    with reading.checked(step):
+      reading.shapes(self._directory / str(step))
       restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-    except (KeyError, TypeError, ValueError) as error:
-      if shortage(error):
-        raise
-      raise InputError(
-        f'checkpoint {step} is intact, but does not fit this model as this version builds it '
-        f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
-      ) from error
+      reading.check_run_info(restored.run)
     return restored.state, self._checked(step, restored.run)
 
-  def read_arrays(self, step: int) -> dict[str, Any]:
-    """Reads the state of a checkpoint as it was saved, whatever model it is of.
+  def read_arrays(
+    self, step: int, choose: Callable[[reading.Fields], reading.Fields]
+  ) -> reading.Fields:
+    """Reads a part of the state of a checkpoint as it was saved, whatever model it is of.
+
+    Args:
+      step: of the checkpoint.
+      choose: as for `reading.read`.
 
     Returns:
-      The fields of the state by their names, as trees of dictionaries and NumPy arrays.
+      The chosen fields of the state by their names, as trees of dictionaries and NumPy arrays.
+
+    Raises:
+      InputError: it is a checkpoint of another run or version, or `choose` raised it.
     """
     self.read_run_info(step)
-    folder = self._directory / str(step) / 'state'
-    handler = ocp.PyTreeCheckpointHandler()
-    saved = handler.metadata(folder).tree
-    to_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
-    return handler.restore(folder, args=ocp.args.PyTreeRestore(restore_args=to_numpy))
+    with reading.checked(step):
+      return reading.read(self._directory / str(step), choose)
 
   def read_run_info(self, step: int) -> dict[str, Any]:
     """Returns the `run_info` that was saved with a checkpoint, without reading the state.
 
     Raises:
-      InputError: it is a checkpoint of another run.
+      InputError: it is a checkpoint of another run or version.
     """
-    restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+    with reading.checked(step):
+      restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+      reading.check_run_info(restored.run)
     return self._checked(step, restored.run)
 
   def _checked(self, step: int, saved: dict[str, Any]) -> dict[str, Any]:
@@ -234,13 +241,3 @@ class Checkpoints:
   def _empty_deleted(self) -> None:
     if processes.is_first() and own_files.is_held(self._directory):
       deleted.empty(self._directory)
-
-
-def _rank(metrics: Any) -> float:
-  """The number by which checkpoints are compared: the accuracy, plus 1 where it was the best.
-
-  It is -1 for a NaN, which would win otherwise. Earlier versions do not say which was the best: it
-  is the one with the highest accuracy.
-  """
-  accuracy = metrics['accuracy']
-  return accuracy + metrics.get('is_best', True) if accuracy == accuracy else -1.0

@@ -130,7 +130,18 @@ def _path_within(directory: pathlib.Path, name: str) -> str:
 
 
 def _checksums(directory: pathlib.Path) -> Checksums:
-  files = sorted(path for path in directory.rglob('*') if path.is_file())
+  """The checksums of all files below a directory but `NAME`.
+
+  Raises:
+    OSError: a file cannot be read, or is none. To open a pipe would wait for ever, and what a link
+      to a folder leads to is not looked through.
+  """
+  files = []
+  for path in sorted(directory.rglob('*')):
+    if path.is_file():
+      files.append(path)
+    elif path.is_symlink() or not path.is_dir():
+      raise OSError(errno.EINVAL, 'it is a pipe, a device or a link to no file', str(path))
   return {
     str(path.relative_to(directory)): [path.stat().st_size, _crc32(path)]
     for path in files

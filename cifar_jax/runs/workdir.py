@@ -13,8 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
-from cifar_jax.runs import legs, linked
-from cifar_jax.runs.checkpoints import check_name
+from cifar_jax.runs import legs, linked, names
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -44,7 +43,7 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
       longer: `legs.py`) or other files, or symbolic links out of it, or cannot be read, or
       checkpoints cannot be written under its name.
   """
-  check_name(workdir)
+  names.check(workdir)
   absolute = str(workdir.absolute())
   if wrong := [character for character in PATTERN_CHARACTERS if character in absolute]:
     raise InputError(

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 from ml_collections import ConfigDict
 
 from cifar_jax import models
+from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.loading import flatten
 from cifar_jax.convert import initial_weights
 from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
@@ -49,9 +51,14 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
 
 def check_initial_weights(experiment: Experiment) -> None:
   """Raises InputError if the weights to begin with cannot be used, or differ between processes."""
-  settings = experiment.init_settings
-  initial_weights.read(settings, experiment.model, experiment.image_shape[0])
-  processes.check_same(lambda: {'the initial weights': initial_weights.digest(settings)})
+  initial = _initial(experiment)
+  initial_weights.read(*initial)
+  processes.check_same(lambda: {'the initial weights': initial_weights.digest(*initial)})
+
+
+def _initial(experiment: Experiment) -> tuple[InitSettings, nn.Module, int]:
+  """The section `init`, and the model and the size of the images that the weights are for."""
+  return experiment.init_settings, experiment.model, experiment.image_shape[0]
 
 
 def first_or_latest_state(
@@ -63,7 +70,7 @@ def first_or_latest_state(
   if checkpoints.latest is not None:
     state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
     check_same_data(experiment.dataset, run_info)
-    initial_weights.check_unchanged(experiment.init_settings, run_info)
+    initial_weights.check_unchanged(*_initial(experiment), run_info)
     own_module.warn_if_changed(experiment.model, run_info)
     _check_random_settings(run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
@@ -89,7 +96,7 @@ def first_or_latest_state(
     logger.info('the weights begin with those of %s', source)
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
   run_info |= {'hardware': hardware, 'software': software}
-  run_info |= initial_weights.describe(experiment.init_settings)
+  run_info |= initial_weights.describe(*_initial(experiment))
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
 

@@ -28,7 +28,7 @@ def make(run: pathlib.Path, seed: int, step: int) -> pathlib.Path:
 READERS: dict[str, Callable[[Checkpoints, int], Any]] = {
   'resume and evaluate': lambda checkpoints, step: checkpoints.restore(step, ABSTRACT_STATE),
   'predict and export': Checkpoints.read_run_info,
-  'initial weights': Checkpoints.read_arrays,
+  'initial weights': lambda checkpoints, step: checkpoints.read_arrays(step, dict),
 }
 
 

@@ -183,7 +183,7 @@ def test_a_run_resumes_only_with_the_weights_that_it_began_with(
   assert str(parts) in text and 'other weights' in text
   parts.write_bytes(content)
   result = sessions.run_session(experiment, tmp_path / 'run')
-  sha256 = initial_weights.digest(experiment.init_settings)
+  sha256 = initial_weights.digest(experiment.init_settings, experiment.model, 32)
   assert result['init'] == {'source': str(parts), 'sha256': sha256}
 
 
