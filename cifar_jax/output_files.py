@@ -19,7 +19,11 @@ logger = logging.getLogger(__name__)
 DOTS_PER_INCH = 200
 TEMPORARY_SUFFIX = '.tmp'  # of files that a killed process may leave behind, half written
 # What a run cannot go on without, the configuration first; only the run itself writes these files.
-_OF_A_RUN = ('config.json', 'metrics.jsonl', 'result.json')
+_OF_A_RUN = (
+  *('config.json', 'metrics.jsonl', 'result.json', 'lock', 'log.txt', 'checkpoints.saved'),
+  'trackers.json',
+)
+_OF_A_CHECKPOINT = 'commit_success.txt'  # a file in the folder of each checkpoint
 
 
 @contextlib.contextmanager
@@ -43,9 +47,12 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def check_not_of_a_run(path: pathlib.Path) -> None:
-  """Raises InputError if a path is that of a file that a run cannot go on without."""
-  if path.name in _OF_A_RUN and (path.parent / _OF_A_RUN[0]).exists():
+  """Raises InputError if a path is of a file or folder that a run cannot go on without."""
+  folder = path.absolute().parent
+  if path.name in _OF_A_RUN and (folder / _OF_A_RUN[0]).exists():
     raise InputError(f'{path} belongs to the run in {path.parent}: give another name')
+  if any((place / _OF_A_CHECKPOINT).exists() for place in (folder, *folder.parents)):
+    raise InputError(f'{path} is in the folder of a checkpoint: give another name')
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

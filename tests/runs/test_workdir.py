@@ -13,6 +13,7 @@ import pytest
 from cifar_jax import output_files
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
+from cifar_jax.runs import checksums
 from cifar_jax.runs.workdir import CONFIG, LOCK, check_workdir, claim_workdir
 from tests.support.paths import ROOT
 
@@ -95,7 +96,13 @@ def fail_with(number: int) -> Callable[..., None]:
   return fail
 
 
-@pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'result.json'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    *('config.json', 'metrics.jsonl', 'result.json', 'lock', 'log.txt', 'checkpoints.saved'),
+    'trackers.json',
+  ],
+)
 def test_no_output_replaces_a_file_of_a_run(tmp_path: pathlib.Path, name: str) -> None:
   with claim_workdir(tmp_path / 'run', base('resnet20')):
     pass
@@ -109,6 +116,16 @@ def test_no_output_replaces_a_file_of_a_run(tmp_path: pathlib.Path, name: str) -
   assert (path.read_text() if path.exists() else None) == before
   with output_files.replacing(tmp_path / name) as temporary:  # beside no run
     temporary.write_text('a page')
+
+
+def test_no_output_is_written_into_a_checkpoint(tmp_path: pathlib.Path) -> None:
+  checkpoint = tmp_path / 'checkpoints' / '10'
+  (checkpoint / 'state').mkdir(parents=True)
+  checksums.write(checkpoint)
+  for path in (checkpoint / checksums.NAME, checkpoint / 'state' / '_METADATA'):
+    with pytest.raises(InputError, match='in the folder of a checkpoint'):
+      output_files.check_not_of_a_run(path)
+  output_files.check_not_of_a_run(tmp_path / 'checkpoints' / 'run' / 'report.html')
 
 
 def test_a_workdir_whose_name_checkpoints_cannot_have_is_refused(
