@@ -125,6 +125,15 @@ def _model_rates(result: Result) -> tuple[str, str]:
   )
 
 
+def _plain_jit(result: Result) -> tuple[str, str]:
+  rows = result['rows']
+  finite = sum(row['is_finite'] for row in rows)
+  return (
+    f'evaluation and gradient of {len(rows)} registered names by a plain `jax.jit`, as users do',
+    f'{finite} of {len(rows)} end with finite values',
+  )
+
+
 def _seeds(result: Result) -> tuple[str, str]:
   gain = result['times_the_seeds_per_hour']
   low, high = gain['quartiles']
@@ -177,6 +186,7 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'compile_time': _compile_time,
   'densenet_remat': _densenet_remat,
   'model_rates': _model_rates,
+  'plain_jit': _plain_jit,
   'seeds': _seeds,
   'augment_cost': _augment_cost,
   'scaling_resnet20': _scaling,
