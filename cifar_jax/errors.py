@@ -15,13 +15,13 @@ class InputError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-  """The loss or the gradient of a step was infinite or not a number.
+  """The loss or gradient of a step, or the test loss after the last, was infinite or no number.
 
   Commands exit with status 1.
 
   Attributes:
-    step: the first such step, from 0.
-    metric: `loss` or `gradient`.
+    step: the first such step, from 0; of a test loss the last one.
+    metric: `loss`, `gradient` or `test loss`.
     subject: the metric, the step and, in a run of several seeds, the seed, as the beginning of a
       sentence.
   """
@@ -30,8 +30,8 @@ class DivergedError(ArithmeticError):
     """Composes the message.
 
     Args:
-      step: the first step whose loss or gradient was not finite, from 0.
-      metric: `loss` or `gradient`.
+      step: the first step whose loss or gradient was not finite, from 0; of a test loss the last.
+      metric: `loss`, `gradient` or `test loss`.
       remedy: what the user can do, the end of the message.
       seed: the seed that diverged; None in a run of one seed.
     """

@@ -78,6 +78,7 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
 
   Returns:
     `split -> logits`, float32 `[n, classes]`. Splits of the same size share the compiled program.
+    Raises InputError if they are not finite.
 
   Raises:
     InputError: a run was trained without the augmentation that the views need.
@@ -93,6 +94,8 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
       experiment = member.experiment
       device_split = split_to_devices(split, experiment.batch_size, experiment.mesh)
       logits.append(evaluate_split(eval_step, member.state, device_split)[1])
+      if not np.isfinite(logits[-1]).all():
+        raise InputError(f'{member.workdir}: the outputs of its net are not finite: it diverged')
     return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))
 
   return predict

@@ -4,6 +4,7 @@ They are chosen by `--config.data.name`, and prepared as the images of the run w
 size, resized in the same way, and normalised by the statistics of its training images.
 """
 
+import dataclasses
 import os
 import pathlib
 import zlib
@@ -103,9 +104,8 @@ def title(settings: DataSettings) -> str:
 
 
 def file_stem(settings: DataSettings) -> str:
-  """The name of other data in file names, different for different folders."""
+  """The name of other data in file names, different for other folders and other settings."""
   stem = title(settings).replace('/', '_').replace(' ', '_')
-  if settings.name != 'folder':
-    return stem
-  place = os.fsencode(paths.local(settings.data_dir).resolve())
-  return f'{stem}_{zlib.crc32(place):08x}'
+  place = paths.local(settings.data_dir).resolve() if settings.data_dir else ''
+  values = dataclasses.asdict(settings) | {'data_dir': os.fsencode(place)}
+  return f'{stem}_{zlib.crc32(repr(sorted(values.items())).encode()):08x}'

@@ -57,6 +57,7 @@ class Experiment:
     key: the root key; `[seeds]` for several seeds.
     num_steps: number of steps of the run.
     init_settings: the section `init`: what the run begins with, and what is frozen.
+    schedule_start: the step at which the schedule begins: 0, or the end of an earlier leg.
   """
 
   train_settings: TrainSettings
@@ -75,6 +76,7 @@ class Experiment:
   key: jax.Array
   num_steps: int
   init_settings: InitSettings = dataclasses.field(default_factory=InitSettings)
+  schedule_start: int = 0
 
   @property
   def batch_size(self) -> int:

@@ -35,4 +35,4 @@ def continue_schedule(experiment: Experiment, config: ConfigDict, start: int) ->
   schedule = shift(schedule, start)
   frozen = experiment.init_settings.frozen_names
   tx = optimizer.make(schedule, experiment.optimizer_settings, frozen)
-  return dataclasses.replace(experiment, schedule=schedule, tx=tx)
+  return dataclasses.replace(experiment, schedule=schedule, tx=tx, schedule_start=start)

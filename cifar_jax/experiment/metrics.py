@@ -36,7 +36,8 @@ def of_batch(
     labels = jnp.argmax(labels, axis=-1)
   true_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
   top5 = jnp.sum(~(logits <= true_logits), axis=-1) < TOP  # a NaN is no hit
-  correct = jnp.argmax(logits, axis=-1) == labels
+  # Of NaNs, argmax is the first.
+  correct = (jnp.argmax(logits, axis=-1) == labels) & ~jnp.isnan(true_logits[:, 0])
   return Means.single_from_model_output(
     loss=losses, correct=correct.astype(jnp.float32), top5=top5.astype(jnp.float32), mask=mask
   )

@@ -63,6 +63,10 @@ class MetricLog:
     self._events = EventFiles(self._workdir, after_step, self._config)
     self._copies.send(valid)
 
+  def read(self) -> list[dict[str, Any]]:
+    """The records in `metrics.jsonl`; none if silent."""
+    return [] if self._silent else read_records(self._workdir)
+
   def go_back(self, after_step: int) -> None:
     """Removes the records of the steps after `after_step`, and appends from there on."""
     self.__exit__()

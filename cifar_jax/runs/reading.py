@@ -43,6 +43,7 @@ _RUN_INFO: Description = {
   'step?': is_count,
   'seconds?': is_amount,
   'records?': is_count,
+  'schedule_start?': is_count,
   'skipped?': are(is_count, at_least=0),
   'commits?': are(_is_commit, at_least=0),
   'hardware?': is_text,

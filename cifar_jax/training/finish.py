@@ -1,5 +1,6 @@
 """The end of a run: evaluation on the test split, its files, and the report."""
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from cifar_jax import input_files, json_text, models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
-from cifar_jax.errors import InputError
+from cifar_jax.errors import DivergedError, InputError
 from cifar_jax.evaluation import scorecard
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, read_predictions
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
@@ -35,11 +36,16 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
   Returns:
     The result, ready for JSON, and the logits of the last checkpoint, float32 `[n, classes]`, or
     `[seeds, n, classes]` for several seeds.
+
+  Raises:
+    DivergedError: the test loss is not finite. The losses of all steps were: it was the last one
+      whose update spoiled the net.
   """
   experiment, step, seconds = loop.experiment, state.num_steps, loop.seconds()
   logger.info('testing on %d images', len(experiment.dataset.test))
   test = split_to_devices(experiment.dataset.test, experiment.batch_size, experiment.mesh)
   last, logits = evaluate_split(loop.eval_step, state, test)
+  _check_finite(experiment, step, last)
   loop.metric_log.write_last(step, loop.epochs(step), last)
   is_early = step < experiment.num_steps
   num_images = step * experiment.batch_size * experiment.num_seeds
@@ -70,6 +76,19 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
       'test': evaluate_split(loop.eval_step, best_state, test)[0],
     }
   return result, logits
+
+
+def _check_finite(experiment: Experiment, step: int, values: dict[str, Any]) -> None:
+  """Raises DivergedError for a test loss, in the values of `metrics.read`, that is not finite."""
+  losses = values['each']['loss'] if 'each' in values else [values['loss']]
+  for seed, loss in zip(experiment.seeds, losses, strict=True):
+    if not math.isfinite(loss):
+      raise DivergedError(
+        step - 1,
+        'test loss',
+        'try a lower schedule.learning_rate, a warm-up or optimizer.clip_norm in another --workdir',
+        seed if len(losses) > 1 else None,
+      )
 
 
 def save_scorecard(workdir: pathlib.Path, experiment: Experiment, logits: np.ndarray) -> None:

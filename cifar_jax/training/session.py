@@ -189,7 +189,7 @@ def run_session(
       Progress(step, experiment.num_steps, images_per_step, num_epochs, has_bar) as progress,
       Profiler(experiment.train_settings.profile, workdir / FOLDER) as profiler,
     ):
-      _warn_of_lost_records(metric_log, run_info)
+      _warn_of_wrong_records(metric_log, run_info)
       loop = Loop(experiment, checkpoints, metric_log, progress, profiler, stop, run_info)
       state = loop.train(state)
       if stop.agreed_signal:
@@ -206,14 +206,19 @@ def run_session(
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 
-def _warn_of_lost_records(metric_log: MetricLog, run_info: dict[str, Any]) -> None:
-  """Logs a warning if there are fewer records than when the checkpoint was saved."""
+def _warn_of_wrong_records(metric_log: MetricLog, run_info: dict[str, Any]) -> None:
+  """Logs a warning if there are fewer records than when the checkpoint was saved, or one twice."""
   saved, found = run_info.get('records', 0), metric_log.num_records  # early versions saved none
   if found < saved and processes.is_first():
     logger.warning(
       '%s has %d of the %d records up to this step: the others are lost, unless you stop the run '
       'and restore the file from a copy',
       *(METRICS, found, saved),
+    )
+  places = [(record['step'], record['split']) for record in metric_log.read()]
+  if len(set(places)) < len(places):
+    logger.warning(
+      '%s has records twice, as after a copy of it was appended: restore it from a copy', METRICS
     )
 
 

@@ -73,6 +73,7 @@ def first_or_latest_state(
     initial_weights.check_unchanged(*_initial(experiment), run_info)
     own_module.warn_if_changed(experiment.model, run_info)
     _check_random_settings(run_info)
+    _check_schedule_start(experiment, state.num_steps, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
@@ -89,6 +90,7 @@ def first_or_latest_state(
         'that of an undisturbed run: %s',
         changes,
       )
+    run_info['schedule_start'] = experiment.schedule_start
     return state, run_info | {'hardware': hardware, 'software': software}
   state = initial_state(experiment)
   log_new_run(experiment, state)
@@ -96,9 +98,25 @@ def first_or_latest_state(
     logger.info('the weights begin with those of %s', source)
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
   run_info |= {'hardware': hardware, 'software': software}
+  run_info['schedule_start'] = experiment.schedule_start
   run_info |= initial_weights.describe(*_initial(experiment))
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
+
+
+def _check_schedule_start(experiment: Experiment, step: int, run_info: dict[str, Any]) -> None:
+  """Raises InputError if the schedule began elsewhere when this leg of the run trained before.
+
+  Where a schedule begins is the end of an earlier leg, whose folder may be lost since.
+  """
+  now = experiment.schedule_start
+  earlier = run_info.get('schedule_start', now)  # an earlier version did not record it
+  if step > now and earlier != now:  # a checkpoint at the start of a leg is of the leg before it
+    raise InputError(
+      f'checkpoint {step} was trained with a schedule that began at step {earlier}, at the end of '
+      f'an earlier leg, and now it would begin at step {now}: restore the folders leg1, ... of the '
+      'workdir from a copy'
+    )
 
 
 def _check_random_settings(run_info: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import archives, corrupted
 from cifar_jax.data.dataset import Split
-from cifar_jax.evaluation import corruptions, evaluate, scorecard
+from cifar_jax.evaluation import corruptions, evaluate, other_data, scorecard
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.evaluation.sources import collect_predictions
@@ -67,7 +69,7 @@ def test_other_test_images_are_evaluated_without_the_data_of_the_run(
   monkeypatch.setattr(archives, 'load', None)
   values = evaluate_on(run, choose('cifar10_1', tmp_path), tmp_path / 'out')
   assert values['num_correct'] == (predicted[:30] == some.labels).sum()
-  assert values['file'] == 'cifar10_1_test_last.json'
+  assert re.fullmatch('cifar10_1_[0-9a-f]{8}_test_last.json', values['file'])
   assert 'on 30 images (cifar10_1, test split)' in values['lines'][0]
   _, truth = collect_predictions([str(run)], 'test', 'last', 'none', choose('cifar10_1', tmp_path))
   np.testing.assert_array_equal(truth.labels, some.labels)
@@ -132,14 +134,27 @@ def test_all_corruptions_and_severities_are_one_table(
   assert list(values['error_percent'].values()) == expected
   mean = np.mean(expected[:15])
   assert values['mean_corruption_error_percent'] == pytest.approx(mean)
-  assert values['file'] == 'cifar10_c_last.json'
+  assert re.fullmatch('cifar10_c_[0-9a-f]{8}_last.json', values['file'])
   lines = values['lines']
   assert lines[2].split() == ['gaussian_noise', '0.00', '10.00', '20.00', '30.00', '40.00', '20.00']
   assert f'  mean corruption error {mean:.2f} %' in lines
   assert any(line.startswith('  saturate*') for line in lines)
   (directory / 'fog.npy').unlink()
-  values = evaluate_on(run, choose('cifar10_c', directory), tmp_path / 'out')
+  values = evaluate_on(run, choose('cifar10_c', directory), tmp_path / 'without fog')
   assert values['mean_corruption_error_percent'] is None and values['missing'] == ['fog']
   assert 'fog are missing' in '\n'.join(values['lines'])
   with pytest.raises(ValueError, match='has the classes of cifar100'):
     evaluate_on(run, choose('cifar100_c', directory), tmp_path / 'out')
+
+
+def test_other_settings_of_the_same_set_have_files_of_their_own(tmp_path: pathlib.Path) -> None:
+  settings = [
+    DataSettings(name='cifar10_1', data_dir=str(tmp_path / 'v4')),
+    DataSettings(name='cifar10_1', data_dir=str(tmp_path / 'v6')),
+    DataSettings(name='shapes', seed=1),
+    DataSettings(name='shapes', seed=2),
+    DataSettings(name='shapes', seed=2, images_per_class=3),
+  ]
+  assert len({other_data.file_stem(each) for each in settings}) == len(settings)
+  again = DataSettings(name='cifar10_1', data_dir=f'{tmp_path}/v6/../v4')
+  assert other_data.file_stem(again) == other_data.file_stem(settings[0])

@@ -26,6 +26,12 @@ def test_smoothing_out_of_range_is_named() -> None:
     losses.make(LossSettings(label_smoothing=1.0))
 
 
+def test_an_example_without_numbers_is_never_correct() -> None:
+  logits = jnp.full((3, 10), jnp.nan).at[2, 1:].set(0.0)
+  values = metrics.read(metrics.of_batch(jnp.zeros(3), logits, jnp.array([0, 1, 0])), 10)
+  assert values['accuracy'] == values['top5_accuracy'] == 0
+
+
 def test_means_ignore_examples_outside_the_mask() -> None:
   logits = jnp.eye(7)[jnp.array([0, 1, 2, 3])] * jnp.array([1.0, 1.0, 1.0, -1.0])[:, None]
   labels = jnp.array([0, 2, 2, 3])  # right, wrong, right, ranked last

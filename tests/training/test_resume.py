@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import pathlib
 import shutil
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 
 from cifar_jax import own_files
 from cifar_jax.data.dataset import Split
-from cifar_jax.errors import InputError
+from cifar_jax.errors import DivergedError, InputError
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.results import METRICS
 from cifar_jax.runs.workdir import CHECKPOINTS
+from cifar_jax.training import finish
 from tests.support.sessions import NUM_STEPS, make_poisoned, run_session, stop_session
 
 STOPPED_AFTER = 9  # steps; there are checkpoints at 3, 6 and 9, and records at 4 and 8
@@ -90,6 +92,40 @@ def test_lost_records_are_a_warning(
   with caplog.at_level(logging.WARNING):
     stop_session(experiment, run, 1)
   assert (f'{METRICS} has {lines} of the 2 records' in caplog.text) == warns
+
+
+def test_records_that_stand_there_twice_are_a_warning(
+  experiment: Experiment, run: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  (run / METRICS).write_text(2 * (run / METRICS).read_text())
+  with caplog.at_level(logging.WARNING):
+    stop_session(experiment, run, 1)
+  assert f'{METRICS} has records twice' in caplog.text
+
+
+@pytest.mark.parametrize(
+  ('before', 'now'),
+  [(4, 0), (0, 4), pytest.param(4, STOPPED_AFTER, id='a new leg')],
+)
+def test_a_schedule_that_would_begin_elsewhere_is_refused(
+  experiment: Experiment, tmp_path: pathlib.Path, before: int, now: int
+) -> None:
+  of_leg, resumed = (dataclasses.replace(experiment, schedule_start=at) for at in (before, now))
+  stop_session(of_leg, tmp_path / 'run', STOPPED_AFTER)
+  if now == STOPPED_AFTER:
+    stop_session(resumed, tmp_path / 'run', 1)
+  else:
+    expected = f'began at step {before}, at the end of an earlier leg, .* begin at step {now}: '
+    with pytest.raises(InputError, match=expected):
+      stop_session(resumed, tmp_path / 'run', 1)
+
+
+def test_a_net_without_a_finite_test_loss_has_diverged(
+  experiment: Experiment, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(finish, 'evaluate_split', lambda *_: ({'loss': math.nan}, None))
+  with pytest.raises(DivergedError, match=rf'the test loss of step {NUM_STEPS - 1} is not finite'):
+    run_session(experiment, run)
 
 
 def test_a_run_stops_when_its_workdir_is_renamed_and_resumes_under_the_new_name(
