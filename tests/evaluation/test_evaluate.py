@@ -70,7 +70,7 @@ def test_logits_are_those_of_the_model_for_every_image_once(restored: Restored) 
 
 def test_a_net_whose_outputs_are_not_finite_is_not_evaluated(restored: Restored) -> None:
   params = jax.tree.map(lambda leaf: leaf * np.nan, restored.state.params)
-  spoiled = dataclasses.replace(restored, state=restored.state.replace(params=params))
+  spoiled = dataclasses.replace(restored, state=dataclasses.replace(restored.state, params=params))
   split = restored.experiment.dataset.test
   text = message(lambda: predict_ensemble([spoiled], split, 'none'))
   assert text == f'{restored.workdir}: the outputs of its net are not finite: it diverged'
