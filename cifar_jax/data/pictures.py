@@ -1,7 +1,9 @@
 """Image files of any kind, and images in memory, converted to the RGB that a viewer would show."""
 
+import contextlib
 import pathlib
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,14 @@ from cifar_jax.input_files import refuse_pipe
 if TYPE_CHECKING:  # imported by the functions that need it, because that takes time
   from PIL.Image import Image
 
+# Of the formats that Pillow reads, those of plain pixels that people have as data. The others may
+# start programs or open a file of any format inside them: EPS, which Ghostscript runs, also within
+# IPTC, whatever the name of the file. JPEG includes MPO, whose parts are JPEG.
+FORMATS = (
+  *('PNG', 'JPEG', 'BMP', 'DIB', 'GIF', 'WEBP', 'AVIF', 'TIFF', 'PPM', 'JPEG2000', 'TGA', 'PCX'),
+  *('SGI', 'QOI'),
+)
+
 
 def read(path: pathlib.Path) -> 'Image':
   """Reads the first frame of an image file, in mode RGB.
@@ -20,9 +30,8 @@ def read(path: pathlib.Path) -> 'Image':
   of 16 or 32 bits are scaled to 8.
 
   Raises:
-    InputError: the file does not exist, is not an image that Pillow reads, is damaged, or has more
-      pixels than Pillow allows as a guard against decompression bombs
-      (`PIL.Image.MAX_IMAGE_PIXELS`).
+    InputError: the file does not exist, has none of the `FORMATS`, is damaged, or has more pixels
+      than Pillow allows as a guard against decompression bombs (`PIL.Image.MAX_IMAGE_PIXELS`).
   """
   import PIL.Image
   import PIL.ImageOps
@@ -39,7 +48,9 @@ def read(path: pathlib.Path) -> 'Image':
     limit = (PIL.Image.MAX_IMAGE_PIXELS or 0) / 1e6
     raise InputError(f'{path} has more than {limit:.0f} million pixels: make it smaller') from error
   except PIL.UnidentifiedImageError as error:
-    raise InputError(f'{path} is not an image of a kind that Pillow reads') from error
+    raise InputError(
+      f'{path} is not an image of a kind that is read: give a PNG or JPEG'
+    ) from error
   except Exception as error:  # a damaged file can raise anything, in texts of several lines
     if isinstance(error, OSError) and error.strerror:
       raise InputError(f'cannot read {path}: {error.strerror}') from error
@@ -72,11 +83,25 @@ def from_memory(picture: 'Image | np.ndarray') -> 'Image':
 
 
 def _formats() -> list[str]:
-  """Returns all formats that Pillow reads except EPS, a program that Ghostscript would run."""
+  """Returns the formats of `FORMATS` that the installed Pillow reads."""
   import PIL.Image
 
   PIL.Image.init()
-  return sorted(set(PIL.Image.OPEN) - {'EPS'})
+  return [name for name in FORMATS if name in PIL.Image.OPEN]
+
+
+@contextlib.contextmanager
+def plain_formats_only() -> Iterator[None]:
+  """Within the block Pillow opens the `FORMATS` alone, also where a library calls it."""
+  import PIL.Image
+
+  formats = _formats()
+  before = PIL.Image.ID.copy()
+  PIL.Image.ID[:] = [name for name in before if name in formats]
+  try:
+    yield
+  finally:
+    PIL.Image.ID[:] = before
 
 
 def _rgb(image: 'Image') -> 'Image':

@@ -17,7 +17,7 @@ import numpy as np
 
 from cifar_jax.config.command_line import nearest
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.data import download, pixels
+from cifar_jax.data import download, pictures, pixels
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
@@ -183,7 +183,12 @@ def _read_split(name: str, builder: Any, split: str, settings: DataSettings) -> 
   images = []
   labels = []
   for i in range(len(source)):
-    example = source[i]
+    try:
+      with pictures.plain_formats_only():  # tensorflow-datasets leaves the choice to Pillow
+        example = source[i]
+    except Exception as error:  # a damaged file can raise anything
+      reason = _first_line(error)
+      raise InputError(f'{name}: image {i} of {split} cannot be read: {reason}') from error
     image = _as_rgb(name, example['image'])
     images.append(pixels.resize(image[None], size, settings.resize)[0] if size else image)
     labels.append(example['label'])

@@ -71,7 +71,7 @@ def classify_files(
   Args:
     runs: the workdir of a run, or of several whose probabilities are averaged. Their data are not
       needed.
-    places: image files of any size, in a format that Pillow reads, and directories of such files.
+    places: image files of any size, in one of `pictures.FORMATS`, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
       images, for the page on the run.
@@ -129,7 +129,7 @@ def prepare(source: 'pathlib.Path | Image | np.ndarray', member: Restored) -> np
   """Prepares a picture as the images that a run was trained on.
 
   Args:
-    source: an image of any size: a file in a format that Pillow reads, or what
+    source: an image of any size: a file in one of `pictures.FORMATS`, or what
       `data.pictures.from_memory` takes.
     member: the run.
 

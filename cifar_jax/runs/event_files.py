@@ -109,7 +109,7 @@ def _hyper_parameters(values: Mapping[str, Any]) -> tuple[Any, Any, Any]:
 def _image(title: str, path: pathlib.Path) -> summary_pb2.Summary:
   """A PNG file as it is: `summary.image` would decode and encode it."""
   content = input_files.read_bytes(path)
-  with Image.open(io.BytesIO(content)) as picture:
+  with Image.open(io.BytesIO(content), formats=['PNG']) as picture:
     width, height = picture.size
     channels = len(picture.getbands())
   image = summary_pb2.Summary.Image(

@@ -1,5 +1,6 @@
 """Image files of every kind look as in a viewer, and files that are no images are refused."""
 
+import contextlib
 import io
 import os
 import pathlib
@@ -7,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import PIL.EpsImagePlugin
 import PIL.Image
 import pytest
 
@@ -121,6 +123,33 @@ def test_a_file_that_is_no_image_is_refused(
   path.write_bytes(content)
   text = message(lambda: pictures.read(path))
   assert expected in text and str(path) in text
+
+
+def iptc(content: bytes) -> bytes:
+  """An IPTC file of one grey pixel, which holds another file, as newspapers send pictures."""
+
+  def record(group: int, number: int, data: bytes) -> bytes:
+    return bytes([0x1C, group, number]) + len(data).to_bytes(2, 'big') + data
+
+  size = (1).to_bytes(2, 'big')
+  head = record(3, 60, b'\1\0') + record(3, 20, size) + record(3, 30, size) + record(3, 120, b'\5')
+  return head + record(8, 10, content) + bytes(5)
+
+
+def test_a_format_that_opens_other_files_is_refused(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  opened: list[object] = []
+  monkeypatch.setattr(PIL.EpsImagePlugin, 'Ghostscript', lambda *given: opened.append(given))
+  program = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n%%EndComments\nshowpage\n%%EOF\n'
+  path = tmp_path / 'holiday.png'
+  for content in (program, iptc(program)):
+    path.write_bytes(content)
+    assert 'not an image of a kind' in message(lambda: pictures.read(path))
+  assert not opened
+  with contextlib.suppress(Exception), PIL.Image.open(path) as image:
+    image.load()
+  assert opened  # so Pillow alone would have started Ghostscript
 
 
 def test_a_missing_file_a_directory_or_a_pipe_is_refused(tmp_path: pathlib.Path) -> None:

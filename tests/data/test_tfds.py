@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import PIL.EpsImagePlugin
 import PIL.Image
 import pytest
 import tensorflow_datasets
@@ -25,6 +26,8 @@ from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import download, tfds
 from cifar_jax.data.dataset import Published
 from tests.support.fake_cifar import draw, message
+
+PROGRAM = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n'
 
 
 def write_set(
@@ -116,6 +119,18 @@ def test_grey_images_become_rgb_and_unequal_sizes_need_image_size(tmp_path: path
 def test_images_of_four_channels_are_refused() -> None:
   expected = 'set: images are uint8 (8, 8, 4), not uint8 of 1 or 3 channels'
   assert expected == message(lambda: tfds._as_rgb('set', np.zeros((8, 8, 4), np.uint8)))
+
+
+def test_images_of_a_set_are_opened_in_plain_formats_only(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  opened: list[object] = []
+  monkeypatch.setattr(PIL.EpsImagePlugin, 'Ghostscript', lambda *given: opened.append(given))
+  before = PIL.Image.ID.copy()
+  monkeypatch.setattr(PIL.Image.Image, 'save', lambda image, file, kind: file.write(PROGRAM))
+  write_set(tmp_path, {'test': [8]})
+  assert 'tiny: image 0 of test cannot be read' in message(lambda: load(tmp_path))
+  assert not opened and before == PIL.Image.ID
 
 
 @pytest.mark.parametrize('key', ['pythonClassName', 'python_class_name', 'type'])
