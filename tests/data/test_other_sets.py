@@ -1,16 +1,20 @@
 """SVHN, CIFAR-10.1 and CIFAR-10-C: what is read from their files, and faults of the files."""
 
+import contextlib
 import pathlib
+import struct
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from cifar_jax import data
 from cifar_jax.config.dataset import DataSettings
-from cifar_jax.data import corrupted, tfds
+from cifar_jax.data import corrupted, mat_files, tfds
 from cifar_jax.data.dataset import Dataset
+from cifar_jax.errors import InputError
 from tests.support.fake_cifar import assert_equal, draw, message
 
 
@@ -48,6 +52,57 @@ def test_faulty_files_of_svhn_are_refused(tmp_path: pathlib.Path) -> None:
   assert 'damaged' in message(lambda: load('svhn', tmp_path))
   scipy.io.savemat(path, {'y': [[1]]})
   assert 'no images uint8' in message(lambda: load('svhn', tmp_path))
+  nested: Any = 1
+  for _ in range(5):
+    outer = np.empty((1, 1), object)
+    outer[0, 0] = nested
+    nested = outer
+  for value in (nested, {'a': 1}, np.ones((2, 2)) * 1j, scipy.sparse.eye_array(3).tocsc(), 'text'):
+    scipy.io.savemat(path, {'X': images.transpose(1, 2, 3, 0), 'y': value})
+    assert 'y is no numeric array' in message(lambda: load('svhn', tmp_path))
+
+
+def test_svhn_may_be_compressed_and_its_labels_of_any_type(tmp_path: pathlib.Path) -> None:
+  split = draw(7, 10)
+  labels = np.where(split.labels == 0, 10, split.labels)[:, None]
+  for dtype in (np.float64, np.float32, np.uint8, np.int64):
+    arrays = {'X': split.images.transpose(1, 2, 3, 0), 'other': ['a'], 'y': labels.astype(dtype)}
+    scipy.io.savemat(tmp_path / 'test_32x32.mat', arrays, do_compression=True)
+    assert_equal(load('svhn', tmp_path).test, split)
+
+
+def test_a_file_of_svhn_is_looked_at_before_it_is_unpacked(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  path = tmp_path / 'test_32x32.mat'
+  monkeypatch.setattr(mat_files, '_FREE_BYTES', 0)
+  scipy.io.savemat(path, {'X': np.zeros((32, 32, 3, 60), np.uint8)}, do_compression=True)
+  assert 'more than photographs do' in message(lambda: load('svhn', tmp_path))
+  scipy.io.savemat(path, {'X': np.zeros((32, 32, 3, 2), np.uint8), 'y': [[1], [2]]})
+  plain = path.read_bytes()
+  count = plain.index(struct.pack('<4i', 32, 32, 3, 2)) + 12
+  for images, expected in ((600_000, 'more than the 531,131'), (3, 'not those of its head')):
+    path.write_bytes(plain[:count] + struct.pack('<i', images) + plain[count + 4 :])
+    assert expected in message(lambda: load('svhn', tmp_path))
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_a_file_of_svhn_with_any_byte_changed_is_read_or_refused(
+  tmp_path: pathlib.Path, compressed: bool
+) -> None:
+  path, random = tmp_path / 'test_32x32.mat', np.random.RandomState(0)
+  write = {'X': draw(1, 10).images.transpose(1, 2, 3, 0), 'y': [[1]]}
+  scipy.io.savemat(path, write, do_compression=compressed)
+  content = path.read_bytes()
+  places = [*range(124, 260), *range(len(content) - 80, len(content))]
+  for place in places:
+    changed = bytearray(content)
+    changed[place] = random.randint(256)
+    path.write_bytes(changed)
+    with contextlib.suppress(InputError):
+      load('svhn', tmp_path)
+    path.write_bytes(content[:place])
+    assert str(path) in message(lambda: load('svhn', tmp_path))
 
 
 def test_cifar_10_1_is_read_from_its_npy_files_or_else_by_tensorflow_datasets(
