@@ -8,7 +8,7 @@ test; and the images on which all models fail.
 
 import pathlib
 
-from cifar_jax import cli
+from cifar_jax import cli, output_files
 from cifar_jax.config import help_text
 from cifar_jax.config.dataset import SPLITS
 from cifar_jax.errors import InputError
@@ -27,6 +27,7 @@ def main() -> None:
   from cifar_jax.evaluation import compare
   from cifar_jax.evaluation.sources import collect_predictions
 
+  output_files.check_is_own(arguments.out / compare.NUMBERS, 'models', 'pairs')
   models, truth = collect_predictions(
     arguments.sources, arguments.split, arguments.checkpoint, arguments.tta, overrides
   )

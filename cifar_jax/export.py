@@ -15,7 +15,9 @@ def main() -> None:
   """Reads the command line, then exports. JAX is imported once the command line is valid."""
   parser = cli.Parser('python -m cifar_jax.export', __doc__, help_text.of_finished_run)
   parser.add_argument('--workdir', type=cli.path, required=True, help='directory of a run')
-  parser.add_argument('--out', type=cli.path, required=True, metavar='FILE', help='is replaced')
+  parser.add_argument(
+    '--out', type=cli.path, required=True, metavar='FILE', help='is replaced, and FILE.json too'
+  )
   add_checkpoint(parser)
   add_seed_index(parser)
   arguments, overrides = parser.parse_with_overrides()

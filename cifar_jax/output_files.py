@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from cifar_jax import own_files
+from cifar_jax import input_files, json_text, own_files
 from cifar_jax.errors import InputError, cannot_write
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
@@ -53,6 +53,28 @@ def check_not_of_a_run(path: pathlib.Path) -> None:
     raise InputError(f'{path} belongs to the run in {path.parent}: give another name')
   if any((place / _OF_A_CHECKPOINT).exists() for place in (folder, *folder.parents)):
     raise InputError(f'{path} is in the folder of a checkpoint: give another name')
+
+
+def check_is_own(path: pathlib.Path, *keys: str) -> None:
+  """Raises InputError if a file is there that this program did not write.
+
+  For a JSON file beside an output, whose name the user did not give and may have used before.
+
+  Args:
+    path: of the file to write.
+    keys: which the object, or each object of the list, in a file of this program has.
+  """
+  if not path.exists():
+    return
+  try:
+    content = json_text.parse(input_files.read_text(path))
+  except (OSError, ValueError):
+    content = None
+  rows = content if isinstance(content, list) else [content]
+  if not rows or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
+    raise InputError(
+      f'{path} would be replaced, but this command did not write it: give the output another name'
+    )
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

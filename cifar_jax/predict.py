@@ -19,7 +19,7 @@ def main() -> None:
   parser.add_argument('images', type=cli.path, nargs='+', metavar='IMAGE', help='file or directory')
   parser.add_argument(
     '--out', type=cli.path, metavar='FILE.png',
-    help="by default evaluation/own_pictures.png in the run's directory",
+    help="by default evaluation/own_pictures.png in the run's directory; FILE.json is written too",
   )  # fmt: skip
   add_prediction_options(parser)
   add_ensemble(parser)

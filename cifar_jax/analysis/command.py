@@ -1,6 +1,6 @@
 """What the commands of all analyses share: their options, and the start of the analysis."""
 
-from cifar_jax import cli
+from cifar_jax import cli, output_files
 from cifar_jax.config import help_text
 from cifar_jax.config.dataset import SPLITS
 from cifar_jax.errors import InputError
@@ -26,7 +26,10 @@ def make_parser(name: str, description: str | None) -> cli.Parser:
   parser.add_argument(
     '--num-images', type=cli.positive, default=2000, help='number of images, drawn from the split'
   )
-  parser.add_argument('--picture', type=cli.path, help='PNG file for all runs together')
+  parser.add_argument(
+    '--picture', type=cli.path, metavar='FILE.png',
+    help='for all runs together; FILE.json with its numbers is written too',
+  )  # fmt: skip
   return parser
 
 
@@ -46,6 +49,8 @@ def run(name: str, parser: cli.Parser) -> None:
     raise InputError(f'--picture {picture} is drawn as PNG: let its name end with .png')
   if picture and (picture.is_dir() or not picture.parent.is_dir()):
     raise InputError(f'--picture {picture} must name a file in a directory that exists')
+  if picture:
+    output_files.check_is_own(picture.with_suffix('.json'), 'analysis', 'model')
 
   from cifar_jax.analysis import runner
 

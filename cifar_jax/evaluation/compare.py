@@ -19,6 +19,7 @@ from cifar_jax.report.figures import comparison, images
 
 Comparison = dict[str, Any]
 
+NUMBERS = 'comparison.json'
 _PAIRS_PRINTED = 10
 _IMAGES_SHOWN = 40
 
@@ -117,7 +118,7 @@ def write(
     InputError: the files cannot be written.
   """
   output_files.make_folder(out)
-  names = ('comparison.json', 'comparison.png', 'all_fail.png')
+  names = (NUMBERS, 'comparison.png', 'all_fail.png')
   output_files.remove(out / name for name in names)
   picture = comparison.matrix(compared['models'], compared['pairs'])
   output_files.save_figure(picture, out / 'comparison.png')
@@ -132,7 +133,7 @@ def write(
     )
     picture = images.grid(truth.images[shown], captions, title, columns=8)
     output_files.save_figure(picture, out / 'all_fail.png')
-  output_files.write_text(out / 'comparison.json', json.dumps(compared, indent=2) + '\n')
+  output_files.write_text(out / NUMBERS, json.dumps(compared, indent=2) + '\n')
 
 
 def _caption(index: int, models: list[Predictions], truth: GroundTruth) -> str:

@@ -102,7 +102,8 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
     out: directory of the results; by default `evaluation/FILE` in the current directory.
 
   Raises:
-    InputError: the file, one of its models or the data cannot be used.
+    InputError: the file, one of its models or the data cannot be used, or a result would replace
+      another file.
   """
   models, file_truth = read_predictions(file)
   truth = load_ground_truth(split, overrides) if file_truth is None or overrides else file_truth
@@ -117,6 +118,8 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
       'FILE.npz:NAME'
     )
   out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
+  for stem in stems.values():
+    output_files.check_is_own(out / f'{stem}.json', 'error_percent', 'accuracy_interval')
   width = max(len(model.name) for model in models)
   for model in models:
     results = scorecard.compute(model, truth)

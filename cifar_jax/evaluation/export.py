@@ -61,13 +61,15 @@ def write(member: Restored, out: pathlib.Path) -> None:
   """Writes an exported net to `out`, and what it is to `out` with `.json` at its end.
 
   Raises:
-    InputError: flatbuffers is not installed, the net cannot be exported, or a file cannot be
-      written.
+    InputError: flatbuffers is not installed, the net cannot be exported, a file cannot be
+      written, or the second one would replace another file.
   """
   try:
     import flatbuffers  # noqa: F401 (`jax.export` writes its files with it)
   except ImportError as error:
     raise InputError('export needs flatbuffers: pip install flatbuffers') from error
+  beside = out.with_name(f'{out.name}.json')
+  output_files.check_is_own(beside, 'class_names', 'platforms')
   output_files.make_folder(out.parent)
   content = export_net(member).serialize()
   with output_files.replacing(out) as temporary:
@@ -83,7 +85,7 @@ def write(member: Restored, out: pathlib.Path) -> None:
     'output': OUTPUT,
     'platforms': list(PLATFORMS),
   }
-  with output_files.replacing(out.with_name(f'{out.name}.json')) as temporary:
+  with output_files.replacing(beside) as temporary:
     temporary.write_text(json.dumps(description, indent=2) + '\n', encoding='utf-8')
 
 

@@ -74,16 +74,21 @@ def classify_files(
     places: image files of any size, in one of `pictures.FORMATS`, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
-      images, for the page on the run.
+      images, for the page on the run. Neither replaces an image that is classified, or a JSON file
+      of another kind.
     checkpoint: one of `options.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`.
 
   Raises:
     InputError: a file is no image, a directory has no images, a run cannot be restored, or the
-      picture cannot be written.
+      picture cannot be written or would replace another file.
   """
   found = _find_files(places)
+  if out:
+    if out.exists() and any(path.exists() and out.samefile(path) for path in found):
+      raise InputError(f'--out {out} is one of the images to classify: give another name')
+    output_files.check_is_own(out.with_suffix('.json'), 'image', 'guesses')
   members = restore_nets(runs, checkpoint, overrides)
   out = out or runs[0] / scorecard.FOLDER / 'own_pictures.png'
   output_files.make_folder(out.parent)

@@ -89,3 +89,11 @@ def test_bad_options_are_refused_in_one_line(
   with pytest.raises(InputError, match=complaint) as info:
     call_analysis(monkeypatch, 'lesion', '--workdir', run, *words)
   assert '\n' not in str(info.value)
+
+
+def test_a_picture_replaces_no_numbers_but_its_own(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  (tmp_path / 'labels.json').write_text('[{"cat": 1}]')
+  with pytest.raises(InputError, match=r'labels\.json would be replaced'):
+    call_analysis(monkeypatch, 'lesion', '--workdir', run, '--picture', tmp_path / 'labels.png')

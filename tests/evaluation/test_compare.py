@@ -155,6 +155,8 @@ def test_runs_and_prediction_files_are_compared(
   names = [row['name'] for row in compared['models']]
   assert names == ['a', 'a 2', 'run', 'b'] and compared['num_images'] == 48
   assert 'written' in capsys.readouterr().out
+  (tmp_path / 'out' / 'comparison.json').write_text('{"mine": 1}')
+  assert 'comparison.json would be replaced' in message(command.main)
 
 
 def test_sources_of_other_images_are_refused(tmp_path: pathlib.Path) -> None:

@@ -243,6 +243,11 @@ def test_wrong_input_is_refused_in_one_line(
     lambda: evaluate.evaluate_file(str(tmp_path / 'y.npz'), 'test', [], tmp_path / 'out')
   )
   assert not (tmp_path / 'out').exists()
+  np.savez(tmp_path / 'z.npz', labels=[0, 1], class_names=['a', 'b'], notes=np.array([0, 1]))
+  (tmp_path / 'notes.json').write_text('{"mine": 1}')
+  assert 'notes.json would be replaced' in message(
+    lambda: evaluate.evaluate_file(str(tmp_path / 'z.npz'), 'test', [], tmp_path)
+  )
 
 
 def without_training_images(dataset: Dataset) -> Dataset:

@@ -101,6 +101,7 @@ def test_a_net_that_counts_its_images_is_refused_in_one_line(member: Restored) -
     (['--workdir', 'nowhere', '--out', 'x'], ['nowhere', 'no run']),
     (['--workdir', 'RUN', '--out', '.'], ['is a directory']),
     (['--workdir', 'RUN', '--out', 'RUN/result.json'], ['belongs to the run']),
+    (['--workdir', 'RUN', '--out', 'net'], ['net.json', 'did not write it']),
     (['--workdir', 'RUN'], ['--out']),
   ],
 )
@@ -113,6 +114,7 @@ def test_bad_input_is_one_line(
   capsys: pytest.CaptureFixture[str],
 ) -> None:
   monkeypatch.chdir(tmp_path)
+  (tmp_path / 'net.json').write_text('{}')
   words = [word.replace('RUN', str(member.workdir)) for word in words]
   assert run_command(monkeypatch, *words) == 2
   errors = capsys.readouterr().err

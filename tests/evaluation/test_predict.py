@@ -110,7 +110,8 @@ def test_a_picture_is_prepared_as_the_images_of_the_run_were(
     return np.eye(2)[:1]
 
   monkeypatch.setattr(prediction, 'classify', record)
-  prediction.classify_files([run], [file], None, 'last', 'none', [])
+  for _ in range(2):  # the second time they replace their own files
+    prediction.classify_files([run], [file], tmp_path / 'seen.png', 'last', 'none', [])
   (member,) = restore_ensemble([run], 'last', [])
   np.testing.assert_array_equal(seen[0], member.experiment.dataset.test.images[:1])
   assert member.experiment.dataset.class_names == ('cat', 'dog')
@@ -144,6 +145,8 @@ def test_probabilities_sum_to_one(run: pathlib.Path) -> None:
     (['--workdir', 'RUN', 'text.png'], ['text.png', 'not an image']),
     (['--workdir', 'nowhere', 'good.png'], ['nowhere', 'no run']),
     (['--workdir', 'RUN', 'good.png', '--out', 'x.jpg'], ['x.jpg', '.png']),
+    (['--workdir', 'RUN', 'good.png', '--out', './good.png'], ['good.png', 'to classify']),
+    (['--workdir', 'RUN', 'good.png', '--out', 'labels.png'], ['labels.json', 'did not write it']),
     (['--workdir', 'RUN', 'good.png', '--tta', 'twice'], ['twice', 'ten_crop']),
     (['--workdir', 'RUN', 'good.png', '--config.data.sed=1'], ['sed', 'seed']),
   ],
@@ -158,8 +161,11 @@ def test_bad_input_is_refused_in_one_line(
 ) -> None:
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'text.png').write_text('a picture')
+  (tmp_path / 'labels.json').write_text('{"good.png": "cat"}')
   PIL.Image.new('RGB', (5, 5)).save('good.png')
+  before = {path: path.read_bytes() for path in tmp_path.iterdir()}
   with_run = [str(run) if word == 'RUN' else word for word in arguments]
   status, out, err = call_predict(monkeypatch, capsys, *with_run)
   assert status == 2 and err.count('\n') == 1 and out == ''
   assert all(word in err for word in words), err
+  assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
