@@ -13,6 +13,8 @@ RESIZINGS = ('squeeze', 'crop', 'pad')
 TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet'}
 _COUNTS_OR_SHARES = ('validation_size', 'test_size')
 _SQUARE = ('cifar10', 'cifar100', 'shapes')
+_SIDE_32 = (*_SQUARE, 'svhn')  # as they are published
+LARGEST_SIDE = 4096  # of an image, in pixels
 # By default 5,000 images are held out for validation. `shapes` has 12,000 training images, and a
 # folder any number, so that a share is held out.
 _VALIDATION_SIZE = 5000.0
@@ -57,7 +59,9 @@ class DataSettings(Section):
   validation_size: float = setting(_VALIDATION_SIZE, at_least=0)
   test_size: float = setting(0.2, above=0)
   images_per_class: int = setting(0, at_least=0)
-  image_size: int = setting(0, at_least=0, at_most=4096, meaning='pixels; all images are in memory')
+  image_size: int = setting(
+    0, at_least=0, at_most=LARGEST_SIDE, meaning='pixels; all images are in memory'
+  )
   resize: str = setting('squeeze', one_of=RESIZINGS)
   skip_bad: bool = False
   seed: int = setting(0, at_least=0, below=2**32)
@@ -70,6 +74,11 @@ class DataSettings(Section):
     already, nothing was squeezed in training, and a picture's centre is cropped.
     """
     return self.resize if self.image_size and self.name not in _SQUARE else 'crop'
+
+  @property
+  def side(self) -> int:
+    """Side of the images in pixels; 0 where their files decide."""
+    return self.image_size or (32 if self.name in _SIDE_32 else 0)
 
   def __post_init__(self) -> None:
     """Raises InputError for a value outside its limits, or for a part of an image."""

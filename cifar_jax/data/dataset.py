@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cifar_jax.config.dataset import LARGEST_SIDE, DataSettings
 from cifar_jax.errors import InputError
 from cifar_jax.printable import printable
 
@@ -165,21 +166,30 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
   }
 
 
-def without_images(name: str, run_info: dict[str, Any]) -> Dataset | None:
+def without_images(settings: DataSettings, run_info: dict[str, Any]) -> Dataset | None:
   """Returns the data set of a run as its checkpoint describes it, with empty splits.
 
   Args:
-    name: the key `data.name` of the run.
+    settings: the section `data` of the run.
     run_info: the part of a checkpoint that describes its run; `data` is a `fingerprint`.
 
   Returns:
     The data set; None if an earlier version wrote the checkpoint, which says less about its data.
+
+  Raises:
+    InputError: someone changed the checkpoint: the images are not those of these settings.
   """
   described = run_info.get('data', {})
   if not {_CLASS_NAMES, _IMAGE_SHAPE} <= described.keys():
     return None
+  name, shape = settings.name, described[_IMAGE_SHAPE]
   check_class_names(name, described[_CLASS_NAMES])
-  empty = Split(np.empty((0, *described[_IMAGE_SHAPE]), np.uint8), np.empty(0, np.int32))
+  is_of_set = shape[:2] == [settings.side] * 2 or not settings.side
+  if shape[2] != 3 or not is_of_set or not 0 < min(shape) <= max(shape) <= LARGEST_SIDE:
+    raise InputError(
+      f'someone changed the checkpoint: its images are {shape}, which {name} in its run are not'
+    )
+  empty = Split(np.empty((0, *shape), np.uint8), np.empty(0, np.int32))
   mean, std = tuple(described['mean']), tuple(described['std'])
   return Dataset(name, tuple(described[_CLASS_NAMES]), empty, empty, empty, mean, std)
 

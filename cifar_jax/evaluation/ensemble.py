@@ -1,5 +1,7 @@
 """Predictions of one run, or of several whose probabilities are averaged."""
 
+import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +14,13 @@ from cifar_jax.data.dataset import Split, fingerprint
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
-from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.experiment.eval_step import (
+  EvalStep,
+  evaluate_split,
+  make_eval_step,
+  split_to_devices,
+)
+from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.runtime.console import logger
 
 
@@ -83,15 +91,17 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
   Raises:
     InputError: a run was trained without the augmentation that the views need.
   """
-  steps = [
-    make_eval_step(member.experiment, views.make(tta, member.experiment.augmentation))
-    for member in members
-  ]
+  views_fns = [views.make(tta, member.experiment.augmentation) for member in members]
+
+  @functools.cache
+  def steps(num_images: int) -> list[tuple[Experiment, EvalStep]]:
+    experiments = [_for_images(member.experiment, num_images) for member in members]
+    eval_steps = map(make_eval_step, experiments, views_fns)
+    return list(zip(experiments, eval_steps, strict=True))
 
   def predict(split: Split) -> np.ndarray:
     logits = []
-    for member, eval_step in zip(members, steps, strict=True):
-      experiment = member.experiment
+    for member, (experiment, eval_step) in zip(members, steps(len(split)), strict=True):
       device_split = split_to_devices(split, experiment.batch_size, experiment.mesh)
       logits.append(evaluate_split(eval_step, member.state, device_split)[1])
       if not np.isfinite(logits[-1]).all():
@@ -99,6 +109,19 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
     return logits[0] if len(logits) == 1 else scores.mean_probabilities(np.stack(logits))
 
   return predict
+
+
+def _for_images(experiment: Experiment, num_images: int) -> Experiment:
+  """The experiment with a batch that is no larger than a number of images needs.
+
+  One with data keeps its batch, which is no larger than the data, and so the rounding of its run.
+  """
+  devices = experiment.mesh.size
+  size = min(experiment.batch_size, -(-num_images // devices) * devices)
+  if len(experiment.dataset.test) or size == experiment.batch_size:
+    return experiment
+  settings = dataclasses.replace(experiment.train_settings, batch_size=size, accumulation=1)
+  return dataclasses.replace(experiment, train_settings=settings)
 
 
 def predict_ensemble(members: list[Restored], split: Split, tta: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from cifar_jax import models
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.config.training import CheckpointSettings
 from cifar_jax.data.dataset import check_same_data, without_images
 from cifar_jax.errors import InputError
@@ -84,7 +85,7 @@ def restore_net(
   config = _read_config(run, overrides)
   settings = CheckpointSettings(**config.checkpoint)
   run_info, _ = _read_checkpoint(run, checkpoint, settings, Checkpoints.read_run_info)
-  dataset = without_images(config.data.name, run_info)
+  dataset = without_images(DataSettings(**config.data), run_info)
   experiment = build(config, dataset)
   return _restore(run, checkpoint, config, experiment, seed_index, has_data=dataset is None)
 

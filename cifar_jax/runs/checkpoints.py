@@ -191,11 +191,12 @@ class Checkpoints:
     Raises:
       InputError: another run, model or version of this program wrote it. It is not damaged,
         because `latest` and `best` are steps of intact checkpoints.
+      ShortageError: its arrays do not fit in memory.
     """
     # Not together with the state: where this fails, Orbax would leave reads of arrays behind.
     run_info = self.read_run_info(step)
     with reading.checked(step):
-      reading.shapes(self._directory / str(step))
+      reading.check_fit(reading.shapes(self._directory / str(step)))
       restored = self._manager.restore(
         step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
       )

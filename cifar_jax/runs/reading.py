@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cifar_jax.errors import InputError, shortage
+from cifar_jax.errors import InputError, ShortageError, shortage
 from cifar_jax.runs.contents import (
   Description,
   are,
@@ -24,6 +24,7 @@ from cifar_jax.runs.contents import (
   is_text,
   wrong_value,
 )
+from cifar_jax.runtime import memory
 
 _STATE = 'state'  # the folder of the arrays in a checkpoint
 Fields = dict[str, Any]  # of a state, by name: trees of dictionaries
@@ -73,7 +74,7 @@ def checked(step: int | None = None) -> Iterator[None]:
   """
   try:
     yield
-  except InputError:
+  except (InputError, ShortageError):
     raise
   except Exception as error:
     if shortage(error):
@@ -135,6 +136,16 @@ def _shape(array: Any) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(array.shape, array.dtype)
 
 
+def check_fit(fields: Fields) -> None:
+  """Raises ShortageError if arrays, of the given shapes and dtypes, are too large for the memory.
+
+  The size of their files says nothing: zeros are compressed to a thousandth.
+  """
+  leaves = jax.tree.leaves(fields)
+  num_bytes = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+  memory.check_arrays_fit('the arrays of the checkpoint', num_bytes)
+
+
 def read(folder: pathlib.Path, choose: Callable[[Fields], Fields]) -> Fields:
   """Reads a part of a state as it was saved, whatever model it is of.
 
@@ -147,9 +158,11 @@ def read(folder: pathlib.Path, choose: Callable[[Fields], Fields]) -> Fields:
     The same fields with NumPy arrays.
 
   Raises:
+    ShortageError: the arrays do not fit in memory.
     Exception: as for `shapes`.
   """
   chosen = choose(shapes(folder))
+  check_fit(chosen)
   to_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), chosen)
   return ocp.PyTreeCheckpointHandler().restore(
     folder / _STATE,

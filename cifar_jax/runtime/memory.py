@@ -1,5 +1,6 @@
 """The memory of this machine."""
 
+import contextlib
 import os
 
 from cifar_jax.errors import ShortageError
@@ -10,6 +11,29 @@ _GIB = 2**30
 def host_bytes() -> int:
   """The memory of the machine in bytes, whether or not other programs use it."""
   return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+
+
+def available_bytes() -> int:
+  """The memory in bytes that programs can still take; that of the machine where it does not say."""
+  with contextlib.suppress(OSError, StopIteration, ValueError), open('/proc/meminfo') as file:
+    line = next(line for line in file if line.startswith('MemAvailable:'))
+    return int(line.split()[1]) << 10
+  return host_bytes()
+
+
+def check_arrays_fit(what: str, num_bytes: int) -> None:
+  """Raises ShortageError if arrays need more memory than there is, while they are read.
+
+  Args:
+    what: the arrays, the beginning of the message.
+    num_bytes: of all arrays. Twice as many are needed: as they are unpacked, and as they are used.
+  """
+  needed, available = 2 * num_bytes, available_bytes()
+  if needed > available:
+    raise ShortageError(
+      f'{what} take {needed / _GIB:.3g} GiB while they are read, and this machine has '
+      f'{available / _GIB:.3g} left: use a machine with more memory'
+    )
 
 
 def check_images_fit(count: int, height: int, width: int) -> None:

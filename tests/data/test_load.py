@@ -11,7 +11,13 @@ import pytest
 from cifar_jax import data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import archives, pixels, shapes, tfds
-from cifar_jax.data.dataset import Published, Split, check_same_data, fingerprint
+from cifar_jax.data.dataset import (
+  Published,
+  Split,
+  check_same_data,
+  fingerprint,
+  without_images,
+)
 from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import InputError
 from tests.support.fake_cifar import draw, message, write_folder
@@ -181,6 +187,28 @@ def test_loading_cifar_imports_no_framework(tmp_path: pathlib.Path) -> None:
     [sys.executable, '-c', script], capture_output=True, text=True, check=True
   )
   assert result.stdout == 'set()\n'
+
+
+@pytest.mark.parametrize(
+  ('settings', 'shape', 'wrong'),
+  [
+    (DataSettings('cifar10'), [32, 32, 3], [[2000, 2000, 3], [32, 32, 1], [32, 64, 3]]),
+    (DataSettings('svhn'), [32, 32, 3], [[36, 36, 3]]),
+    (DataSettings('folder', image_size=64), [64, 64, 3], [[32, 32, 3]]),
+    (DataSettings('flowers'), [40, 60, 3], [[40, 4100, 3], [0, 40, 3], [40, 40, 1 << 40]]),
+  ],
+  ids=['cifar10', 'svhn', 'folder', 'flowers'],
+)
+def test_the_images_of_a_checkpoint_are_those_of_its_configuration(
+  settings: DataSettings, shape: list[int], wrong: list[list[int]]
+) -> None:
+  described = {'class_names': ['cat'], 'mean': [0.5] * 3, 'std': [0.2] * 3}
+  dataset = without_images(settings, {'data': described | {'image_shape': shape}})
+  assert dataset and dataset.test.images.shape == (0, *shape)
+  for other in wrong:
+    changed = {'data': described | {'image_shape': other}}
+    with pytest.raises(InputError, match='someone changed the checkpoint'):
+      without_images(settings, changed)
 
 
 def test_a_run_can_be_continued_only_with_the_same_data(

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from jax.sharding import Mesh
 
 from cifar_jax import cli, data, predict
 from cifar_jax.config.dataset import RESIZINGS
-from cifar_jax.data.dataset import Dataset, fingerprint
+from cifar_jax.data.dataset import Dataset, Split, fingerprint
+from cifar_jax.evaluation import ensemble, scores
 from cifar_jax.evaluation import predict as prediction
-from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble, restore_nets
 from cifar_jax.evaluation.predict import classify
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.experiment.eval_step import DeviceSplit
 from tests.support import fake_run
 
 
@@ -135,6 +137,24 @@ def test_probabilities_sum_to_one(run: pathlib.Path) -> None:
   probabilities = classify(members, np.zeros((3, 32, 32, 3), np.uint8), 'none')
   assert probabilities.shape == (3, 10)
   np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_batch_of_a_run_without_its_data_is_no_larger_than_the_pictures_need(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  padded: list[int] = []
+  split_to_devices = ensemble.split_to_devices
+
+  def record(split: Split, batch_size: int, mesh: Mesh) -> DeviceSplit:
+    padded.append(batch_size)
+    return split_to_devices(split, batch_size, mesh)
+
+  monkeypatch.setattr(ensemble, 'split_to_devices', record)
+  images = np.random.RandomState(0).randint(0, 256, (3, 32, 32, 3), np.uint8)
+  without_data, with_data = restore_nets([run], 'last', []), restore_ensemble([run], 'last', [])
+  few = classify(without_data, images, 'none')
+  np.testing.assert_allclose(few, classify(with_data, images, 'none'), rtol=1e-4)
+  assert padded == [3, 20]  # with its data, the rounding of the run is kept
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from cifar_jax.errors import InputError
+from cifar_jax.errors import InputError, ShortageError
 from cifar_jax.runs import checksums
+from cifar_jax.runtime import memory
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 from tests.support.hostile_checkpoints import change_arrays
 
@@ -62,6 +63,22 @@ def read_all(directory: pathlib.Path) -> list[str]:
 
 def test_an_unchanged_checkpoint_can_be_read(directory: pathlib.Path) -> None:
   assert read_all(directory) == []
+
+
+def test_arrays_that_do_not_fit_in_memory_are_not_read(
+  directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  with open_checkpoints(directory, read_only=True) as checkpoints:
+    checkpoints.restore(10, ABSTRACT_STATE)
+    monkeypatch.setattr(memory, 'available_bytes', lambda: 250)
+    reads: list[Callable[[], Any]] = [
+      lambda: checkpoints.restore(10, ABSTRACT_STATE),
+      lambda: checkpoints.read_arrays(10, dict),
+    ]
+    for read in reads:
+      with pytest.raises(ShortageError, match=r'the arrays of the checkpoint take .* GiB'):
+        read()
+    checkpoints.read_arrays(10, lambda fields: {'step': fields['step']})  # a part fits
 
 
 @pytest.mark.parametrize('content', [DEEP, '[1]', '3', '{', '{"a": 1' + '0' * 5000 + '}'])
