@@ -26,7 +26,8 @@ from cifar_jax.printable import printable
 
 _TRUTH_KEYS = ('labels', 'class_names', 'images_hash')
 # Of a file when it is unpacked: float32 logits of 100,000 images and 1,000 classes have 0.4 GB.
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = 1 << 29
+_MAX_IMAGES = 2_000_000  # ImageNet has 1.3 million; zeros for any number are a small file
 # A table of confusions has the square of it. The largest set of CIFAR-like images has 1,000.
 MAX_CLASSES = 2000
 
@@ -173,7 +174,7 @@ def _load(path: str) -> dict[str, np.ndarray]:
       if zipfile.is_zipfile(file):
         size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
         if size > _MAX_BYTES:
-          raise InputError(f'{path} unpacks to {size:,} bytes; predictions have at most 1 GiB')
+          raise InputError(f'{path} unpacks to {size:,} bytes; predictions have at most 512 MiB')
       file.seek(0)
       loaded = np.load(file, allow_pickle=False)  # a pickle can run code
       if isinstance(loaded, np.ndarray):
@@ -182,6 +183,9 @@ def _load(path: str) -> dict[str, np.ndarray]:
     # NumPy returns the bytes of a member that is no array.
     if others := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
       raise InputError(f'{path} has {others[0]}, which is no array')
+    for key, array in arrays.items():
+      if array.ndim and len(array) > _MAX_IMAGES:
+        raise InputError(f'{path}: {key} is of {len(array):,} images, more than {_MAX_IMAGES:,}')
     return arrays
   except InputError:
     raise

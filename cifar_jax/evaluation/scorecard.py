@@ -77,9 +77,8 @@ def _probability_measures(
   logits: np.ndarray, predicted: np.ndarray, truth: GroundTruth
 ) -> Scorecard:
   """The measures that need probabilities."""
-  log_probabilities = scores.log_softmax(logits)
-  of_true_class = np.take_along_axis(log_probabilities, truth.labels[:, None], axis=1)
-  confidence = np.exp(log_probabilities.max(axis=1))
+  of_true_class, highest = scores.true_and_highest(logits, truth.labels)
+  confidence = np.exp(highest)
   bins = scores.calibration(confidence, predicted == truth.labels)
   wrong = np.flatnonzero(predicted != truth.labels)
   most_confident = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+_LOGITS_AT_ONCE = 1 << 22
 NUM_BINS = 15  # of the calibration: Guo et al. 2017, arXiv 1706.04599, section 5
 
 
@@ -49,6 +50,21 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
   """Logarithms of the probabilities, float64, of logits `[..., classes]`."""
   shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
   return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def true_and_highest(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Logarithms of the probabilities of the label and of the most probable class, float64 `[n]`.
+
+  Part by part, because `log_softmax` makes several copies of its logits in float64.
+  """
+  true, highest = np.empty(len(logits)), np.empty(len(logits))
+  images = max(1, _LOGITS_AT_ONCE // logits.shape[1])
+  for begin in range(0, len(logits), images):
+    part = slice(begin, begin + images)
+    log_probabilities = log_softmax(logits[part])
+    true[part] = np.take_along_axis(log_probabilities, labels[part, None], axis=1)[:, 0]
+    highest[part] = log_probabilities.max(axis=1)
+  return true, highest
 
 
 def mean_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -96,12 +96,15 @@ def test_a_member_that_is_no_array_is_refused(tmp_path: pathlib.Path) -> None:
 def test_a_small_file_that_unpacks_to_a_large_one_is_refused(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  assert predictions._MAX_BYTES == 2**30
+  assert predictions._MAX_BYTES == 2**29 >= 4 * 100_000 * 1000
   path = tmp_path / 'x.npz'
   np.savez_compressed(path, net=np.zeros(1000, np.int32))
   read_predictions(str(path))
   monkeypatch.setattr(predictions, '_MAX_BYTES', 2000)
   assert 'unpacks to' in message(lambda: read_predictions(str(path)))
+  monkeypatch.undo()
+  monkeypatch.setattr(predictions, '_MAX_IMAGES', 999)
+  assert 'net is of 1,000 images' in message(lambda: read_predictions(str(path)))
 
 
 def test_a_model_named_as_the_labels_does_not_replace_them(tmp_path: pathlib.Path) -> None:

@@ -24,6 +24,19 @@ def test_precision_recall_and_f1_are_those_computed_by_hand() -> None:
   np.testing.assert_allclose(f1, [3 / 4, 4 / 7, 0])
 
 
+def test_log_probabilities_do_not_depend_on_the_parts_that_are_computed_at_once(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  random = np.random.RandomState(0)
+  logits, labels = random.randn(7, 3).astype(np.float32), random.randint(0, 3, 7)
+  whole = scores.log_softmax(logits)
+  for at_once in (1, 6, 100):
+    monkeypatch.setattr(scores, '_LOGITS_AT_ONCE', at_once)
+    true, highest = scores.true_and_highest(logits, labels)
+    np.testing.assert_array_equal(true, whole[np.arange(7), labels])
+    np.testing.assert_array_equal(highest, whole.max(axis=1))
+
+
 def test_a_class_without_images_has_no_recall() -> None:
   _, recall, _ = scores.precision_recall_f1(np.array([[2, 0], [0, 0]]))
   assert recall[0] == 1 and math.isnan(recall[1])
