@@ -130,7 +130,7 @@ def _plain_jit(result: Result) -> tuple[str, str]:
   finite = sum(row['is_finite'] for row in rows)
   return (
     f'evaluation and gradient of {len(rows)} registered names by a plain `jax.jit`, as users do',
-    f'{finite} of {len(rows)} end with finite values',
+    f'{finite} of {len(rows)} end with finite values; {result["remark"]}',
   )
 
 
