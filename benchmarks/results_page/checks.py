@@ -118,11 +118,14 @@ def _model_rates(result: Result) -> tuple[str, str]:
   reference = rates['resnet18_imagenet']
   slowest = sorted(rates, key=lambda name: rates[name])[:3]
   shares = ', '.join(f'{rates[name] / reference:.2f} ({name})' for name in slowest)
-  remark = f'; {result["remark"]}' if 'remark' in result else ''
   return (
     f'multiply-adds a second of a training step, of {len(rates)} nets against resnet18_imagenet',
-    f'the lowest are {shares} (goal: 0.2){remark}',
+    f'the lowest are {shares} (goal: 0.2){_remark(result)}',
   )
+
+
+def _remark(result: Result) -> str:
+  return f'; {result["remark"]}' if 'remark' in result else ''
 
 
 def _plain_jit(result: Result) -> tuple[str, str]:
@@ -130,7 +133,7 @@ def _plain_jit(result: Result) -> tuple[str, str]:
   finite = sum(row['is_finite'] for row in rows)
   return (
     f'evaluation and gradient of {len(rows)} registered names by a plain `jax.jit`, as users do',
-    f'{finite} of {len(rows)} end with finite values; {result["remark"]}',
+    f'{finite} of {len(rows)} end with finite values{_remark(result)}',
   )
 
 
