@@ -38,6 +38,7 @@ def signed_identities() -> Any:
   return {'params': params, 'batch_stats': variables['batch_stats']}
 
 
+@pytest.mark.ci
 def test_outputs_of_each_convolution_are_measured_after_its_norm() -> None:
   first, second = activations.measure_layers(
     TwoConvolutions(), signed_identities(), two_batches(IMAGES, LABELS)

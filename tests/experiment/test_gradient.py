@@ -112,6 +112,7 @@ def test_a_batch_that_does_not_divide_into_parts_is_refused(tiny_cifar: pathlib.
     build(tiny_cifar, 'train.accumulation=3')
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('parts', [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_sam_takes_the_gradient_at_the_highest_point_with_the_same_random_numbers(
   tiny_cifar: pathlib.Path, parts: int
@@ -136,6 +137,7 @@ EVERYTHING = (
 )
 
 
+@pytest.mark.ci
 def test_weights_and_statistics_are_averaged_over_the_steps_and_evaluated(
   tiny_cifar: pathlib.Path,
 ) -> None:

@@ -148,6 +148,7 @@ def finished(tiny_cifar: pathlib.Path, tmp_path_factory: pytest.TempPathFactory)
   return run, result, experiment
 
 
+@pytest.mark.ci
 def test_records_and_result_hold_mean_deviation_and_the_values_of_all_seeds(
   finished: Finished,
 ) -> None:

@@ -173,6 +173,7 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_recorded(
   assert int(trainer.state.first_nonfinite) == 2 * 2  # the loss of step 2
 
 
+@pytest.mark.ci
 def test_a_nonfinite_gradient_is_distinguished_from_a_nonfinite_loss(
   tiny_cifar: pathlib.Path,
 ) -> None:

@@ -74,6 +74,7 @@ def test_branches_survive_with_their_probability_and_are_divided_by_it() -> None
     assert np.mean(values) == pytest.approx(1.0, abs=0.05)  # nothing to scale at test time
 
 
+@pytest.mark.ci
 def test_a_closed_gate_passes_the_input_on_and_open_gates_change_nothing() -> None:
   model: Any = models.create('efficientnet_b0', **TINY_EFFICIENTNET, survival_probability=0.5)
   variables, images = filled_variables(model), fill.images(8, 8)

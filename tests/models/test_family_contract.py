@@ -70,7 +70,7 @@ def test_a_batch_of_free_size_is_classified(net: Net, monkeypatch: pytest.Monkey
   ('net', 'dtype'),
   [
     *((net, 'bfloat16') for net in SMALL),
-    *((row.small[0], 'float32') for row in FAMILIES.values()),
+    *(pytest.param(row.small[0], 'float32', marks=pytest.mark.ci) for row in FAMILIES.values()),
   ],
   ids=lambda value: value if isinstance(value, str) else label(value),
 )

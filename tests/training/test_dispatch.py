@@ -97,6 +97,7 @@ def test_a_run_in_groups_has_the_records_of_a_run_in_single_steps(
   assert checkpoints[0] == checkpoints[1]
 
 
+@pytest.mark.ci
 def test_a_resumed_run_in_groups_equals_an_undisturbed_one_to_the_bit(
   tiny_cifar: pathlib.Path, grouped_run: tuple[pathlib.Path, dict[str, Any]], tmp_path: pathlib.Path
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_run_that_looks_at_the_test_images_says_so_and_records_each_epoch_once
   assert last_state(experiment, run) == last_state(plain, tmp_path / 'plain')
 
 
+@pytest.mark.ci
 def test_early_stopping_ends_a_run_that_has_no_better_epoch_for_the_patience(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:

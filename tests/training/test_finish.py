@@ -127,6 +127,7 @@ def test_a_run_killed_while_it_draws_has_its_result(
 
 
 # tensorboardX leaves a file open that it could not write.
+@pytest.mark.ci
 @pytest.mark.filterwarnings(
   'ignore::ResourceWarning', 'ignore::pytest.PytestUnraisableExceptionWarning'
 )

@@ -173,6 +173,7 @@ def test_the_name_of_a_part_is_not_the_beginning_of_a_longer_number() -> None:
     assert parameter_groups.is_part(module, name) == expected
 
 
+@pytest.mark.ci
 def test_a_run_resumes_only_with_the_weights_that_it_began_with(
   tiny_cifar: pathlib.Path, parts: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_the_run_stops_after_too_many_skipped_batches(
   assert step < NUM_STEPS and len(skipped) <= loop.MAX_SKIPPED
 
 
+@pytest.mark.ci
 def test_advice_on_too_large_a_batch_names_one_that_fits(
   tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

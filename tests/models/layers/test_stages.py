@@ -34,6 +34,7 @@ def stacked(variables: Any) -> Any:
   return {name: stack(collection) for name, collection in variables.items()}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(('name', 'fields'), NETS)
 def test_a_scanned_stage_computes_its_blocks_one_after_another(
   name: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
