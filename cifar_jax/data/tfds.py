@@ -182,16 +182,16 @@ def _read_split(name: str, builder: Any, split: str, settings: DataSettings) -> 
   memory.check_images_fit(len(source), size, size)
   images = []
   labels = []
-  for i in range(len(source)):
-    try:
-      with pictures.plain_formats_only():  # tensorflow-datasets leaves the choice to Pillow
+  with pictures.plain_formats_only():  # tensorflow-datasets leaves the choice to Pillow
+    for i in range(len(source)):
+      try:
         example = source[i]
-    except Exception as error:  # a damaged file can raise anything
-      reason = _first_line(error)
-      raise InputError(f'{name}: image {i} of {split} cannot be read: {reason}') from error
-    image = _as_rgb(name, example['image'])
-    images.append(pixels.resize(image[None], size, settings.resize)[0] if size else image)
-    labels.append(example['label'])
+      except Exception as error:  # a damaged file can raise anything
+        reason = _first_line(error)
+        raise InputError(f'{name}: image {i} of {split} cannot be read: {reason}') from error
+      image = _as_rgb(name, example['image'])
+      images.append(pixels.resize(image[None], size, settings.resize)[0] if size else image)
+      labels.append(example['label'])
   return Split(_stack(name, images), np.array(labels, np.int32))
 
 

@@ -21,6 +21,7 @@ class MetricLog:
 
   Attributes:
     num_records: the number of records in `metrics.jsonl`; 0 if silent.
+    num_doubled: how many of them stood there before, of the same step and split.
   """
 
   def __init__(
@@ -45,7 +46,7 @@ class MetricLog:
     """
     self._workdir, self._silent = workdir, silent
     self._config, self._copies = config, copies or Copies(workdir, {})
-    self.num_records = 0
+    self.num_records = self.num_doubled = 0
     self._open(after_step)
 
   def _open(self, after_step: int, *, without_test: bool = False) -> None:
@@ -59,13 +60,10 @@ class MetricLog:
     ]
     write_text(path, ''.join(json.dumps(record) + '\n' for record in valid))
     self.num_records = len(valid)
+    self.num_doubled = len(valid) - len({(record['step'], record['split']) for record in valid})
     self._file = own_files.open_own(path)
     self._events = EventFiles(self._workdir, after_step, self._config)
     self._copies.send(valid)
-
-  def read(self) -> list[dict[str, Any]]:
-    """The records in `metrics.jsonl`; none if silent."""
-    return [] if self._silent else read_records(self._workdir)
 
   def go_back(self, after_step: int) -> None:
     """Removes the records of the steps after `after_step`, and appends from there on."""

@@ -74,8 +74,8 @@ def checked(step: int | None = None) -> Iterator[None]:
   """
   try:
     yield
-  except (InputError, ShortageError):
-    raise
+  except (InputError, ShortageError, jax.errors.JaxRuntimeError):
+    raise  # the last of a device, or of a process that died meanwhile
   except Exception as error:
     if shortage(error):
       raise

@@ -215,8 +215,7 @@ def _warn_of_wrong_records(metric_log: MetricLog, run_info: dict[str, Any]) -> N
       'and restore the file from a copy',
       *(METRICS, found, saved),
     )
-  places = [(record['step'], record['split']) for record in metric_log.read()]
-  if len(set(places)) < len(places):
+  if metric_log.num_doubled:
     logger.warning(
       '%s has records twice, as after a copy of it was appended: restore it from a copy', METRICS
     )

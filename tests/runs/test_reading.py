@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import pytest
 
 from cifar_jax.errors import InputError, ShortageError
-from cifar_jax.runs import checksums
+from cifar_jax.runs import checksums, reading
 from cifar_jax.runtime import memory
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 from tests.support.hostile_checkpoints import change_arrays
@@ -59,6 +60,13 @@ def read_all(directory: pathlib.Path) -> list[str]:
         messages.append(str(error))
   gc.collect()  # Here, so that what is said of these reads belongs to this test.
   return messages
+
+
+def test_the_death_of_another_process_is_not_a_fault_of_the_checkpoint() -> None:
+  with pytest.raises(jax.errors.JaxRuntimeError), reading.checked(10):
+    raise jax.errors.JaxRuntimeError('UNAVAILABLE: another process died')
+  with pytest.raises(InputError, match='checkpoint 10 is intact, but'), reading.checked(10):
+    raise RuntimeError('no such array')
 
 
 def test_an_unchanged_checkpoint_can_be_read(directory: pathlib.Path) -> None:
