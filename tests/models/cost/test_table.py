@@ -43,7 +43,7 @@ def test_a_row_holds_the_cost_and_the_published_error() -> None:
     'num_params': 269_722,
     'multiply_adds': 40_551_040,
     'forward_bytes': 208_896,
-    'training_bytes': 1_697_408,
+    'training_bytes': 1_525_376,
     'depth': 20,
     'published': published._asdict(),
   }
