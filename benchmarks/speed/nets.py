@@ -43,6 +43,7 @@ NETS = {
     'configs/shake_shake.py:net=resnext,dataset=cifar10',
     cpu_batch=16,
   ),
+  'deformable_resnet20': Net('deformable ResNet-20', 'configs/deformable.py:depth=20'),
 }
 DTYPES = ('float32', 'bfloat16')
 BATCH = 128

@@ -11,6 +11,14 @@ from benchmarks.torch_reference.pyramidnet import pyramidnet
 from benchmarks.torch_reference.resnet import resnet
 from benchmarks.torch_reference.shake_shake import shake_shake, shake_shake_resnext
 
+
+def deformable_resnet20() -> nn.Module:
+  """Returns a ResNet-20 with a deformable third stage; needs torchvision."""
+  from benchmarks.torch_reference import deformable
+
+  return deformable.deformable_resnet(20, modulated=False)
+
+
 NETS = {
   'resnet20': lambda: resnet(20),
   'resnet110': lambda: resnet(110),
@@ -24,14 +32,18 @@ NETS = {
   'fractalnet20': lambda: fractalnet(3, deepest_only=False, widths=PAPER),
   'efficientnet_b0': lambda: efficientnet(imagenet=False, factors=B0),
   'shake_shake_resnext_29_2x4x64d': lambda: shake_shake_resnext(29, 4, 64),
+  'deformable_resnet20': deformable_resnet20,
 }
 
 
 def create(name: str) -> nn.Module:
-  """Returns a net with initial weights, the kernels by He et al. 2015 (arXiv 1502.01852)."""
+  """Returns a net with initial weights, the kernels by He et al. 2015 (arXiv 1502.01852).
+
+  The convolutions that learn offsets begin with zeros.
+  """
   net = NETS[name]()
-  for module in net.modules():
-    if isinstance(module, nn.Conv2d):
+  for path, module in net.named_modules():
+    if isinstance(module, nn.Conv2d) and not path.endswith('offset_conv'):
       nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
   return net
 

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torchvision.ops import deform_conv2d
 
-from benchmarks.torch_reference.deformable import deformable_resnet8
+from benchmarks.torch_reference.deformable import deformable_resnet
 from tests.reference.make_logits import describe, rounded, write_or_check
 from tests.reference.nets import Reference
 
@@ -65,8 +65,8 @@ def main() -> None:
     'torch': torch.__version__,
     'torchvision': torchvision.__version__,
     'nets': {
-      'v1': describe(Reference(lambda: deformable_resnet8(modulated=False))),
-      'v2': describe(Reference(lambda: deformable_resnet8(modulated=True))),
+      'v1': describe(Reference(lambda: deformable_resnet(8, modulated=False))),
+      'v2': describe(Reference(lambda: deformable_resnet(8, modulated=True))),
     },
     'cases': {name: case(*arguments) for name, arguments in CASES.items()},
   }
