@@ -29,6 +29,7 @@ from cifar_jax.evaluation import evaluate, predict, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
 from cifar_jax.picture import Picture
+from cifar_jax.python_errors import in_words_of_python
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
 from cifar_jax.runs.results import Record, read_object, read_records, read_result
@@ -46,6 +47,7 @@ _training = threading.Lock()  # held by the thread that trains
 Guesses = list[tuple[str, float]]
 
 
+@in_words_of_python()
 def train(
   config: str | ConfigDict,
   *,
@@ -90,6 +92,7 @@ def train(
   return load_run(folder)
 
 
+@in_words_of_python()
 def load_run(workdir: Path) -> 'Run':
   """The run in a directory, finished or not.
 
@@ -127,11 +130,13 @@ class Run(Analyses):
     return read_config(self.workdir)
 
   @property
+  @in_words_of_python()
   def history(self) -> list[Record]:
     """The records so far; `runs/results.py` describes them."""
     return read_records(self.workdir)
 
   @functools.cached_property
+  @in_words_of_python()
   def result(self) -> dict[str, Any]:
     """The content of `result.json`; raises InputError before the end of the run."""
     return read_result(self.workdir)
@@ -153,6 +158,7 @@ class Run(Analyses):
     return {'params': state.params, 'batch_stats': state.batch_stats}
 
   @functools.cached_property
+  @in_words_of_python()
   def _net(self) -> Restored:
     """The run without its data, which may be on another machine."""
     return restore_net(self.workdir, 'last', [])
@@ -181,10 +187,12 @@ class Run(Analyses):
     return read_object(path, 'cifar_jax.evaluate writes it again')
 
   @functools.cached_property
+  @in_words_of_python()
   def _truth(self) -> GroundTruth:
     dataset = restore_run(self.workdir, 'last', []).experiment.dataset
     return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)
 
+  @in_words_of_python()
   def predict(self, *pictures: 'Path | np.ndarray | Image') -> list[Guesses]:
     """Classifies pictures, prepared as the run's training images were.
 
@@ -206,6 +214,7 @@ class Run(Analyses):
     probabilities = predict.classify([self._net], inputs, 'none')
     return [predict.most_probable(row, class_names) for row in probabilities]
 
+  @in_words_of_python()
   def evaluate(
     self,
     split: str = 'test',

@@ -19,6 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
   (
     *('cifar_jax.input_files', 'cifar_jax.json_text', 'cifar_jax.own_files'),
     *('cifar_jax.paths', 'cifar_jax.pickle_machine', 'cifar_jax.printable'),
+    'cifar_jax.python_errors',
   ),
   ('cifar_jax.output_files',),
   ('cifar_jax.config', 'cifar_jax.models.layers', 'cifar_jax.picture', 'cifar_jax.runtime'),

@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cifar_jax
+from cifar_jax import python_errors
 from cifar_jax.data import shapes
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import console
@@ -165,8 +166,20 @@ def test_an_analysis_returns_its_numbers_and_picture(trained: list[cifar_jax.Run
   assert lesion._repr_png_().startswith(PNG) and 'stage' in str(lesion)
   with pytest.raises(InputError, match=r"lesion has no option 'draw'; there are .*draws"):
     trained[0].lesion(draw=1)
-  with pytest.raises(InputError, match=r'--num-images: .*at least 1'):
+  with pytest.raises(InputError, match=r'^(?!.*--).*num_images: .*at least 1'):
     trained[0].lesion(num_images=0)
+
+
+def test_errors_name_arguments_and_keys_and_no_options(
+  trained: list[cifar_jax.Run], tmp_path: pathlib.Path
+) -> None:
+  workdir = trained[0].workdir
+  text = message(lambda: cifar_jax.train('resnet:depth=14,dataset=shapes', workdir=workdir))
+  assert text.endswith('give another workdir') and '--' not in text
+  text = message(lambda: cifar_jax.train('resnet:dataset=folder', workdir=tmp_path / 'run'))
+  assert '(data.data_dir=DIR)' in text and '--' not in text
+  with_command = 'python -m cifar_jax.evaluate --workdir DIR writes it again'
+  assert python_errors.in_python(with_command) == with_command
 
 
 def test_one_process_trains_one_run_at_a_time(

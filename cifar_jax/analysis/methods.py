@@ -8,6 +8,7 @@ from typing import Any
 from cifar_jax.analysis import runner
 from cifar_jax.errors import InputError
 from cifar_jax.picture import Analysis
+from cifar_jax.python_errors import in_words_of_python
 
 
 class Analyses:
@@ -47,6 +48,7 @@ class Analyses:
     """Operations, parameters, memory and time; options are the command's."""
     return self._analyse('complexity', options)
 
+  @in_words_of_python()
   def _analyse(self, name: str, options: Mapping[str, Any]) -> Analysis:
     """Runs an analysis with the options of its command.
 

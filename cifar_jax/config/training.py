@@ -88,7 +88,8 @@ class CheckpointSettings(Section):
     every_epochs: epochs between two checkpoints. The end of the run always has one.
     every_steps: steps between two further checkpoints, counted from the beginning of the run; 0 for
       none.
-    keep_last: number of newest checkpoints to keep. The best by validation accuracy stays too.
+    keep_last: number of newest checkpoints to keep. The best by validation accuracy stays too, and
+      where a run is trained longer, the one at which it had ended.
   """
 
   NAME: ClassVar[str] = 'checkpoint'

@@ -23,6 +23,7 @@ from cifar_jax.runs import (
   disk_space,
   first_save,
   identity,
+  legs,
   names,
   reading,
 )
@@ -31,7 +32,7 @@ from cifar_jax.runtime.console import silence_absl
 
 
 class Checkpoints:
-  """The checkpoints in a directory: the newest few, and the best by validation accuracy.
+  """The checkpoints in a directory: the newest few, the best by validation accuracy, legs' ends.
 
   Use it in a `with` block. The end of the block waits until everything is written.
   """
@@ -67,6 +68,8 @@ class Checkpoints:
       preservation_policy.BestN(
         get_metric_fn=reading.rank, n=1, keep_checkpoints_without_metrics=False
       ),
+      # A later leg can diverge.
+      preservation_policy.CustomSteps([] if read_only else legs.ends(directory.parent)),
     ]
     options = ocp.CheckpointManagerOptions(
       read_only=read_only,

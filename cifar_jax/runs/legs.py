@@ -57,16 +57,31 @@ def extends(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> bool:
     old: the configuration of the run.
     new: the configuration in question.
   """
+  return is_finished(workdir) and is_longer(old, new)
+
+
+def ends(workdir: pathlib.Path) -> list[int]:
+  """The steps at which the earlier legs of a run ended."""
+  return [_num_steps(leg) for leg in earlier(workdir)]
+
+
+def is_longer(old: ConfigDict, new: ConfigDict) -> bool:
+  """Whether two configurations differ in nothing but a longer training and its schedule."""
   changed = loading.changed_keys(old, new)
-  return (
-    is_finished(workdir)
-    and new.train.num_epochs > old.train.num_epochs
-    and all(key == _EPOCHS or key.startswith('schedule.') for key in changed)
-  )
+  only_leg = all(key == _EPOCHS or key.startswith('schedule.') for key in changed)
+  return only_leg and new.train.num_epochs > old.train.num_epochs
 
 
-def check(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> None:
-  """Checks that a run can be trained longer; the arguments are those of `extends`.
+def check(
+  workdir: pathlib.Path, old: ConfigDict, new: ConfigDict, leg: pathlib.Path | None = None
+) -> None:
+  """Checks that a run can be trained longer.
+
+  Args:
+    workdir: of the run.
+    old: the configuration of its last leg with a result.
+    new: the configuration of a longer run.
+    leg: the folder of that leg, if it is an earlier one.
 
   Raises:
     InputError: something of the run was planned for its length, or ended it.
@@ -74,7 +89,7 @@ def check(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> None:
   epochs, name = old.train.num_epochs, old.schedule.name
   is_new_schedule = _read(old.schedule.to_dict()) != _read(new.schedule.to_dict())
   problem = ''
-  if 'planned_epochs' in _read_result(workdir):
+  if 'planned_epochs' in _read_result(leg or workdir):
     problem = 'train.patience ended it'
   elif old.optimizer.get('lookahead_steps', 0):
     problem = 'optimizer.lookahead_steps planned for its length'

@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
-from cifar_jax.runs import legs, linked, names
+from cifar_jax.runs import damaged, legs, linked, names
 from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -61,7 +61,7 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
     changes = loading.differences(old, config)
     if changes and legs.extends(workdir, old, config):
       legs.check(workdir, old, config)
-    elif changes:
+    elif changes and not _replaces_leg(workdir, config):
       raise InputError(
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'undo that change, or give another --workdir'
@@ -72,6 +72,31 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
       raise InputError(f'{workdir / CHECKPOINTS} is not a directory; move it away')
   elif workdir.is_dir() and not all(map(_was_written_before_config, workdir.iterdir())):
     raise InputError(f'{workdir} is not empty and holds no run; give another --workdir')
+
+
+def _replaces_leg(workdir: pathlib.Path, config: ConfigDict) -> bool:
+  """Whether a configuration gives up a leg that has no result, and trains on from the one before.
+
+  A leg can diverge: then the run is trained longer at other rates, or not at all.
+
+  Raises:
+    InputError: there are checkpoints of the leg to be given up, or the other leg cannot be.
+  """
+  if legs.is_finished(workdir) or not (folders := legs.earlier(workdir)):
+    return False
+  leg, end = folders[-1], legs.ends(workdir)[-1]
+  old = read_config(leg)
+  if loading.changed_keys(old, config):
+    if not legs.is_longer(old, config):
+      return False
+    legs.check(workdir, old, config, leg)
+  directory = workdir / CHECKPOINTS
+  if later := [str(step) for step in damaged.steps_in(directory) if step > end]:
+    raise InputError(
+      f'{workdir} holds a leg from step {end} on with another configuration; to give that leg up, '
+      f'move its checkpoints ({", ".join(later)}) out of {directory}, and give this command again'
+    )
+  return True
 
 
 def _was_written_before_config(file: pathlib.Path) -> bool:

@@ -1,5 +1,6 @@
 """A checkpoint of another run in a workdir is refused by everything that reads it."""
 
+import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
 from cifar_jax.runs import identity
 from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.legs import RESULT
 from cifar_jax.runs.workdir import CHECKPOINTS, CONFIG, claim_workdir
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 
@@ -80,6 +82,8 @@ def test_a_leg_and_what_may_change_are_of_the_same_run(
       open_checkpoints(directory)
     (tmp_path / 'run' / 'leg1').mkdir()
     (tmp_path / 'run' / 'leg1' / CONFIG).write_text(earlier)
+    result = {'num_steps': 10, 'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 2.0}
+    (tmp_path / 'run' / 'leg1' / RESULT).write_text(json.dumps(result | {'device': '1 x cpu'}))
   with open_checkpoints(directory) as checkpoints:
     assert checkpoints.latest == 10
 

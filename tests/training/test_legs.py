@@ -11,11 +11,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from cifar_jax.config import load, loading, override
+from cifar_jax.errors import DivergedError
 from cifar_jax.experiment import experiment as experiments
 from cifar_jax.experiment.later_leg import continue_schedule
 from cifar_jax.models import families, own_module, registry
 from cifar_jax.report import summary
-from cifar_jax.runs import legs
+from cifar_jax.runs import damaged, legs
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import check_workdir, claim_workdir
 from cifar_jax.training import session
@@ -106,6 +107,48 @@ def test_a_longer_run_with_a_constant_rate_equals_one_that_was_as_long_from_the_
   (tmp_path / 'whole' / 'result.json').unlink()
   text = message(lambda: session.run(other, tmp_path / 'whole'))
   assert 'is of another run: seed was 0 and is now 5; move it away' in text
+
+
+@pytest.mark.ci
+def test_a_leg_that_diverged_is_given_up_for_one_at_another_rate(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  short, good = (
+    configure(tmp_path, tiny_cifar, epochs, *words, 'checkpoint.keep_last=1')
+    for epochs, words in ((1, ()), (3, ('schedule.learning_rate=0.02',)))
+  )
+  for name in ('run', 'undisturbed'):
+    assert session.run(short, tmp_path / name) == 0
+  run = tmp_path / 'run'
+  bad = loading.from_json(loading.to_json(good))
+  override(bad, ['--config.schedule.learning_rate=1e30'])
+  with pytest.raises(DivergedError):
+    session.run(bad, run)
+  (run / 'checkpoints' / '20').mkdir()  # as if it had gone well for an epoch
+  text = message(lambda: session.run(good, run))
+  assert 'to give that leg up, move its checkpoints (20) out of' in text
+  other = configure(tmp_path, tiny_cifar, 3, 'seed=1')
+  assert 'another configuration' in message(lambda: session.run(other, run))
+  (run / 'checkpoints' / '20').rmdir()
+
+  for name in ('run', 'undisturbed'):
+    assert session.run(good, tmp_path / name) == 0
+  assert comparable(run) == comparable(tmp_path / 'undisturbed')
+  assert 10 in damaged.steps_in(run / 'checkpoints')  # the end of the first leg
+
+
+@pytest.mark.ci
+def test_a_leg_that_diverged_is_given_up_for_the_run_that_had_finished(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, short = tmp_path / 'run', configure(tmp_path, tiny_cifar, 1)
+  assert session.run(short, run) == 0
+  test = read(run / 'result.json')['test']
+  with pytest.raises(DivergedError):
+    session.run(configure(tmp_path, tiny_cifar, 2, 'schedule.learning_rate=1e30'), run)
+  assert not (run / 'result.json').exists()
+  assert session.run(short, run) == 0
+  assert read(run / 'result.json')['test'] == test
 
 
 @pytest.mark.ci
@@ -204,7 +247,7 @@ def test_a_kill_between_two_legs_loses_nothing(
   monkeypatch.undo()
   with claim_workdir(run, longer):  # the next session
     assert not (run / 'result.json').exists() and (run / 'leg1' / 'evaluation').is_dir()
-  assert 'another configuration' in message(lambda: check_workdir(run, short))
+  check_workdir(run, short)  # gives up the longer leg, of which there is nothing yet
 
 
 def test_a_finished_run_whose_records_are_lost_is_trained_longer(
