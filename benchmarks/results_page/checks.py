@@ -168,10 +168,18 @@ def _scaling(result: Result) -> tuple[str, str]:
 
 def _speed(setting: str) -> Callable[[Result], tuple[str, str]]:
   def describe(result: Result) -> tuple[str, str]:
-    ratios = [row['train']['ratio']['median'] for row in result['rows']]
+    ratios: dict[str, list[float]] = {}
+    for row in result['rows']:
+      ratios.setdefault(row['dtype'], []).append(row['train']['ratio']['median'])
+    ranges = [
+      f'{dtype} {min(values):.2f} to {max(values):.2f} in {len(values)} nets'
+      if len(values) > 1
+      else f'{dtype} {values[0]:.2f} in one net'
+      for dtype, values in ratios.items()
+    ]
     return (
       f'training speed against PyTorch on the same cores, {setting}',
-      f'{min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} nets ([speed](speed.md))',
+      f'{"; ".join(ranges)} ([speed](speed.md))',
     )
 
   return describe
@@ -194,7 +202,9 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'augment_cost': _augment_cost,
   'scaling_resnet20': _scaling,
   'scaling_wrn_28_10': _scaling,
-  'speed_cpu': _speed('float32'),
-  'speed_cpu_before_onednn': _speed('float32, before oneDNN'),
-  'speed_cpu_bfloat16': _speed('bfloat16, before oneDNN'),
+  'speed_cpu': _speed('with AVX-512'),
+  'speed_cpu_further': _speed('with AVX-512, further nets'),
+  'speed_cpu_avx2': _speed('with AVX2'),
+  'speed_cpu_before_onednn': _speed('before oneDNN'),
+  'speed_cpu_bfloat16': _speed('before oneDNN'),
 }
