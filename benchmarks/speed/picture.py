@@ -23,7 +23,7 @@ def figure(result: dict[str, Any]) -> 'Figure':
   from matplotlib.figure import Figure
 
   nets = [net for net in NETS if any(row['net'] == net for row in result['rows'])]
-  picture = Figure(figsize=(11, 2.4 + 0.55 * len(nets)), layout='constrained')
+  picture = Figure(figsize=(11, 2.4 + 0.8 * len(nets)), layout='constrained')
   left, right = picture.subplots(1, 2, sharey=True)
   for axes, (kind, title) in zip((left, right), KINDS.items(), strict=True):
     for index, dtype in enumerate(DTYPES):
@@ -32,7 +32,7 @@ def figure(result: dict[str, Any]) -> 'Figure':
     panels.label(axes, 'Times as fast as PyTorch', '', title)
     axes.grid(visible=False, axis='y')
   left.set_yticks(range(len(nets)), [_title(result['rows'], net) for net in nets])
-  left.set_ylim(len(nets) - 0.5, -0.5)
+  left.set_ylim(len(nets) - 0.4, -0.6)
   left.tick_params(axis='y', labelsize=13)
   picture.suptitle(f'{result["machine"]}: medians and quartiles of rounds', fontsize=13)
   handles, labels = left.get_legend_handles_labels()
