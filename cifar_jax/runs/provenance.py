@@ -75,12 +75,16 @@ def random_settings() -> dict[str, Any]:
 
 
 def _environment() -> list[str]:
-  """The variables that change how JAX computes, in the syntax of a shell."""
-  return [
-    f'{name}={shlex.quote(value)}'
+  """The variables of the user that change how JAX computes, in the syntax of a shell."""
+  variables = {
+    name: value
     for name, value in sorted(os.environ.items())
     if name.startswith(('JAX_', 'XLA_', 'CIFAR_JAX_')) and name not in (COMMIT, COMPILATION_CACHE)
-  ]
+  }
+  flags = xla_flags.without_own(variables.pop('XLA_FLAGS', ''))
+  if flags:
+    variables['XLA_FLAGS'] = flags
+  return [f'{name}={shlex.quote(value)}' for name, value in variables.items()]
 
 
 def commit(root: pathlib.Path) -> str | None:

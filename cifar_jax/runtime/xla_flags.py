@@ -113,6 +113,12 @@ def _add_flag(flag: str, value: str) -> None:
     _record(f'{flag}={value}')
 
 
+def without_own(flags: str) -> str:
+  """The words of a value of `XLA_FLAGS` without those that this module adds to it."""
+  own = ('='.join(YNN_FUSIONS), f'{DETERMINISTIC}=true')
+  return ' '.join(word for word in flags.split() if word not in own)
+
+
 def _record(setting: str) -> None:
   if setting not in _settings_made:
     _settings_made.append(setting)

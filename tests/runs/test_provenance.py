@@ -1,6 +1,7 @@
 """A result knows the commit that computed it, in a checkout and in a copy of one."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import subprocess
 import pytest
 
 from cifar_jax.runs import provenance
+from cifar_jax.runtime import xla_flags
 from tests.support.paths import ROOT
 
 
@@ -78,3 +80,18 @@ def test_what_pip_installs_from_a_repository_has_the_commit_that_pip_noted(
   note.write_text(json.dumps({'vcs_info': {'vcs': 'git', 'commit_id': '0123456789abcdef'}}))
   assert provenance.commit(site) == '0123456789ab'
   assert provenance.commit(tmp_path) is None  # of other code than the installed one
+
+
+def test_a_command_has_the_flags_of_the_user_and_not_those_of_the_package(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.setenv('XLA_FLAGS', '')
+  xla_flags.prepare()
+  xla_flags.make_deterministic()
+  assert '-reduce' in os.environ['XLA_FLAGS']
+  assert 'XLA_FLAGS' not in provenance.describe(1)['command']
+  monkeypatch.setenv(
+    'XLA_FLAGS', f'{os.environ["XLA_FLAGS"]} --xla_cpu_copy_insertion_use_region_analysis=true'
+  )
+  expected = 'XLA_FLAGS=--xla_cpu_copy_insertion_use_region_analysis=true python -m'
+  assert expected in provenance.describe(1)['command']
