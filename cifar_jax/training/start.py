@@ -105,11 +105,17 @@ def first_or_latest_state(
 
 
 def _check_schedule_start(experiment: Experiment, step: int, run_info: dict[str, Any]) -> None:
-  """Raises InputError if the schedule began elsewhere when this leg of the run trained before.
+  """Raises InputError unless the schedule of this leg of the run begins where it began before.
 
-  Where a schedule begins is the end of an earlier leg, whose folder may be lost since.
+  Where a schedule begins is the end of an earlier leg, whose folder or last checkpoint may be lost
+  since.
   """
   now = experiment.schedule_start
+  if step < now:
+    raise InputError(
+      f'checkpoint {step} is the newest intact one, and the schedule begins at step {now}, at the '
+      f'end of an earlier leg: restore checkpoint {now} from a copy'
+    )
   earlier = run_info.get('schedule_start', now)  # an earlier version did not record it
   if step > now and earlier != now:  # a checkpoint at the start of a leg is of the leg before it
     raise InputError(

@@ -138,6 +138,21 @@ def test_a_leg_that_diverged_is_given_up_for_one_at_another_rate(
 
 
 @pytest.mark.ci
+def test_another_schedule_does_not_begin_before_the_end_of_the_first_leg(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, words = tmp_path / 'run', ('checkpoint.every_steps=5',)
+  assert session.run(configure(tmp_path, tiny_cifar, 1, *words), run) == 0
+  (run / 'checkpoints' / '10').rename(tmp_path / 'copy')
+  assert damaged.steps_in(run / 'checkpoints') == [5]
+  longer = configure(tmp_path, tiny_cifar, 2, *words, 'schedule.learning_rate=0.02')
+  text = message(lambda: session.run(longer, run))
+  assert 'checkpoint 5 is the newest intact one' in text and 'restore checkpoint 10' in text
+  (tmp_path / 'copy').rename(run / 'checkpoints' / '10')
+  assert session.run(longer, run) == 0
+
+
+@pytest.mark.ci
 def test_a_leg_that_diverged_is_given_up_for_the_run_that_had_finished(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:
