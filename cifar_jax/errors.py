@@ -15,13 +15,13 @@ class InputError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-  """The loss or gradient of a step, or the test loss after the last, was infinite or no number.
+  """A loss, a gradient or an update of the weights was infinite or no number.
 
   Commands exit with status 1.
 
   Attributes:
-    step: the first such step, from 0; of a test loss the last one.
-    metric: `loss`, `gradient` or `test loss`.
+    step: the first such step, from 0; of an evaluation the last one before it.
+    metric: `loss`, `gradient`, `update`, `validation loss` or `test loss`.
     subject: the metric, the step and, in a run of several seeds, the seed, as the beginning of a
       sentence.
   """
@@ -30,8 +30,8 @@ class DivergedError(ArithmeticError):
     """Composes the message.
 
     Args:
-      step: the first step whose loss or gradient was not finite, from 0; of a test loss the last.
-      metric: `loss`, `gradient` or `test loss`.
+      step: as in the attributes.
+      metric: as in the attributes.
       remedy: what the user can do, the end of the message.
       seed: the seed that diverged; None in a run of one seed.
     """

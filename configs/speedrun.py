@@ -12,7 +12,6 @@ Differences from airbench:
   - An epoch has 50,000 images. airbench drops the last 848 of them, so that its 9.9 epochs are 476
     steps of 1024 images; here they are 484 steps.
   - Floats have 32 bits (or activations are bfloat16, with `dtype=bfloat16`); airbench's have 16.
-  - The running statistics of the norms are not averaged with the weights.
   - The views of a test image are averaged as probabilities, not as logits.
 """
 

@@ -98,9 +98,10 @@ class OptimizerSettings(Section):
   Attributes:
     name: `sgd`; `adamw` (Loshchilov and Hutter 2019, arXiv 1711.05101); `lion` (Chen et al. 2023,
       arXiv 2302.06675); `muon` (Jordan et al. 2024, kellerjordan.github.io/posts/muon), with Adam
-      for the last layer and for all that is no kernel, and with updates scaled so that learning
-      rate and decay are those of AdamW (Liu et al. 2025, arXiv 2502.16982). The last three need a
-      far lower `schedule.learning_rate` than `sgd`, and a higher `weight_decay`.
+      (β1 = 0.9; Nesterov's form if `nesterov`) for the last layer and all that is no kernel, and
+      with updates scaled so that learning rate and decay are those of AdamW (Liu et al. 2025, arXiv
+      2502.16982). The last three need a far lower `schedule.learning_rate` than `sgd`, and a higher
+      `weight_decay`.
     momentum: decay of the running sum (`sgd`) or mean of gradients; 0 for none. It is β1 of `adamw`
       and of `lion`.
     beta2: decay of the running mean of squared gradients (`adamw`, and the Adam of `muon`), or of
@@ -113,8 +114,9 @@ class OptimizerSettings(Section):
     norm_bias_factor: factor of the learning rate of the normalisations' biases; their decay keeps
       the common rate.
     whitening_until: fraction of the run after which the parameters of whitening layers are frozen.
-    lookahead_steps: steps between two averages of the weights (`optim/lookahead.py`); 0 for none.
-    lookahead_decay: decay of lookahead's average of the weights per step, at the end of the run.
+    lookahead_steps: steps between two averages of the weights and of the batch statistics
+      (`optim/lookahead.py`); 0 for none.
+    lookahead_decay: decay of lookahead's average per step, at the end of the run.
     ema_decay: decay per step of an exponential moving average of the weights and of the batch
       statistics, which are then evaluated in their place (`optim/ema.py`); 0 for none.
     sam_radius: sharpness-aware minimisation: the gradient is taken where the loss is highest within

@@ -15,15 +15,17 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """Runs a file and yields its global names; functions of the file can be called in the block.
 
   As with a script, the file can import the modules beside it, also by a name that a file in another
-  folder has.
+  folder has. Of a symbolic link that is the folder of the file it leads to: who makes a link to a
+  file that is trusted cannot put modules beside it.
 
   Raises:
     InputError: the file, or the block, raises an exception; the message begins with the path.
   """
-  folder, known = str(path.parent.resolve()), set(sys.modules)
+  file_path = path.resolve()
+  folder, known = str(file_path.parent), set(sys.modules)
   sys.path.insert(0, folder)
   try:
-    yield runpy.run_path(str(path))
+    yield runpy.run_path(str(file_path))
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
   except (Exception, SystemExit) as error:  # the file is code, which can raise anything

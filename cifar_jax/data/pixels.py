@@ -49,8 +49,9 @@ def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Cha
 
   Returns:
     The three means and the three standard deviations, in units of [0, 1]. The deviations are those
-    of the population (divided by n, not n - 1). Without images the means are 0 and the deviations
-    1, so that normalisation changes nothing.
+    of the population (divided by n, not n - 1). The deviation of a channel that has one value in
+    all pixels is 1, so that normalisation makes it 0. Without images the means are 0 and the
+    deviations 1, so that normalisation changes nothing.
   """
   if not len(sums):
     return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -62,7 +63,8 @@ def mean_and_std(sums: np.ndarray, pixels_per_image: int) -> tuple[Channels, Cha
 
   def std(channel: int) -> float:
     # Python's integers do not overflow, so nothing is rounded before the root.
-    return math.sqrt(count * squares[channel] - totals[channel] ** 2) / (255 * count)
+    deviation = math.sqrt(count * squares[channel] - totals[channel] ** 2) / (255 * count)
+    return deviation or 1.0
 
   return (mean(0), mean(1), mean(2)), (std(0), std(1), std(2))
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from fractions import Fraction
 
 import flax.linen as nn
 import jax
@@ -33,7 +34,7 @@ from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from cifar_jax.runtime.devices import check_batch_size, make_mesh
 
-MAX_STEPS = 2**30 - 1  # twice a step must be an int32
+MAX_STEPS = 2**30 - 1  # `State.first_nonfinite` holds 2 * step + 1 as an int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +134,11 @@ def check_config(config: ConfigDict) -> None:
       'train.patience may end a run between two averages of optimizer.lookahead_steps, which plans '
       'for the whole run: set one of them to 0'
     )
+  if optimizer_settings.lookahead_steps and optimizer_settings.ema_decay:
+    raise InputError(
+      'optimizer.lookahead_steps and optimizer.ema_decay each keep an average of the weights: set '
+      'one of them to 0'
+    )
   # The number of steps depends on the data; whether the values make sense does not.
   make_schedule(1000, train_settings.num_epochs, schedule_settings)
 
@@ -210,7 +216,8 @@ def _num_steps(settings: TrainSettings, num_images: int) -> int:
     raise InputError(
       f'train.batch_size is {settings.batch_size}, but there are only {num_images} training images'
     )
-  num_steps = math.ceil(settings.num_epochs * num_images / settings.batch_size)
+  num_epochs = Fraction(str(settings.num_epochs))  # as written: 1.1 as a float is a little more
+  num_steps = math.ceil(num_epochs * num_images / settings.batch_size)
   if num_steps > MAX_STEPS:
     raise InputError(
       f'train.num_epochs is {settings.num_epochs}, which makes {num_steps:,} steps; there can be '

@@ -15,12 +15,13 @@ import numpy as np
 import optax
 from flax import struct
 
+from cifar_jax.config.optimization import OptimizerSettings
 from cifar_jax.convert import initial_weights
 from cifar_jax.experiment import metrics, randomness
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import map_over_seeds
 from cifar_jax.models.classifier import FittedToData
-from cifar_jax.optim import ema
+from cifar_jax.optim import ema, lookahead
 from cifar_jax.runtime.devices import replicate, replicated_sharding
 
 NEVER = jnp.iinfo(jnp.int32).max
@@ -37,8 +38,8 @@ class State:
     opt_state: the optimizer's tree.
     means: means over the training examples since the last record, so that a resumed run writes the
       same record.
-    first_nonfinite: int32 scalar: twice the first step whose loss was not finite, or one more where
-      only its gradient was not; `NEVER` while there was none.
+    first_nonfinite: int32 scalar for the first bad step s: `2 * s` if its loss was not finite,
+      `2 * s + 1` if only its gradient was not; `NEVER` if there is none.
   """
 
   step: jax.Array
@@ -61,7 +62,7 @@ class State:
 
 @struct.dataclass
 class AveragedState(State):
-  """The state of a run that averages its weights (`optimizer.ema_decay`).
+  """The state of a run that keeps an average of its weights.
 
   Attributes:
     average_params: float32 tree like `params`.
@@ -71,31 +72,63 @@ class AveragedState(State):
   average_params: Any
   average_stats: Any
 
+
+@struct.dataclass
+class LookaheadState(AveragedState):
+  """The state of a run whose weights are set to their average (`optimizer.lookahead_steps`)."""
+
+
+@struct.dataclass
+class EmaState(AveragedState):
+  """The state of a run whose average is evaluated (`optimizer.ema_decay`)."""
+
   @property
   def to_evaluate(self) -> State:
     """The same state with the averages in the place of what they are averages of."""
-    fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(State)}
-    return State(**fields | {'params': self.average_params, 'batch_stats': self.average_stats})
+    return State(
+      **_fields(self) | {'params': self.average_params, 'batch_stats': self.average_stats}
+    )
 
 
-def start_average(state: State) -> AveragedState:
-  """A state whose averages are copies of its parameters and statistics."""
-  fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+def _fields(state: State) -> dict[str, Any]:
+  """The attributes that every state has."""
+  return {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+
+
+def start_average(state: State, settings: OptimizerSettings) -> State:
+  """A state whose averages, if the settings ask for any, begin at its weights and statistics."""
+  if not (settings.lookahead_steps or settings.ema_decay):
+    return state
+  make = LookaheadState if settings.lookahead_steps else EmaState
   params, stats = jax.tree.map(jnp.copy, (state.params, state.batch_stats))
-  return AveragedState(**fields, average_params=params, average_stats=stats)
+  return make(**_fields(state), average_params=params, average_stats=stats)
 
 
-def update_average(state: State, decay: float) -> State:
-  """The state after a step, with that step in its averages; a state without averages as it is."""
+def update_average(state: State, settings: OptimizerSettings, num_steps: int) -> State:
+  """The state with its last step in its averages; a state without averages as it is.
+
+  Args:
+    state: the state after a step.
+    settings: the section `optimizer`.
+    num_steps: number of steps of the run.
+  """
   if not isinstance(state, AveragedState):
     return state
-  average_params, average_stats = ema.update(
-    (state.average_params, state.average_stats),
-    (state.params, state.batch_stats),
-    decay,
-    state.step,
+  weights, average = (state.params, state.batch_stats), (state.average_params, state.average_stats)
+  if isinstance(state, LookaheadState):
+    average, weights = lookahead.update(
+      *(average, weights, state.step, settings.lookahead_steps, settings.lookahead_decay),
+      num_steps,
+    )
+  else:
+    average = ema.update(average, weights, settings.ema_decay, state.step)
+  return dataclasses.replace(
+    state,
+    params=weights[0],
+    batch_stats=weights[1],
+    average_params=average[0],
+    average_stats=average[1],
   )
-  return dataclasses.replace(state, average_params=average_params, average_stats=average_stats)
 
 
 def create_state(
@@ -157,7 +190,7 @@ def initial_state(experiment: Experiment) -> State:
   images = experiment.dataset.train.images[: experiment.model.fit_images]
   fit = make_fit(experiment)
   state = state.replace(batch_stats=fit(state.batch_stats, replicate(images, experiment.mesh)))
-  return start_average(state) if isinstance(state, AveragedState) else state
+  return start_average(state, experiment.optimizer_settings)
 
 
 def abstract_state(experiment: Experiment) -> State:
@@ -183,6 +216,6 @@ def make_fit(experiment: Experiment) -> Callable[[Any, jax.Array], Any]:
 def _make_initial(experiment: Experiment) -> Callable[[jax.Array, Any], State]:
   def make(key: jax.Array, given: Any) -> State:
     state = create_state(experiment.model, experiment.tx, key, experiment.image_shape, given)
-    return start_average(state) if experiment.optimizer_settings.ema_decay else state
+    return start_average(state, experiment.optimizer_settings)
 
   return map_over_seeds(make, experiment.num_seeds, (0, None))

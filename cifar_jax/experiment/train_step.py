@@ -70,7 +70,7 @@ def train_step(
     ),
     first_nonfinite=jnp.minimum(state.first_nonfinite, nonfinite),
   )
-  return update_average(after, experiment.optimizer_settings.ema_decay)
+  return update_average(after, experiment.optimizer_settings, experiment.num_steps)
 
 
 def draw_batch(
@@ -107,6 +107,8 @@ def draw_batch(
 
 def nonfinite_step(step: jax.Array, loss: jax.Array, gradient: Any) -> jax.Array:
   """`State.first_nonfinite` of one step; int32 scalar.
+
+  A gradient counts as finite if its norm is a float32.
 
   Args:
     step: int32 scalar, the number of steps taken before.
@@ -168,12 +170,18 @@ def make_reset_means(mesh: Mesh) -> Callable[[State], State]:
   return jax.jit(reset, donate_argnums=0, out_shardings=replicated_sharding(mesh))
 
 
-def make_skip_step(mesh: Mesh) -> Callable[[State], State]:
-  """The jitted step that leaves a batch out: only the step counter and the schedule advance."""
-  skip = lambda state: state.replace(  # noqa: E731
-    step=state.step + 1, opt_state=optimizer.skip_step(state.opt_state)
-  )
-  return jax.jit(skip, donate_argnums=0, out_shardings=replicated_sharding(mesh))
+def make_skip_step(experiment: Experiment) -> Callable[[State], State]:
+  """The jitted step that leaves a batch out: it counts as a step that changes no weight.
+
+  The step counter and the schedule advance, and an average that is due is taken.
+  """
+
+  def skip_step(state: Any) -> State:
+    after = state.replace(step=state.step + 1, opt_state=optimizer.skip_step(state.opt_state))
+    return update_average(after, experiment.optimizer_settings, experiment.num_steps)
+
+  steps = map_over_seeds(skip_step, experiment.num_seeds, (0,))
+  return jax.jit(steps, donate_argnums=0, out_shardings=replicated_sharding(experiment.mesh))
 
 
 def make_end_epoch(experiment: Experiment) -> Callable[[State, Any], State] | None:

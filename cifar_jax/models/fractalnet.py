@@ -57,11 +57,13 @@ class FractalBlock(nn.Module):
 
     Args:
       x: the block's input.
-      active: float32 `[joins, num_columns]`, as from `draw_paths`; None where all are.
+      active: float32 `[joins, num_columns]`, as from `draw_paths`; None where all are. A single
+        column has no joins, and is always computed.
 
     Returns:
       The result of the last join.
     """
+    active = None if self.num_columns == 1 else active
     rows = 2 ** (self.num_columns - 1)
     latest = dict.fromkeys(self.columns, x)  # the latest result of each column
     for row in range(1, rows + 1):

@@ -13,7 +13,6 @@ import optax
 
 from cifar_jax.config.optimization import OptimizerSettings
 from cifar_jax.optim import parameter_groups
-from cifar_jax.optim.lookahead import LookaheadState, lookahead
 from cifar_jax.optim.schedules import Schedule
 
 # The root mean square of Muon's updates, which is about that of AdamW's: Liu et al. 2025, section
@@ -43,7 +42,7 @@ _DIRECTIONS: dict[str, Callable[[OptimizerSettings], optax.GradientTransformatio
 def make(
   schedule: Schedule, settings: OptimizerSettings, frozen: Sequence[str] = ()
 ) -> optax.GradientTransformationExtraArgs:
-  """The optimizer: clipping, the update rule, the schedule's plateau, freezing and lookahead.
+  """The optimizer: clipping, the update rule, the schedule's plateau and freezing.
 
   With `sgd`, Nesterov momentum and decay of all parameters its steps equal those of Torch's SGD.
 
@@ -63,9 +62,7 @@ def make(
     last = round(settings.whitening_until * schedule.num_steps)
     freeze = optax.scale_by_schedule(lambda step: jnp.where(step < last, 1.0, 0.0))
     stages.append(optax.masked(freeze, parameter_groups.whitening))
-  if settings.lookahead_steps:
-    stages.append(lookahead(settings.lookahead_steps, settings.lookahead_decay, schedule.num_steps))
-  if frozen:  # last: decay needs no gradient, and lookahead rounds
+  if frozen:  # last, because decay moves weights that have no gradient
     stages.append(optax.masked(optax.set_to_zero(), parameter_groups.parts(frozen)))
   return optax.with_extra_args_support(optax.chain(*stages))
 
@@ -76,7 +73,8 @@ def _update_rule(
   """The stages from the gradient to the change of the weights, decay and learning rate included."""
   factor: list[optax.GradientTransformation] = []
   if settings.norm_bias_factor != 1.0:
-    # Before the decay is added, so that the decay has the common rate. SGD is linear in the rest.
+    # Scaling the gradient scales the learning rate, because SGD is linear. The decay is added
+    # afterwards and keeps the common rate.
     scale = optax.scale(settings.norm_bias_factor)
     factor = [optax.masked(scale, parameter_groups.norm_biases)]
   mask = parameter_groups.kernels if settings.decayed == 'kernels' else None
@@ -91,8 +89,7 @@ def _update_rule(
 
 def skip_step(opt_state: Any) -> Any:
   """The optimizer's state after a step that changed nothing but the position in the schedule."""
-  kinds = (optax.ScaleByScheduleState, LookaheadState)
-  counts = lambda node: isinstance(node, kinds)  # noqa: E731
+  counts = lambda node: isinstance(node, optax.ScaleByScheduleState)  # noqa: E731
   return jax.tree.map(
     lambda node: node._replace(count=node.count + 1) if counts(node) else node,
     opt_state,

@@ -169,6 +169,8 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   ]
   if any(row['epochs'] != row['full_epochs'] for row in table):
     remarks.append("Not the papers' lengths: schedules keep their shape over fewer or more epochs.")
+  if in_legs := [row['label'] for row in table if row['has_legs']]:
+    remarks.append(f'Trained longer after its end, by a schedule of its own: {", ".join(in_legs)}.')
   remarks += _remarks_on_baseline(table)
   if study['changes']:
     remarks.append(f'{changes_line(study)}.')

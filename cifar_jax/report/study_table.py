@@ -44,8 +44,8 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
   Returns:
     For each entry `label`, `epochs`, `full_epochs`, `published`, `published_train` and `num_runs`
     (finished or not); from the finished runs `seeds` (rising) and `errors` (in percent), one of
-    each per seed, `train_errors` (in percent) and `seconds`, one of each per run, and their
-    different `commits` and `devices`.
+    each per seed, `train_errors` (in percent) and `seconds`, one of each per run, their different
+    `commits` and `devices`, and `has_legs`: whether one of them was trained longer after its end.
 
   Raises:
     InputError: the study or one of its runs cannot be read.
@@ -67,6 +67,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'seconds': [run.result['seconds'] for run in finished],
         'commits': sorted({str(run.result.get('commit')) for run in finished}),
         'devices': sorted({run.result['device'] for run in finished}),
+        'has_legs': any('legs' in run.result for run in finished),
       }
     )
   return table

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cifar_jax import own_files
 from cifar_jax.config.training import CheckpointSettings
@@ -23,16 +22,16 @@ from cifar_jax.runs import (
   disk_space,
   first_save,
   identity,
-  legs,
   names,
   reading,
+  retention,
 )
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import silence_absl
 
 
 class Checkpoints:
-  """The checkpoints in a directory: the newest few, the best by validation accuracy, legs' ends.
+  """The checkpoints in a directory; `retention` says which are kept.
 
   Use it in a `with` block. The end of the block waits until everything is written.
   """
@@ -63,14 +62,7 @@ class Checkpoints:
         deleted.empty(directory)
         if damaged.steps_in(directory):
           first_save.note(directory)
-    policies = [
-      preservation_policy.LatestN(settings.keep_last),
-      preservation_policy.BestN(
-        get_metric_fn=reading.rank, n=1, keep_checkpoints_without_metrics=False
-      ),
-      # A later leg can diverge.
-      preservation_policy.CustomSteps([] if read_only else legs.ends(directory.parent)),
-    ]
+    policy = None if read_only else retention.policy(directory.parent, settings.keep_last)
     options = ocp.CheckpointManagerOptions(
       read_only=read_only,
       create=not read_only,
@@ -79,8 +71,8 @@ class Checkpoints:
       temporary_path_class=checksums.ChecksummedPath,
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
-      preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-      best_fn=reading.rank,
+      preservation_policy=policy,
+      best_fn=retention.rank,
       best_mode='max',
       save_interval_steps=0 if read_only else 1,
     )
@@ -132,7 +124,8 @@ class Checkpoints:
       run_info: what a later session needs to resume the run, ready for JSON.
       accuracy: on the validation split, in [0, 1], if it was measured at this step. For several
         seeds it is their mean, by which one best step is chosen for all seeds.
-      is_best: False if an accuracy is higher than that of the best so far, but not by enough.
+      is_best: whether `accuracy` may become the best; False where it is above the best by too
+        little.
 
     Raises:
       InputError: the workdir was renamed or removed.
@@ -160,19 +153,32 @@ class Checkpoints:
     return max(self._steps(), default=None)
 
   @property
+  def best_so_far(self) -> tuple[int, float] | None:
+    """Step and validation accuracy of the best checkpoint that the run has saved, lost or not.
+
+    None without validation.
+    """
+    run_info = {} if self.latest is None else self.read_run_info(self.latest)
+    return retention.best_so_far(run_info, {step: self._metrics(step) for step in self._steps()})
+
+  @property
   def best(self) -> int | None:
-    """The step of the checkpoint with the best validation accuracy; None without validation."""
-    metrics = {step: self._metrics(step) for step in self._steps()}
-    ranked = [(reading.rank(values), step) for step, values in metrics.items() if values]
-    return max(ranked)[1] if ranked else None
+    """The step of the checkpoint with the best validation accuracy; None without validation.
+
+    Raises:
+      InputError: this checkpoint is damaged or lost.
+    """
+    best = self.best_so_far
+    if best and not self.has(best[0]):
+      raise InputError(f'{retention.LOST.format(best[0])}: restore it from a copy')
+    return best and best[0]
+
+  def has(self, step: int) -> bool:
+    """Whether there is an intact checkpoint of a step."""
+    return step in self._steps()
 
   def _steps(self) -> list[int]:
     return [int(step) for step in self._manager.all_steps() if step not in self._damaged]
-
-  def validation_accuracy(self, step: int) -> float | None:
-    """The validation accuracy that was saved with a checkpoint, in [0, 1]; None without one."""
-    metrics = self._metrics(step)
-    return metrics['accuracy'] if metrics else None
 
   def _metrics(self, step: int) -> Any:
     with reading.checked(step):
@@ -233,12 +239,8 @@ class Checkpoints:
     with reading.checked(step):
       restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
       reading.check_run_info(restored.run)
-    return self._checked(step, restored.run)
-
-  def _checked(self, step: int, saved: dict[str, Any]) -> dict[str, Any]:
-    """The `run_info` of a checkpoint that is of this run and of its step."""
-    identity.check(self._directory, step, saved)
-    return {key: value for key, value in saved.items() if key != identity.STEP}
+    identity.check(self._directory, step, restored.run)
+    return {key: value for key, value in restored.run.items() if key != identity.STEP}
 
   def wait(self) -> None:
     """Waits until everything is written; raises an error that occurred in the background."""

@@ -14,22 +14,11 @@ from ml_collections import ConfigDict
 
 from cifar_jax import input_files, output_files, own_files
 from cifar_jax.config import loading
-from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
-from cifar_jax.runs import contents
+from cifar_jax.runs import contents, leg_schedules
 from cifar_jax.runs.results import METRICS, read_config_dict, read_object
 
 CONFIG, RESULT = 'config.json', 'result.json'
-# Schedules that do not end with the run, so that they can go on unchanged.
-GOING_ON = ('constant', 'sgdr', 'plateau')
-# The keys of the section `schedule` that each schedule reads, beside those that all read.
-_KEYS = {
-  'piecewise': ('boundaries', 'factor'),
-  'sgdr': ('first_cycle_epochs', 'cycle_multiplier'),
-  'plateau': ('monitor', 'factor', 'patience', 'threshold', 'smallest_drop'),
-  'triangular': ('start_factor', 'peak', 'end_factor'),
-}
-_COMMON_KEYS = ('name', 'learning_rate', 'warmup_epochs', 'warmup_learning_rate')
 _EPOCHS = 'train.num_epochs'
 _REMEDY = 'restore it from a copy'
 _COPIED = (CONFIG, METRICS, RESULT)
@@ -87,7 +76,9 @@ def check(
     InputError: something of the run was planned for its length, or ended it.
   """
   epochs, name = old.train.num_epochs, old.schedule.name
-  is_new_schedule = _read(old.schedule.to_dict()) != _read(new.schedule.to_dict())
+  schedules = leg_schedules.read(old.schedule.to_dict()), leg_schedules.read(new.schedule.to_dict())
+  is_scaled = leg_schedules.is_scaled(*schedules, new.train.num_epochs / epochs)
+  is_new_schedule = schedules[0] != schedules[1] and not is_scaled
   problem = ''
   if 'planned_epochs' in _read_result(leg or workdir):
     problem = 'train.patience ended it'
@@ -97,12 +88,14 @@ def check(
     problem = 'optimizer.whitening_until is a fraction of its length'
   elif is_new_schedule and 'plateau' in (name, new.schedule.name):
     problem = 'the state of the schedule plateau belongs to its optimizer'
-  elif not is_new_schedule and name not in GOING_ON:
+  elif not is_new_schedule and name not in leg_schedules.GOING_ON:
     raise InputError(
       f'{workdir} holds a run that finished at epoch {epochs:g}, and its schedule {name} ended '
       'there: say the schedule of the further epochs, such as --config.schedule.name=constant '
       '--config.schedule.learning_rate=0.001'
     )
+  elif is_scaled:
+    problem = 'its schedule has a number of epochs that was scaled to its length'
   if problem:
     raise InputError(
       f'{workdir} holds a run that finished at epoch {epochs:g} and cannot be trained longer: '
@@ -120,7 +113,7 @@ def schedule_start(workdir: pathlib.Path, new: ConfigDict) -> int:
   legs = earlier(workdir)
   if (workdir / CONFIG).exists() and is_finished(workdir):
     legs = [*legs, workdir]
-  schedules = [_schedule(leg) for leg in legs] + [_read(new.schedule.to_dict())]
+  schedules = [_schedule(leg) for leg in legs] + [leg_schedules.read(new.schedule.to_dict())]
   start = 0
   for leg, schedule, following in zip(legs, schedules, schedules[1:], strict=False):
     if schedule != following:
@@ -231,11 +224,4 @@ def _schedule(folder: pathlib.Path) -> dict[str, Any]:
   """The keys that the schedule in a folder's configuration reads."""
   config = read_config_dict(folder)
   _check(folder / CONFIG, contents.wrong_value(config, contents.CONFIG_OF_LEG))
-  return _read(contents.without_nulls(config, contents.CONFIG_OF_LEG)['schedule'])
-
-
-def _read(schedule: dict[str, Any]) -> dict[str, Any]:
-  """The keys that a schedule reads, as JSON has them; those of a later version by default."""
-  filled = base('').schedule.to_dict() | schedule
-  keys = (*_COMMON_KEYS, *_KEYS.get(filled['name'], ()))
-  return {key: list(filled[key]) if key == 'boundaries' else filled[key] for key in keys}
+  return leg_schedules.read(contents.without_nulls(config, contents.CONFIG_OF_LEG)['schedule'])

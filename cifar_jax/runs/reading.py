@@ -45,6 +45,7 @@ _RUN_INFO: Description = {
   'seconds?': is_amount,
   'records?': is_count,
   'schedule_start?': is_count,
+  'best?': {'step': is_count, 'accuracy': is_measure},
   'skipped?': are(is_count, at_least=0),
   'commits?': are(_is_commit, at_least=0),
   'hardware?': is_text,
@@ -84,16 +85,6 @@ def checked(step: int | None = None) -> Iterator[None]:
       f'{which} is intact, but does not fit this model as this version builds it '
       f'({" ".join(str(error).split())[:200]}); use the version that wrote it'
     ) from error
-
-
-def rank(metrics: Any) -> float:
-  """The number by which checkpoints are compared: the accuracy, plus 1 where it was the best.
-
-  It is -1 for a NaN, which would win otherwise. Earlier versions do not say which was the best: it
-  is the one with the highest accuracy.
-  """
-  accuracy = metrics['accuracy']
-  return accuracy + metrics.get('is_best', True) if accuracy == accuracy else -1.0
 
 
 def check_metrics(metrics: Any) -> None:

@@ -109,5 +109,6 @@ def shortened(config: ConfigDict, epochs: int) -> dict[str, Any]:
   changes: dict[str, Any] = {'train.num_epochs': epochs}
   for key in ('warmup_epochs', 'first_cycle_epochs'):
     changes[f'schedule.{key}'] = schedule[key] * ratio
-  changes['schedule.patience'] = max(1, round(schedule.patience * ratio))
+  # 0 lowers the rate at the first epoch without a gain, and stays; a higher number stays above 0.
+  changes['schedule.patience'] = max(min(1, schedule.patience), round(schedule.patience * ratio))
   return changes

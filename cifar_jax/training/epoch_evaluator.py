@@ -11,6 +11,7 @@ from cifar_jax.experiment.state import State
 from cifar_jax.optim.plateau import is_better
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runtime.console import logger
+from cifar_jax.training import divergence
 
 
 class Score(NamedTuple):
@@ -31,15 +32,18 @@ NO_SCORE = Score(None, np.zeros((), np.float32), False)
 
 
 class EpochEvaluator:
-  """Evaluates a state after each epoch, and writes the records."""
+  """Evaluates a state after each epoch, and writes the records.
+
+  Attributes:
+    best: step and validation accuracy of the best state so far; None before the first validation.
+  """
 
   def __init__(
     self,
     experiment: Experiment,
     eval_step: EvalStep,
     metric_log: MetricLog,
-    best_accuracy: float | None,
-    best_step: int,
+    best: tuple[int, float] | None,
   ) -> None:
     """Copies the images to the devices.
 
@@ -47,14 +51,13 @@ class EpochEvaluator:
       experiment: what is trained.
       eval_step: the jitted evaluation step.
       metric_log: of the workdir.
-      best_accuracy: the validation accuracy of the best checkpoint so far; None without one.
-      best_step: the step of that checkpoint; 0 without one.
+      best: step and validation accuracy of the best checkpoint so far; None without one.
     """
+    self._experiment = experiment
     self._settings, self._num_steps = experiment.train_settings, experiment.num_steps
     self._num_images = len(experiment.dataset.train)
     self._eval_step, self._metric_log = eval_step, metric_log
-    self._best_accuracy = -1.0 if best_accuracy is None else best_accuracy
-    self._best_step = best_step
+    self.best = best
 
     def copy(name: str) -> DeviceSplit | None:
       split = getattr(experiment.dataset, name)
@@ -74,7 +77,11 @@ class EpochEvaluator:
       state: the state after an epoch.
       step: number of steps taken.
       epoch: the epoch that has ended, counted from 0.
-      epochs: the number of steps in epochs: a step at the end of an epoch may belong to two.
+      epochs: `step` in epochs; slightly above `epoch + 1` where the last batch also has images of
+        the next epoch.
+
+    Raises:
+      DivergedError: the validation loss is not finite. Nothing is written.
     """
     score = self._validate(state, step, epoch, epochs)
     if is_last := self.has_stalled(step):
@@ -92,7 +99,7 @@ class EpochEvaluator:
     settings = self._settings
     now, best = (
       epoch_of_step(steps, settings.batch_size, self._num_images)
-      for steps in (step, self._best_step)
+      for steps in (step, self.best[0] if self.best else 0)
     )
     return 0 < settings.patience <= now - best
 
@@ -101,14 +108,16 @@ class EpochEvaluator:
     if self._validation is None:
       return NO_SCORE
     values, _ = evaluate_split(self._eval_step, state, self._validation)
+    divergence.check_evaluation(self._experiment, step, 'validation', values)
     self._metric_log.write(step, epochs, 'validation', values)
     accuracy = values['accuracy']
     logger.info(
       'epoch %d of %g  validation loss %.3f  accuracy %.2f %%',
       *(epoch + 1, self._settings.num_epochs, values['loss'], 100 * accuracy),
     )
-    best = bool(is_better(accuracy, self._best_accuracy, self._settings.best_threshold))
-    if best:
-      self._best_accuracy, self._best_step = accuracy, step
+    of_best = self.best[1] if self.best else -1.0
+    is_best = bool(is_better(accuracy, of_best, self._settings.best_threshold))
+    if is_best:
+      self.best = step, accuracy
     of_seeds = values['each']['accuracy'] if 'each' in values else accuracy
-    return Score(accuracy, np.asarray(of_seeds, np.float32), best)
+    return Score(accuracy, np.asarray(of_seeds, np.float32), is_best)

@@ -1,6 +1,5 @@
 """The end of a run: evaluation on the test split, its files, and the report."""
 
-import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -10,19 +9,25 @@ import numpy as np
 from cifar_jax import input_files, json_text, models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
-from cifar_jax.errors import DivergedError, InputError
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, read_predictions
-from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
+from cifar_jax.experiment.eval_step import (
+  DeviceSplit,
+  evaluate_split,
+  make_eval_step,
+  split_to_devices,
+)
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State, abstract_state
 from cifar_jax.report import page, summary
 from cifar_jax.report.figures import curves
-from cifar_jax.runs import event_files
+from cifar_jax.runs import event_files, retention
 from cifar_jax.runs.results import read_result
 from cifar_jax.runs.trackers.copies import Copies
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
+from cifar_jax.training import divergence
 from cifar_jax.training.loop import Loop
 
 
@@ -38,14 +43,13 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
     `[seeds, n, classes]` for several seeds.
 
   Raises:
-    DivergedError: the test loss is not finite. The losses of all steps were: it was the last one
-      whose update spoiled the net.
+    DivergedError: the test loss is not finite, although the losses of all steps were.
   """
   experiment, step, seconds = loop.experiment, state.num_steps, loop.seconds()
   logger.info('testing on %d images', len(experiment.dataset.test))
   test = split_to_devices(experiment.dataset.test, experiment.batch_size, experiment.mesh)
   last, logits = evaluate_split(loop.eval_step, state, test)
-  _check_finite(experiment, step, last)
+  divergence.check_evaluation(experiment, step, 'test', last)
   loop.metric_log.write_last(step, loop.epochs(step), last)
   is_early = step < experiment.num_steps
   num_images = step * experiment.batch_size * experiment.num_seeds
@@ -66,29 +70,40 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
     result['tta'] = {'views': tta, 'test': evaluate_split(tta_step, state, test)[0]}
   if loop.run_info['skipped']:
     result['skipped_steps'] = loop.run_info['skipped']
-  best = loop.checkpoints.best
-  if best is not None:
-    best_state, _ = loop.checkpoints.restore(best, abstract_state(experiment))
-    result['best'] = {
-      'step': best,
-      'epoch': round(loop.epochs(best)),
-      'validation_accuracy': loop.checkpoints.validation_accuracy(best),
-      'test': evaluate_split(loop.eval_step, best_state, test)[0],
-    }
+  if at_best := _at_best(loop, step, last, test):
+    result['best'] = at_best
   return result, logits
 
 
-def _check_finite(experiment: Experiment, step: int, values: dict[str, Any]) -> None:
-  """Raises DivergedError for a test loss, in the values of `metrics.read`, that is not finite."""
-  losses = values['each']['loss'] if 'each' in values else [values['loss']]
-  for seed, loss in zip(experiment.seeds, losses, strict=True):
-    if not math.isfinite(loss):
-      raise DivergedError(
-        step - 1,
-        'test loss',
-        'try a lower schedule.learning_rate, a warm-up or optimizer.clip_norm in another --workdir',
-        seed if len(losses) > 1 else None,
+def _at_best(
+  loop: Loop, step: int, last: dict[str, Any], test: DeviceSplit
+) -> dict[str, Any] | None:
+  """What the result says of the best checkpoint by validation; None if there is none, or no more.
+
+  Args:
+    loop: of the run.
+    step: of the last checkpoint.
+    last: its values on the test split.
+    test: the test split.
+  """
+  best = loop.checkpoints.best_so_far
+  if best is None:
+    return None
+  values, (best_step, accuracy) = last, best
+  if best_step != step:
+    if not loop.checkpoints.has(best_step):
+      logger.warning(
+        '%s: the result has the last checkpoint alone', retention.LOST.format(best_step)
       )
+      return None
+    state, _ = loop.checkpoints.restore(best_step, abstract_state(loop.experiment))
+    values, _ = evaluate_split(loop.eval_step, state, test)
+  return {
+    'step': best_step,
+    'epoch': round(loop.epochs(best_step)),
+    'validation_accuracy': accuracy,
+    'test': values,
+  }
 
 
 def save_scorecard(workdir: pathlib.Path, experiment: Experiment, logits: np.ndarray) -> None:

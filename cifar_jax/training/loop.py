@@ -14,7 +14,7 @@ from cifar_jax.experiment import metrics
 from cifar_jax.experiment.epoch_order import end_of_epoch, epoch_of_step, order_of_epoch
 from cifar_jax.experiment.eval_step import make_eval_step
 from cifar_jax.experiment.experiment import Experiment
-from cifar_jax.experiment.state import NEVER, State, abstract_state, initial_state
+from cifar_jax.experiment.state import State, abstract_state, initial_state
 from cifar_jax.experiment.train_step import (
   make_end_epoch,
   make_reset_means,
@@ -27,7 +27,7 @@ from cifar_jax.runtime.agreement import Agreement
 from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import dispatch
+from cifar_jax.training import dispatch, divergence
 from cifar_jax.training.compilation import Compilation
 from cifar_jax.training.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
 from cifar_jax.training.profiler import Profiler
@@ -84,15 +84,14 @@ class Loop:
     }
     self._compilation = Compilation()
     self.eval_step = make_eval_step(experiment)
-    self._skip_step = make_skip_step(experiment.mesh)
+    self._skip_step = make_skip_step(experiment)
     self._reset_means = make_reset_means(experiment.mesh)
     self._end_schedule_epoch = make_end_epoch(experiment)
     train = experiment.dataset.train
     self._images, self._labels = replicate((train.images, train.labels), experiment.mesh)
     self._key = replicate_key(experiment.key, experiment.mesh)
-    best = checkpoints.best
-    accuracy = None if best is None else checkpoints.validation_accuracy(best)
-    self._evaluator = EpochEvaluator(experiment, self.eval_step, metric_log, accuracy, best or 0)
+    best = checkpoints.best_so_far
+    self._evaluator = EpochEvaluator(experiment, self.eval_step, metric_log, best)
 
   def train(self, state: State) -> State:
     """Trains to the last step or until a signal; the returned state is saved."""
@@ -171,7 +170,7 @@ class Loop:
   def _record(self, state: State, step: int) -> State:
     """Writes the means since the last record, and returns the state with empty means."""
     values = metrics.read(state.means, self.experiment.dataset.num_classes)
-    self._check_finite(state)
+    divergence.check_steps(self.experiment, state, self.checkpoints.latest)
     if math.isnan(values['loss']):  # all batches since the last record were skipped
       return state
     rates = self.experiment.schedule.learning_rate(step - 1, state.opt_state)
@@ -196,29 +195,15 @@ class Loop:
     return state
 
   def _save(self, state: State, step: int, score: Score = NO_SCORE) -> None:
-    self._check_finite(state)
+    divergence.check_steps(self.experiment, state, self.checkpoints.latest)
+    divergence.check_weights(self.experiment, state)
     run_info = self.run_info | {'seconds': self.seconds(), 'records': self.metric_log.num_records}
+    if best := self._evaluator.best:
+      run_info['best'] = dict(zip(('step', 'accuracy'), best, strict=True))
     self.checkpoints.save(
       step, state, run_info=run_info, accuracy=score.accuracy, is_best=score.is_best
     )
     self._progress.restart_clock()
-
-  def _check_finite(self, state: State) -> None:
-    """Raises DivergedError if the loss or gradient of a step so far was not finite."""
-    first_nonfinite = np.ravel(state.first_nonfinite)  # [seeds]
-    index = int(np.argmin(first_nonfinite))
-    if first_nonfinite[index] == NEVER:
-      return
-    step, only_gradient = divmod(int(first_nonfinite[index]), 2)
-    latest = self.checkpoints.latest
-    raise DivergedError(
-      step,
-      'gradient' if only_gradient else 'loss',
-      f'the last good checkpoint is {"none" if latest is None else f"step {latest}"}; try '
-      'train.nonfinite=skip here, or a lower schedule.learning_rate, a warm-up, or '
-      'optimizer.clip_norm in another --workdir',
-      self.experiment.seeds[index] if len(first_nonfinite) > 1 else None,
-    )
 
   def _go_back(self, error: DivergedError) -> State:
     """Returns the state of the last checkpoint, and marks the step of an error to be skipped."""

@@ -31,6 +31,9 @@ def test_entries_that_do_not_vary_are_left_out() -> None:
   y = np.stack([-x[:, 0], np.full(50, 7.0)], axis=1)
   assert branch_correlation.correlation(sums(x, y), 50) == pytest.approx(-1.0)
   assert np.isnan(branch_correlation.correlation(sums(x[:, :1], y[:, 1:]), 50))
+  constant = np.full((50, 1), 0.1, np.float32)  # whose sums are rounded
+  in_float32 = sums(x[:, :1].astype(np.float32), constant).astype(np.float64)
+  assert np.isnan(branch_correlation.correlation(in_float32, 50))
 
 
 def test_equal_branches_correlate_with_1_and_opposite_ones_with_minus_1() -> None:

@@ -1,10 +1,12 @@
 """The loss along lines, against known values."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cifar_jax import models
 from cifar_jax.analysis.measures import landscape
@@ -65,3 +67,32 @@ def test_measured_statistics_are_means_over_the_whole_batches() -> None:
   np.testing.assert_allclose(measured['stem_norm']['mean'], stem.mean((0, 1, 2)), rtol=1e-3)
   within = np.mean([half.var((0, 1, 2)) for half in np.split(stem, 2)], axis=0)
   np.testing.assert_allclose(measured['stem_norm']['var'], within, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('name', 'fields', 'size'),
+  [
+    ('resnet8', {'survival_probability': 0.5}, 8),
+    ('fractalnet10_w4', {'drop_path': 0.15, 'dropout': 0.3}, 32),
+    ('speed_net_30_4_8', {}, 12),
+  ],
+)
+def test_statistics_are_those_of_evaluation_whatever_training_leaves_out(
+  name: str, fields: dict[str, Any], size: int
+) -> None:
+  net = models.create(name, **fields)
+  variables = filled_variables(net, size)
+  params, given = variables['params'], variables['batch_stats']
+  images = np.random.RandomState(0).standard_normal((4, size, size, 3)).astype(np.float32)
+  surface = landscape.Surface(net, two_batches(images, np.arange(4)))
+  measured = surface.statistics(params, given)
+  others = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf if path[-1].key == 'kernel' else 2 * leaf + 1, given
+  )
+  again = surface.statistics(params, others)  # nothing of the given norms is left
+  for path, leaf in jax.tree_util.tree_leaves_with_path(measured):
+    before, after = (functools.reduce(lambda t, key: t[key.key], path, t) for t in (given, again))
+    if path[-1].key == 'kernel':  # the whitening, which is no norm
+      np.testing.assert_array_equal(leaf, before)
+    else:
+      np.testing.assert_allclose(leaf, after, rtol=1e-3, atol=1e-4)

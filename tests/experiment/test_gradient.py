@@ -19,7 +19,8 @@ from cifar_jax.experiment import gradient, randomness
 from cifar_jax.experiment.eval_step import evaluate_split, make_eval_step, split_to_devices
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.seeds import select_seed
-from cifar_jax.experiment.state import AveragedState, State, initial_state
+from cifar_jax.experiment.state import EmaState, LookaheadState, State, initial_state
+from cifar_jax.experiment.train_step import make_skip_step
 from cifar_jax.models import layers
 from cifar_jax.runs.workdir import CONFIG
 from tests.support.paths import ROOT
@@ -143,7 +144,7 @@ def test_weights_and_statistics_are_averaged_over_the_steps_and_evaluated(
 ) -> None:
   trainer = Trainer(build(tiny_cifar, 'optimizer.ema_decay=0.15'))
   first = trainer.state
-  assert isinstance(first, AveragedState)
+  assert isinstance(first, EmaState)
   expected = jax.tree.map(np.asarray, (first.params, first.batch_stats))
   for step in range(1, 4):
     trainer.run(1)
@@ -164,6 +165,25 @@ def test_weights_and_statistics_are_averaged_over_the_steps_and_evaluated(
     for state in (last, dataclasses.replace(evaluated, params=last.params))
   )
   assert of_averages == evaluate_split(eval_step, evaluated, split)[0]['loss'] != of_weights
+
+
+@pytest.mark.ci
+def test_lookahead_sets_weights_and_statistics_to_their_average_and_after_a_skipped_step_too(
+  tiny_cifar: pathlib.Path,
+) -> None:
+  experiment = build(tiny_cifar, 'optimizer.lookahead_steps=3', 'optimizer.lookahead_decay=0.5')
+  trainer = Trainer(dataclasses.replace(experiment, num_steps=7))
+  weights = lambda state: (state.params, state.batch_stats)  # noqa: E731
+  start = jax.tree.map(np.asarray, weights(trainer.state))
+  trainer.run(2)
+  before = jax.device_get(trainer.state)
+  assert isinstance(before, LookaheadState) and before.to_evaluate is before
+  close((before.average_params, before.average_stats), start)
+  after: Any = make_skip_step(trainer.experiment)(trainer.state)
+  share = 0.5**3 * (3 / 7) ** 3
+  mean = lambda old, new: share * old + (1 - share) * new  # noqa: E731
+  close(weights(after), jax.tree.map(mean, start, weights(before)))
+  close((after.average_params, after.average_stats), weights(after))
 
 
 def test_a_state_without_averages_has_the_leaves_of_earlier_versions(

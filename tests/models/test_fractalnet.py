@@ -116,6 +116,21 @@ def test_dropped_layers_have_no_gradient_and_their_statistics_do_not_change() ->
         assert np.any(leaf) == used, (block, layer)
 
 
+def test_a_net_of_one_column_has_no_paths_to_drop() -> None:
+  plain, dropping = (models.create('fractalnet5_w4', drop_path=p) for p in (0.0, 0.15))
+  variables, images = filled_variables(plain), fill.images()
+  for train in (True, False):
+    apply = lambda net, train=train: jax.jit(  # noqa: E731
+      lambda variables: net.apply(
+        *(variables, images),
+        train=train,
+        mutable=['batch_stats'],
+        rngs={'drop_path': jax.random.key(0)},
+      )
+    )(variables)
+    np.testing.assert_array_equal(apply(plain)[0], apply(dropping)[0])
+
+
 def test_dropout_rises_from_none_in_the_first_block_to_all_in_the_last() -> None:
   # The authors' generator has 0, 0.1, 0.2, 0.3 and 0.4.
   model = models.create('fractalnet5_w8', dropout=0.4)

@@ -6,6 +6,7 @@ import json
 import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -95,6 +96,23 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
   sha256 = hashlib.sha256(OWN.encode()).hexdigest()
   assert (place / 'list').read_text().splitlines() == [f'{sha256} {own}']
+
+
+def test_a_link_to_a_known_module_runs_nothing_beside_the_link(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  mine, strange = tmp_path / 'mine', tmp_path / 'strange'
+  for folder, content in ((mine, 'KIND = "mine"'), (strange, 'raise SystemExit("strange code")')):
+    folder.mkdir()
+    (folder / 'net_layers.py').write_text(content)
+  (mine / 'net.py').write_text('import net_layers, sys\nsys.kind_of_net_layers = net_layers.KIND')
+  (strange / 'net.py').symlink_to(mine / 'net.py')
+  monkeypatch.setattr(own_module, 'LIST', str(tmp_path / 'list'))
+  monkeypatch.setattr('sys.kind_of_net_layers', None, raising=False)
+  own_module.note(str(mine / 'net.py'))
+  own_module.check_permitted(str(strange / 'net.py'), 'net', strange)
+  own_module.load(str(strange / 'net.py'))
+  assert vars(sys)['kind_of_net_layers'] == 'mine'
 
 
 def test_a_run_of_a_net_of_the_package_names_no_module(known: pathlib.Path) -> None:

@@ -23,7 +23,7 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
   return {
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
-    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [],
+    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'has_legs': False,
   } | more  # fmt: skip
 
 
@@ -149,3 +149,9 @@ def test_the_picture_shows_measured_and_published_errors() -> None:
   first_points = {tuple(map(float, line_points[0])) for line_points in points if len(line_points)}
   assert {(10.5, 0.0), (8.0, 0.0), (7.0, 1.0), (20.0, 2.0)} <= first_points
   assert axes.get_xlabel() == 'Test error (%)' and axes.get_xscale() == 'linear'
+
+
+def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None:
+  table = [row('a', [10.0]), row('b', [9.0], has_legs=True)]
+  assert 'by a schedule of its own: b.' in study_formats.text(STUDY, table)
+  assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()

@@ -152,9 +152,26 @@ def test_a_higher_accuracy_that_is_not_called_the_best_does_not_replace_it(
     for step in (40, 50, 60):
       checkpoints.save(step, make_state(step), run_info={})
     checkpoints.wait()
-    assert checkpoints.best == 10 and checkpoints.validation_accuracy(10) == 0.5
+    assert checkpoints.best == 10 and checkpoints.best_so_far == (10, 0.5)
     assert '10' in {path.name for path in tmp_path.iterdir()} and checkpoints.latest == 60
     assert not (tmp_path / '20').exists()
+
+
+def test_a_best_checkpoint_that_is_lost_is_not_replaced_by_another(tmp_path: pathlib.Path) -> None:
+  best = {'step': 10, 'accuracy': 0.5}
+  with open_checkpoints(tmp_path) as checkpoints:
+    for step, accuracy, is_best in ((10, 0.5, True), (20, 0.4, False)):
+      run_info = {'best': best}
+      checkpoints.save(
+        step, make_state(step), run_info=run_info, accuracy=accuracy, is_best=is_best
+      )
+    checkpoints.wait()
+    assert checkpoints.best == 10
+  shutil.rmtree(tmp_path / '10')
+  with open_checkpoints(tmp_path, read_only=True) as checkpoints:
+    assert checkpoints.best_so_far == (10, 0.5) and not checkpoints.has(10)
+    with pytest.raises(InputError, match='checkpoint 10, the best by validation, is damaged or'):
+      _ = checkpoints.best
 
 
 def make_directory(path: pathlib.Path) -> None:

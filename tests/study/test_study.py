@@ -189,6 +189,8 @@ def test_a_shorter_run_keeps_the_shape_of_its_schedule() -> None:
     'schedule.patience': 2,
   }
   assert plan.shortened(config, 1)['schedule.patience'] == 1
+  config.schedule.patience = 0
+  assert plan.shortened(config, 400)['schedule.patience'] == 0
 
 
 BAD_FILES = {

@@ -244,6 +244,13 @@ COMBINATIONS: dict[str, Case] = {
     ['--config', RESNET, '--config.train.patience=3', '--config.optimizer.lookahead_steps=5'],
     ['train.patience', 'lookahead_steps'],
   ),
+  'two averages of the weights': (
+    [
+      *('--config', RESNET),
+      *('--config.optimizer.lookahead_steps=5', '--config.optimizer.ema_decay=0.9'),
+    ],
+    ['lookahead_steps', 'ema_decay'],
+  ),
   'a batch that does not divide over the devices': (
     ['--config', RESNET, '--config.train.batch_size=12', '--config.sharding.num_devices=8'],
     ['batch_size', '12', '8'],

@@ -41,7 +41,7 @@ def evaluator(tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     silent: Any = types.SimpleNamespace(write=lambda *_: None)
     no_step: Any = None
     state: Any = None
-    judged = EpochEvaluator(experiment, no_step, silent, None, 0)
+    judged = EpochEvaluator(experiment, no_step, silent, None)
     scores = [judged.evaluate(state, i + 1, i, i + 1.0) for i in range(len(accuracies))]
     assert [score.accuracy for score in scores] == accuracies
     return [score.is_best for score in scores]

@@ -18,7 +18,8 @@ from cifar_jax.models import families, own_module, registry
 from cifar_jax.report import summary
 from cifar_jax.runs import damaged, legs
 from cifar_jax.runs.results import read_records
-from cifar_jax.runs.workdir import check_workdir, claim_workdir
+from cifar_jax.runs.workdir import check_workdir, claim_workdir, read_config
+from cifar_jax.study import plan
 from cifar_jax.training import session
 from tests.support.fake_cifar import message
 
@@ -227,6 +228,25 @@ def test_what_was_planned_for_the_length_of_a_run_is_not_trained_longer(
 ) -> None:
   run, longer = finished(tmp_path, tiny_cifar, *words, **result)
   assert expected in message(lambda: check_workdir(run, longer))
+
+
+@pytest.mark.parametrize(
+  ('words', 'expected'),
+  [
+    (['schedule.name=piecewise', 'schedule.warmup_epochs=0.1'], 'its schedule piecewise ended'),
+    ([*CONSTANT, 'schedule.warmup_epochs=0.1'], 'was scaled to its length'),
+    (['schedule.name=sgdr', 'schedule.first_cycle_epochs=0.3'], 'was scaled to its length'),
+  ],
+)
+def test_a_schedule_that_is_only_scaled_to_the_new_length_is_no_new_schedule(
+  words: list[str], expected: str, tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *words)
+  changes = plan.shortened(read_config(run), 2)  # as a study and `train(..., epochs=2)` do
+  override(longer, [f'--config.{key}={value}' for key, value in changes.items()])
+  assert expected in message(lambda: check_workdir(run, longer))
+  override(longer, ['--config.schedule.learning_rate=0.02', '--config.schedule.name=cosine'])
+  check_workdir(run, longer)  # the user's own schedule
 
 
 def test_only_more_epochs_and_another_schedule_make_a_second_leg(

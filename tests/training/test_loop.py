@@ -4,11 +4,13 @@ import dataclasses
 import json
 import logging
 import pathlib
+import shutil
 import signal
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from cifar_jax.config import loading
@@ -16,8 +18,10 @@ from cifar_jax.errors import DivergedError, ShortageError
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State
 from cifar_jax.experiment.train_step import TrainStep, make_train_step
+from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.results import read_records
-from cifar_jax.training import loop, out_of_memory, session
+from cifar_jax.runs.workdir import CHECKPOINTS
+from cifar_jax.training import epoch_evaluator, loop, out_of_memory, session
 from tests.support.bad_input import RESNET
 from tests.support.sessions import (
   NUM_STEPS,
@@ -39,6 +43,49 @@ def test_a_nonfinite_loss_stops_the_run_names_the_step_and_leaves_the_last_good_
   assert (info.value.step, info.value.metric) == (POISONED, 'loss')
   step, _, skipped = last_state(experiment, tmp_path / 'run')
   assert (step, skipped) == (6, [])
+
+
+def test_weights_that_the_last_update_spoiled_are_not_saved(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  experiment = make_poisoned(tiny_cifar, 'stop', poisoned=())
+  # The update of step 5, after which a checkpoint is due.
+  spoil = optax.scale_by_schedule(lambda step: jnp.where(step == 5, jnp.inf, 1.0))
+  experiment = dataclasses.replace(experiment, tx=optax.chain(experiment.tx, spoil))
+  with pytest.raises(DivergedError, match='the update of step 5 is not finite'):
+    run_session(experiment, tmp_path / 'run')
+  assert last_state(experiment, tmp_path / 'run')[0] == 3
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run_before_anything_is_written(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  spoiled = lambda *_: ({'loss': float('nan'), 'accuracy': 0.1}, None)  # noqa: E731
+  monkeypatch.setattr(epoch_evaluator, 'evaluate_split', spoiled)
+  with pytest.raises(DivergedError, match=r'the validation loss of step \d+ is not finite'):
+    run_session(make_poisoned(tiny_cifar, 'stop', poisoned=()), tmp_path / 'run')
+  assert not any(r['split'] == 'validation' for r in read_records(tmp_path / 'run'))
+
+
+def test_a_best_checkpoint_that_is_lost_is_missing_in_the_result(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  accuracies = iter([0.5, 0.4, 0.4])
+  evaluate = lambda *_: ({'loss': 1.0, 'accuracy': next(accuracies)}, None)  # noqa: E731
+  monkeypatch.setattr(epoch_evaluator, 'evaluate_split', evaluate)
+  experiment = make_poisoned(tiny_cifar, 'stop', poisoned=())
+  assert run_session(experiment, tmp_path / 'whole')['best']['validation_accuracy'] == 0.5
+  accuracies, run = iter([0.5, 0.4, 0.4]), tmp_path / 'run'
+  stop_session(experiment, run, NUM_STEPS - 1)
+  with Checkpoints(run / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
+    best = checkpoints.best
+  shutil.rmtree(run / CHECKPOINTS / str(best))
+  with caplog.at_level(logging.WARNING):
+    assert 'best' not in run_session(experiment, run)
+  assert f'checkpoint {best}, the best by validation, is damaged or lost' in caplog.text
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ from cifar_jax.analysis.sample import PADDING
 from cifar_jax.errors import InputError
 from cifar_jax.runtime.devices import jit_in_turn
 
+# Of an entry's mean square: smaller variances are rounding errors of the sums in float32.
+LEAST_VARIANCE = 1e-5
 WHOLE = 'branch'  # stands for a whole branch where other keys are names of its layers
 
 
@@ -89,11 +91,12 @@ def correlation(sums: np.ndarray, count: int) -> float:
     count: number of images.
 
   Returns:
-    A value in [-1, 1]. Entries that do not vary are left out; NaN if no entry varies.
+    A value in [-1, 1]. Entries that do not vary, or by less than `LEAST_VARIANCE`, are left
+    out; NaN if no entry varies.
   """
   x, y, xx, yy, xy = sums / count
   variances = (xx - x * x) * (yy - y * y)
-  varies = (xx - x * x > 1e-9 * xx) & (yy - y * y > 1e-9 * yy)
+  varies = (xx - x * x > LEAST_VARIANCE * xx) & (yy - y * y > LEAST_VARIANCE * yy)
   if not varies.any():
     return float('nan')
   return float(np.mean((xy - x * y)[varies] / np.sqrt(variances[varies])))

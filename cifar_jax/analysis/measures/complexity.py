@@ -38,7 +38,7 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   for images, labels in sample:
     num_correct += int((classify(run.variables, images) == labels).sum())
   rates = [_images_per_second(classify, run.variables, sample) for _ in range(REPEATS)]
-  costs = counting.measure(run.model)
+  costs = counting.measure(run.model, sample.images[0].shape[1:])
   return {
     'error': 1.0 - num_correct / sample.size,
     **costs._asdict(),

@@ -6,12 +6,13 @@ compared. Biases, the parameters of norms and the running statistics do not chan
 
 With `--to` another run of the same model, along the straight line between both nets (Goodfellow et
 al. 2015, arXiv 1412.6544). Between the nets the activations shrink, so that running statistics of
-either net do not fit. The statistics are therefore measured at each point (Jordan et al. 2023,
-arXiv 2211.08403).
+either net do not fit. The statistics of all batch normalisations are therefore measured at each
+point, with dropout off and all branches open (Jordan et al. 2023, arXiv 2211.08403).
 """
 
 import argparse
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -22,8 +23,8 @@ import numpy as np
 from cifar_jax.analysis import runner
 from cifar_jax.analysis.module_names import is_scanned
 from cifar_jax.analysis.sample import PADDING, Sample
-from cifar_jax.analysis.training_mode import apply_in_training_mode
 from cifar_jax.errors import InputError
+from cifar_jax.models import layers
 from cifar_jax.optim import parameter_groups
 from cifar_jax.runtime.devices import jit_in_turn
 
@@ -78,12 +79,14 @@ class Surface:
       wrong = (jnp.argmax(logits, axis=-1) != labels) & counts
       return -jnp.sum(of_label * counts), jnp.sum(wrong)
 
-    def updated_statistics(params: Any, batch_stats: Any, images: jax.Array) -> Any:
+    def measure_statistics(params: Any, batch_stats: Any, images: jax.Array) -> Any:
       variables = {'params': params, 'batch_stats': batch_stats}
-      return apply_in_training_mode(net, variables, images)[1]
+      with nn.intercept_methods(_store_batch_statistics):
+        _, updates = net.apply(variables, images, train=False, mutable=['batch_stats'])
+      return updates.get('batch_stats', {})
 
     self._loss_and_wrong = jit_in_turn(loss_and_wrong)
-    self._updated_statistics = jit_in_turn(updated_statistics)
+    self._measure_statistics = jit_in_turn(measure_statistics)
 
   @functools.cached_property
   def _whole_batches(self) -> Sample:
@@ -101,19 +104,23 @@ class Surface:
 
     Args:
       params: parameters of the net.
-      batch_stats: any statistics of the net, for their shapes.
+      batch_stats: statistics of the net; those that are not of a batch normalisation are kept.
     """
-    # A running average maps the old value s to m * s + (1 - m) * b. Updates from 0 and from 1 give
-    # both the momentum m and the batch's statistic b.
-    zeros = jax.tree.map(jnp.zeros_like, batch_stats)
-    ones = jax.tree.map(jnp.ones_like, batch_stats)
     images = self._whole_batches.images
-    from_zero = [self._updated_statistics(params, zeros, batch) for batch in images]
-    from_one = self._updated_statistics(params, ones, images[0])
-    mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *from_zero)
-    return jax.tree.map(
-      lambda mean, zero, one: mean / (1.0 - (one - zero)), mean, from_zero[0], from_one
-    )
+    measured = [self._measure_statistics(params, batch_stats, batch) for batch in images]
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *measured)
+
+
+def _store_batch_statistics(
+  call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+) -> Any:
+  """Replaces the statistics of each batch normalisation by those of its input, then applies it."""
+  module: Any = context.module
+  if context.method_name == '__call__' and isinstance(module, layers.BatchNorm | nn.BatchNorm):
+    mean, variance = layers.batch_statistics(args[0])
+    module.put_variable('batch_stats', 'mean', mean)
+    module.put_variable('batch_stats', 'var', variance)
+  return call(*args, **kwargs)
 
 
 def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -51,14 +51,15 @@ class Cost(NamedTuple):
   depth: int
 
 
-def measure(model: nn.Module) -> Cost:
-  """The cost of one image of the size that a model is made for.
+def measure(model: nn.Module, image_shape: tuple[int, ...] | None = None) -> Cost:
+  """The cost of one image.
 
   Args:
     model: a module from `models.create`. It is traced twice: in evaluation and in training.
+    image_shape: height, width and channels; by default those that the model is made for.
   """
   size = image_size(model)
-  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  images = jax.ShapeDtypeStruct((1, *(image_shape or (size, size, 3))), jnp.float32)
   variables: dict[str, Any] = {}
 
   def evaluate(images: jax.Array) -> jax.Array:

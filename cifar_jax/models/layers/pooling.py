@@ -19,6 +19,9 @@ def average_pool(x: jax.Array, size: int, stride: int = 0) -> jax.Array:
     x: `[batch, height, width, channels]`.
     size: height and width of a window.
     stride: distance of two windows; 0 for `size`.
+
+  Returns:
+    `[batch, rows, columns, channels]`, a row and a column per window, of the dtype of `x`.
   """
   if size == 1:
     return x
@@ -37,6 +40,9 @@ def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int] = (0
     size: height and width of a window.
     stride: distance of two windows.
     padding: pixels of minus infinity before and after, on both axes.
+
+  Returns:
+    `[batch, rows, columns, channels]`, a row and a column per window, of the dtype of `x`.
   """
   if not is_for('cpu'):
     return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
@@ -69,7 +75,8 @@ def _backward(
 ) -> tuple[jax.Array]:
   first, (_, height, width, channels) = residuals[0], residuals[1].shape
   batch, rows, columns, _ = gradient.shape
-  if size == stride and (rows * size, columns * size) == (height, width):  # windows are tiles
+  tiled = (rows * size, columns * size) == (height, width)
+  if size == stride and tiled and padding == (0, 0):
     number = jnp.arange(size * size, dtype=jnp.int8).reshape(1, 1, size, 1, size, 1)
     is_first = first[:, :, None, :, None] == number
     tiles = jnp.where(is_first, gradient[:, :, None, :, None], jnp.zeros((), gradient.dtype))
