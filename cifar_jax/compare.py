@@ -27,7 +27,8 @@ def main() -> None:
   from cifar_jax.evaluation import compare
   from cifar_jax.evaluation.sources import collect_predictions
 
-  output_files.check_is_own(arguments.out / compare.NUMBERS, 'models', 'pairs')
+  pictures = [arguments.out / name for name in compare.PICTURES]
+  output_files.check_is_own(arguments.out / compare.NUMBERS, 'models', 'pairs', beside=pictures)
   models, truth = collect_predictions(
     arguments.sources, arguments.split, arguments.checkpoint, arguments.tta, overrides
   )

@@ -55,7 +55,7 @@ def check_not_of_a_run(path: pathlib.Path) -> None:
     raise InputError(f'{path} is in the folder of a checkpoint: give another name')
 
 
-def check_is_own(path: pathlib.Path, *keys: str) -> None:
+def check_is_own(path: pathlib.Path, *keys: str, beside: Iterable[pathlib.Path] = ()) -> None:
   """Raises InputError if a file is there that this program did not write.
 
   For a JSON file beside an output, whose name the user did not give and may have used before.
@@ -63,8 +63,12 @@ def check_is_own(path: pathlib.Path, *keys: str) -> None:
   Args:
     path: of the file to write.
     keys: which the object, or each object of the list, in a file of this program has.
+    beside: the pictures that this program writes after `path`, so that without it they are not its.
   """
   if not path.exists():
+    others = [picture for picture in beside if picture.exists()]
+    if others:
+      raise not_own(others[0])
     return
   try:
     content = json_text.parse(input_files.read_text(path))
@@ -72,9 +76,14 @@ def check_is_own(path: pathlib.Path, *keys: str) -> None:
     content = None
   rows = content if isinstance(content, list) else [content]
   if not rows or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
-    raise InputError(
-      f'{path} would be replaced, but this command did not write it: give the output another name'
-    )
+    raise not_own(path)
+
+
+def not_own(path: pathlib.Path) -> InputError:
+  """The error for a file, whose name the user did not give, that this program did not write."""
+  return InputError(
+    f'{path} would be replaced, but this command did not write it: give the output another name'
+  )
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

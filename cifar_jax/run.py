@@ -70,7 +70,7 @@ def train(
 
   Raises:
     InputError: the configuration, the data or the workdir cannot be used, or another thread is
-      training. Nothing was changed.
+      training. Nothing is lost.
     DivergedError: the loss or gradient was not finite. The last good checkpoint is intact.
     ShortageError: memory or disk do not suffice. Everything saved is intact.
   """

@@ -50,6 +50,8 @@ def main() -> None:
   out = arguments.out
   if out.suffix != SUFFIX:
     out = out / f'{name}_{rules}{SUFFIX}'
+    if out.exists():
+      raise InputError(f'{out} is there already, perhaps of other weights: give a file in --out')
   if out.exists() and out.samefile(arguments.source):
     raise InputError(f'--out {out} is the file to be converted; give another one')
   # Torch's readers ask for `format`; the other two tell a person what the file is.
@@ -63,7 +65,12 @@ def _parser() -> cli.Parser:
   parser.add_argument('--model', default='', help='a name of python -m cifar_jax.models')
   parser.add_argument('--fields', default='', help='num_classes=100,shortcut=project,...')
   parser.add_argument('--rules', choices=RULES, default='own')
-  parser.add_argument('--out', type=cli.path, required=True, help='a directory or .safetensors')
+  parser.add_argument(
+    '--out',
+    type=cli.path,
+    required=True,
+    help='a directory, or a .safetensors file to write or replace',
+  )
   parser.add_argument('--to-torch', action='store_true', help='from our names to those of --rules')
   add_checkpoint(parser)
   add_seed_index(parser)

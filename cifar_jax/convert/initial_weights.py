@@ -90,6 +90,11 @@ def describe(settings: InitSettings, model: nn.Module, image_size: int) -> dict[
   return {KEY: {'source': settings.source, 'sha256': digest(settings, model, image_size)}}
 
 
+def digest_in(run_info: dict[str, Any]) -> str:
+  """The digest in what `describe` returned, perhaps as a part of a `run_info`; '' without any."""
+  return run_info[KEY]['sha256'] if KEY in run_info else ''
+
+
 def check_unchanged(
   settings: InitSettings, model: nn.Module, image_size: int, run_info: dict[str, Any]
 ) -> None:
@@ -101,7 +106,7 @@ def check_unchanged(
     return
   if not _place(settings).exists():
     logger.warning('init.source %s is gone, and cannot be compared', settings.source)
-  elif digest(settings, model, image_size) != run_info[KEY]['sha256']:
+  elif digest(settings, model, image_size) != digest_in(run_info):
     raise InputError(
       f'init.source {settings.source} holds other weights than the run began with; set it to the '
       'same weights'

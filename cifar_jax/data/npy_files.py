@@ -44,8 +44,11 @@ def read_labels(path: pathlib.Path, count: int, num_classes: int) -> np.ndarray:
 def _open(path: pathlib.Path) -> np.ndarray:
   refuse_pipe(path)
   try:
-    return np.load(path, mmap_mode='r', allow_pickle=False)  # a pickle can run code
+    array = np.load(path, mmap_mode='r', allow_pickle=False)  # a pickle can run code
   except FileNotFoundError:
     raise InputError(f'there is no {path}') from None
   except Exception as error:  # a damaged file can raise anything
     raise InputError(f'{path} is not an array of numpy.save: it is damaged') from error
+  if not isinstance(array, np.ndarray):
+    raise InputError(f'{path} is an archive of arrays, not an array of numpy.save')
+  return array

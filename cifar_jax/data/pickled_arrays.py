@@ -9,12 +9,12 @@ import dataclasses
 import enum
 import math
 import re
-import sys
 from typing import Any
 
 import numpy as np
 
 from cifar_jax.pickle_budget import MOST_AXES
+from cifar_jax.printable import is_unicode
 
 
 class Global(enum.Enum):
@@ -111,16 +111,14 @@ class PickledArray:
       raise ValueError('not the shape of an array')
     if math.prod(self.shape) * dtype.itemsize != size:
       raise ValueError('an array has more or fewer bytes than its shape')
-    if dtype.kind == 'U':
-      codes = np.frombuffer(self.content, f'{dtype.byteorder}u4')
-      if codes.max(initial=0) > sys.maxunicode:
-        raise ValueError('a character that is not one of Unicode')
     flat = np.frombuffer(self.content, dtype)
+    if dtype.kind == 'U' and not is_unicode(flat):
+      raise ValueError('a character that is not one of Unicode')
     return flat.reshape(self.shape, order='F' if self.is_fortran else 'C')
 
 
 def result(function: Any, arguments: tuple[Any, ...]) -> PickledDtype | PickledArray | bytes:
-  """Returns what stands for the result of a call.
+  """Returns what stands for the result of a call: an array, a dtype or bytes, not yet checked.
 
   Args:
     function: the member of `Global` that stands for the function.

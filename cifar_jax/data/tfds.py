@@ -10,11 +10,14 @@ import difflib
 import importlib.util
 import logging
 import os
+import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from cifar_jax import input_files
 from cifar_jax.config.command_line import nearest
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import download, pictures, pixels
@@ -75,6 +78,8 @@ def _builder(name: str, data_dir: str) -> Any:
       'tensorflow-datasets needs that package: '
       'install the packages tensorflow-datasets and importlib_resources'
     ) from error
+  if data_dir and (folder := re.match(r'\w+', name)):
+    _refuse_pipes(pathlib.Path(os.path.expanduser(data_dir), folder[0]))
   try:
     with _shipped_features_only():
       return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
@@ -90,6 +95,22 @@ def _builder(name: str, data_dir: str) -> Any:
     raise InputError(
       f'{name} of tensorflow-datasets cannot be read: {_first_line(error)}'
     ) from error
+
+
+def _refuse_pipes(folder: pathlib.Path, depth: int = 3) -> None:
+  """Raises InputError for a pipe or a device in a set's folder, which the library would read.
+
+  Args:
+    folder: `SET`, which has files in `VERSION` or `CONFIG/VERSION`.
+    depth: levels of folders to look into.
+  """
+  if not folder.is_dir():
+    return
+  for path in folder.iterdir():
+    if path.is_dir() and depth:
+      _refuse_pipes(path, depth - 1)
+    else:
+      input_files.refuse_pipe(path)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from cifar_jax.report.figures import comparison, images
 Comparison = dict[str, Any]
 
 NUMBERS = 'comparison.json'
+PICTURES = ('comparison.png', 'all_fail.png')
 _PAIRS_PRINTED = 10
 _IMAGES_SHOWN = 40
 
@@ -118,10 +119,11 @@ def write(
     InputError: the files cannot be written.
   """
   output_files.make_folder(out)
-  names = (NUMBERS, 'comparison.png', 'all_fail.png')
-  output_files.remove(out / name for name in names)
+  matrix_path, images_path = (out / name for name in PICTURES)
+  output_files.remove((matrix_path, images_path))
+  output_files.write_text(out / NUMBERS, json.dumps(compared, indent=2) + '\n')
   picture = comparison.matrix(compared['models'], compared['pairs'])
-  output_files.save_figure(picture, out / 'comparison.png')
+  output_files.save_figure(picture, matrix_path)
   all_fail = compared['all_fail']
   shown = all_fail[:_IMAGES_SHOWN]
   if shown and truth.images is not None:
@@ -132,8 +134,7 @@ def write(
       '(true class → commonest prediction)'
     )
     picture = images.grid(truth.images[shown], captions, title, columns=8)
-    output_files.save_figure(picture, out / 'all_fail.png')
-  output_files.write_text(out / NUMBERS, json.dumps(compared, indent=2) + '\n')
+    output_files.save_figure(picture, images_path)
 
 
 def _caption(index: int, models: list[Predictions], truth: GroundTruth) -> str:

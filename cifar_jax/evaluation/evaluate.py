@@ -7,7 +7,7 @@ written into files whose names contain the split and the checkpoint.
 import pathlib
 from typing import Any
 
-from cifar_jax import output_files
+from cifar_jax import input_files, json_text, output_files
 from cifar_jax.config.augmentation import VIEWS
 from cifar_jax.config.dataset import SPLITS
 from cifar_jax.config.initialization import CHECKPOINT_CHOICES
@@ -55,11 +55,25 @@ def evaluate_runs(
   trial = open_trial(runs, checkpoint, tta, overrides, seed_index)
   # First, because the commit may change during the computation.
   origin = provenance.describe(trial.members[0].experiment.mesh.size, 'cifar_jax.evaluate')
+  if out is not None:
+    stem = trial.file_stem() if trial.has_corrupted_data else trial.file_stem(split)
+    _check_not_of_other_runs(out / f'{stem}.json', runs)
   out = out or runs[0] / scorecard.FOLDER
   output_files.make_folder(out)
   if trial.has_corrupted_data:
     return _measure_corruptions(trial, out, origin)
   return _measure_split(trial, split, out, origin)
+
+
+def _check_not_of_other_runs(path: pathlib.Path, runs: list[pathlib.Path]) -> None:
+  """Raises InputError if there is an evaluation of other runs in a folder that the user gave."""
+  output_files.check_is_own(path, 'members')
+  if not path.exists():
+    return
+  members = json_text.parse(input_files.read_text(path))['members']
+  theirs = [pathlib.Path(str(member.get('workdir'))).resolve() for member in members]
+  if theirs != [run.resolve() for run in runs]:
+    raise InputError(f'{path} is of {", ".join(map(str, theirs))}: give another --out')
 
 
 def _measure_split(
@@ -119,7 +133,8 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
     )
   out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
   for stem in stems.values():
-    output_files.check_is_own(out / f'{stem}.json', 'error_percent', 'accuracy_interval')
+    path, keys = out / f'{stem}.json', ('error_percent', 'accuracy_interval')
+    output_files.check_is_own(path, *keys, beside=scorecard.pictures(out, stem))
   width = max(len(model.name) for model in models)
   for model in models:
     results = scorecard.compute(model, truth)

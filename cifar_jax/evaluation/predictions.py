@@ -22,7 +22,7 @@ from cifar_jax import output_files, paths
 from cifar_jax.data.dataset import Split, check_class_names
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
-from cifar_jax.printable import printable
+from cifar_jax.printable import is_unicode, printable
 
 _TRUTH_KEYS = ('labels', 'class_names', 'images_hash')
 # Of a file when it is unpacked: float32 logits of 100,000 images and 1,000 classes have 0.4 GB.
@@ -205,6 +205,12 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
   kinds, dimensions = labels.dtype.kind + names.dtype.kind, (labels.ndim, names.ndim)
   if kinds not in ('iU', 'uU') or dimensions != (1, 1):
     raise InputError(f'{path}: labels must be integers [n] and class_names strings [classes]')
+  images_hash = arrays.get('images_hash', np.array(''))
+  if images_hash.dtype.kind != 'U' or images_hash.ndim:
+    raise InputError(f'{path}: images_hash must be a string: the shape and the hash of the images')
+  for key, texts in (('class_names', names), ('images_hash', images_hash)):
+    if not is_unicode(texts):
+      raise InputError(f'{path}: {key} has a character that is not one of Unicode')
   if len(names) > MAX_CLASSES:
     raise InputError(
       f'{path} has {len(names):,} class_names; the table of confusions has at most {MAX_CLASSES:,}'
@@ -212,9 +218,6 @@ def _ground_truth(path: str, arrays: dict[str, np.ndarray]) -> GroundTruth | Non
   if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
     raise InputError(f'{path}: there must be labels, and all of them in 0..{len(names) - 1}')
   check_class_names(path, names.tolist())
-  images_hash = arrays.get('images_hash', np.array(''))
-  if images_hash.dtype.kind != 'U' or images_hash.ndim:
-    raise InputError(f'{path}: images_hash must be a string: the shape and the hash of the images')
   return GroundTruth(labels.astype(np.int32), tuple(names.tolist()), None, str(images_hash))
 
 

@@ -149,9 +149,13 @@ def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
   """Writes `STEM.json` and removes earlier pictures; raises InputError if that is impossible."""
   output_files.make_folder(out)
   output_files.check_not_of_a_run(out / f'{stem}.json')
-  endings = (*_PICTURES, MISTAKES_PICTURE.replace('.png', '.json'))
-  output_files.remove(out / f'{stem}{ending}' for ending in endings)
+  output_files.remove(pictures(out, stem))
   output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
+
+
+def pictures(out: pathlib.Path, stem: str) -> list[pathlib.Path]:
+  """All files that `draw` may write."""
+  return [out / f'{stem}{end}' for end in (*_PICTURES, MISTAKES_PICTURE.replace('.png', '.json'))]
 
 
 def picture_paths(out: pathlib.Path, stem: str, scorecard: Scorecard) -> list[pathlib.Path]:

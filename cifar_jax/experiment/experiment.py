@@ -32,6 +32,7 @@ from cifar_jax.experiment.seeds import root_keys, select_seed
 from cifar_jax.models.classifier import check_classifier
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
+from cifar_jax.runtime import xla_flags
 from cifar_jax.runtime.devices import check_batch_size, make_mesh
 
 MAX_STEPS = 2**30 - 1  # `State.first_nonfinite` holds 2 * step + 1 as an int32
@@ -104,6 +105,7 @@ class Experiment:
 
 def check_config(config: ConfigDict) -> None:
   """Raises InputError for any fault of a configuration that shows without data or devices."""
+  xla_flags.refuse_64_bits()
   train_settings = TrainSettings(**config.train)
   if not 0 <= config.seed <= 2**32 - train_settings.seeds:
     several = train_settings.seeds > 1
@@ -117,6 +119,8 @@ def check_config(config: ConfigDict) -> None:
   InitSettings(**config.init)
   LossSettings(**config.loss)
   optimizer_settings = OptimizerSettings(**config.optimizer)
+  if 'num_classes' in config.model:
+    raise InputError('model.num_classes is the number of classes of the data: leave it out')
   models.create(**config.model)
   schedule_settings = ScheduleSettings(**config.schedule)
   if schedule_settings.needs_validation and not data_settings.validation_size:
@@ -135,10 +139,7 @@ def check_config(config: ConfigDict) -> None:
       'for the whole run: set one of them to 0'
     )
   if optimizer_settings.lookahead_steps and optimizer_settings.ema_decay:
-    raise InputError(
-      'optimizer.lookahead_steps and optimizer.ema_decay each keep an average of the weights: set '
-      'one of them to 0'
-    )
+    raise InputError('a run keeps one average: set optimizer.lookahead_steps or .ema_decay to 0')
   # The number of steps depends on the data; whether the values make sense does not.
   make_schedule(1000, train_settings.num_epochs, schedule_settings)
 

@@ -17,8 +17,10 @@ def main() -> None:
   from cifar_jax.report import page  # imports numpy, which --help does not need
 
   workdirs = arguments.workdir
-  folder = workdirs[0] if len(workdirs) == 1 else pathlib.Path()
-  print(page.write(workdirs, arguments.out or folder / page.NAME))
+  path = arguments.out or pathlib.Path(workdirs[0] if len(workdirs) == 1 else '', page.NAME)
+  if not arguments.out:
+    page.check_is_own(path)
+  print(page.write(workdirs, path))
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from cifar_jax import output_files
+from cifar_jax import input_files, output_files
 from cifar_jax.report import (
   evaluations,
   markup,
@@ -25,7 +25,26 @@ from cifar_jax.report.page_data import Run
 from cifar_jax.runtime.console import logger
 
 NAME = 'report.html'
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = tag(
+  'meta',
+  http_equiv='Content-Security-Policy',
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+)
+_HEAD_BYTES = 1 << 12  # the head of a page begins with the policy
+
+
+def check_is_own(path: pathlib.Path) -> None:
+  """Raises InputError if a file is there that is no page of this program."""
+  if not path.exists():
+    return
+  input_files.refuse_pipe(path)
+  try:
+    with path.open('rb') as file:
+      is_own = _POLICY.encode() in file.read(_HEAD_BYTES)
+  except OSError:
+    is_own = False
+  if not is_own:
+    raise output_files.not_own(path)
 
 
 def write(workdirs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> pathlib.Path:
@@ -58,7 +77,7 @@ def html(runs: list[Run]) -> str:
     'head',
     tag('meta', charset='utf-8'),
     tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
-    tag('meta', http_equiv='Content-Security-Policy', content=_POLICY),
+    _POLICY,
     tag('title', title),
     tag('style', Html(CSS)),
   )

@@ -35,6 +35,9 @@ def claim(directory: pathlib.Path) -> None:
     raise InputError(f'{note} cannot be read ({error}); remove it') from error
   if owner == workdir:
     return
+  place = pathlib.Path(os.path.realpath(directory)).parent
+  if not owner and (place / 'config.json').exists():  # whose own checkpoints have no note
+    owner = str(place)
   if owner and _leads_to(pathlib.Path(owner, directory.name), directory):
     raise InputError(
       f'{directory} leads to the checkpoints of {owner}, which this run would delete: copy them '

@@ -26,7 +26,10 @@ LOCK = 'lock'
 PATTERN_CHARACTERS = '*?[\\'
 
 # Patterns of what the run writes into and moves. `checkpoints` may be a link to a larger disk.
-_NO_LINKS = ('log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg*')
+_NO_LINKS = (
+  *('log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg*'),
+  *('wandb', 'mlflow', 'mlflow.db'),
+)
 # Patterns of all the files in a workdir whose run was killed before it had written its config.
 WRITTEN_BEFORE_CONFIG = (LOCK, f'{CONFIG}*{TEMPORARY_SUFFIX}')
 

@@ -55,8 +55,10 @@ def prepare_on_import() -> None:
 
 
 def refuse_64_bits() -> None:
-  """Raises InputError if the environment asks for 64 bits, which no model here computes in."""
-  if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y'):
+  """Raises InputError if JAX computes, or is to compute, in 64 bits, as no model here does."""
+  jax = sys.modules.get('jax')
+  asked = os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y')
+  if jax.config.jax_enable_x64 if jax else asked:
     raise InputError('JAX_ENABLE_X64 is set, but nets are trained in 16 or 32 bits; unset it')
 
 

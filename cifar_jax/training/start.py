@@ -50,10 +50,15 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
 
 
 def check_initial_weights(experiment: Experiment) -> None:
-  """Raises InputError if the weights to begin with cannot be used, or differ between processes."""
-  initial = _initial(experiment)
-  initial_weights.read(*initial)
-  processes.check_same(lambda: {'the initial weights': initial_weights.digest(*initial)})
+  """Raises InputError if the weights to begin with cannot be used."""
+  initial_weights.read(*_initial(experiment))
+
+
+def _describe_initial_weights(experiment: Experiment) -> dict[str, Any]:
+  """As `initial_weights.describe`; InputError if the weights differ between processes."""
+  described = initial_weights.describe(*_initial(experiment))
+  processes.check_same(lambda: {'the initial weights': initial_weights.digest_in(described)})
+  return described
 
 
 def _initial(experiment: Experiment) -> tuple[InitSettings, nn.Module, int]:
@@ -92,14 +97,20 @@ def first_or_latest_state(
       )
     run_info['schedule_start'] = experiment.schedule_start
     return state, run_info | {'hardware': hardware, 'software': software}
+  described = _describe_initial_weights(experiment)
   state = initial_state(experiment)
+  if _describe_initial_weights(experiment) != described:
+    raise InputError(
+      f'init.source {experiment.init_settings.source} changed while its weights were read, perhaps '
+      'because it is still trained: give the same command again'
+    )
   log_new_run(experiment, state)
   if source := experiment.init_settings.source:
     logger.info('the weights begin with those of %s', source)
   run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
   run_info |= {'hardware': hardware, 'software': software}
   run_info['schedule_start'] = experiment.schedule_start
-  run_info |= initial_weights.describe(*_initial(experiment))
+  run_info |= described
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
 

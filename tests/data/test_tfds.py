@@ -8,6 +8,7 @@ Preparing a set needs TensorFlow and a network. It is tested only up to the call
 
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -155,6 +156,15 @@ def test_a_damaged_set_is_one_line(tmp_path: pathlib.Path, name: str, text: str)
   write_set(tmp_path, {'test': [8]})
   (tmp_path / 'tiny' / '1.0.0' / name).write_text(text)
   assert 'tiny' in message(lambda: load(tmp_path))
+
+
+@pytest.mark.parametrize('name', ['features.json', 'dataset_info.json', 'label.labels.txt'])
+def test_a_set_with_a_pipe_is_refused(tmp_path: pathlib.Path, name: str) -> None:
+  write_set(tmp_path, {'test': [8]})
+  path = tmp_path / 'tiny' / '1.0.0' / name
+  path.unlink(missing_ok=True)
+  os.mkfifo(path)
+  assert 'a pipe or a device' in message(lambda: load(tmp_path))
 
 
 def test_a_set_prepared_as_tfrecord_is_refused(tmp_path: pathlib.Path) -> None:

@@ -157,6 +157,8 @@ def test_runs_and_prediction_files_are_compared(
   assert 'written' in capsys.readouterr().out
   (tmp_path / 'out' / 'comparison.json').write_text('{"mine": 1}')
   assert 'comparison.json would be replaced' in message(command.main)
+  (tmp_path / 'out' / 'comparison.json').unlink()  # then the pictures are not of this program
+  assert 'comparison.png would be replaced' in message(command.main)
 
 
 def test_sources_of_other_images_are_refused(tmp_path: pathlib.Path) -> None:

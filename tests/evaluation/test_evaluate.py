@@ -252,3 +252,18 @@ def test_wrong_input_is_refused_in_one_line(
 
 def without_training_images(dataset: Dataset) -> Dataset:
   return dataclasses.replace(dataset, train=dataset.train.take(np.arange(0)))
+
+
+def test_evaluations_of_two_runs_do_not_replace_each_other(
+  run: pathlib.Path, sharper: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+
+  def evaluated(workdir: pathlib.Path) -> None:
+    evaluate.evaluate_runs([workdir], 'test', 'last', 'none', [], tmp_path)
+
+  for _ in range(2):
+    evaluated(run)
+  text = message(lambda: evaluated(sharper))
+  assert f'test_last.json is of {run}: give another --out' in text
+  (tmp_path / 'test_last.json').write_text('{"mine": 1}')
+  assert 'test_last.json would be replaced' in message(lambda: evaluated(run))

@@ -46,6 +46,7 @@ def test_a_published_file_has_several_models_and_no_labels(tmp_path: pathlib.Pat
 
 
 NAMES = np.array(['cat', 'dog', 'eel'])
+NO_NAMES = np.frombuffer(np.full(9, 0x7FFFFFFF, np.uint32).tobytes(), 'U3')  # no characters
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ NAMES = np.array(['cat', 'dog', 'eel'])
     ({'labels': TRUTH.labels, 'class_names': NAMES, 'net': np.array([0, 1, 3])}, '4 classes'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[0], 'net': LOGITS}, 'strings [classes]'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[None], 'net': LOGITS}, 'strings [classes]'),
+    ({'labels': TRUTH.labels, 'class_names': NO_NAMES, 'net': LOGITS}, 'not one of Unicode'),
     ({'labels': TRUTH.labels[None], 'class_names': NAMES, 'net': LOGITS}, 'integers [n]'),
     ({'labels': TRUTH.labels, 'class_names': NAMES[[0, 0, 1]], 'net': LOGITS}, 'same name'),
     (

@@ -26,7 +26,7 @@ from cifar_jax.report import (
 )
 from cifar_jax.report.figures import confusion_and_calibration, curves
 from cifar_jax.report.markup import Html
-from cifar_jax.runs import legs
+from cifar_jax.runs import leg_schedules, legs
 
 MEASURES: dict[str, Any] = {
   'accuracy': 0.5, 'loss': 1.5, 'top5_accuracy': 0.9,
@@ -102,7 +102,7 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path
     monkeypatch.setattr(confusion_and_calibration, name, lambda *_: None)
   for name in ('panels', 'whole'):
     monkeypatch.setattr(page_diagrams, name, lambda *_: Html('<img>'))
-  monkeypatch.setattr(legs, 'base', lambda _: WHOLE_CONFIG)  # which takes most of the time
+  monkeypatch.setattr(leg_schedules, 'base', lambda _: WHOLE_CONFIG)  # which takes most of the time
   monkeypatch.setattr(study_differences, '_test', lambda *_: (None, None))  # imports scipy
   run = tmp_path / 'run'
   for folder in (run, run / 'leg1'):

@@ -360,3 +360,13 @@ def test_an_ensemble_of_earlier_checkpoints_is_named_by_their_steps(
   (tmp_path / 'evaluation' / 'ensemble.json').write_text(json.dumps(card))
   ((evaluation,),) = evaluations.read(tmp_path, {'num_steps': 9, 'best': {'step': 6}})
   assert evaluation.name == f'Test images, {words}, ensemble of 2'
+
+
+def test_a_page_of_the_user_is_not_replaced_where_no_name_was_given(tmp_path: pathlib.Path) -> None:
+  own, theirs = tmp_path / page.NAME, tmp_path / 'thesis.html'
+  page.check_is_own(own)  # there is none
+  page.write([make_run(tmp_path / 'run')], own)
+  page.check_is_own(own)
+  theirs.write_text('my own thesis page')
+  with pytest.raises(InputError, match=r'thesis.html would be replaced'):
+    page.check_is_own(theirs)

@@ -68,6 +68,19 @@ def test_only_what_a_run_has_made_is_removed_from_its_checkpoints(
     open_checkpoints(directory)
 
 
+def test_a_link_to_the_checkpoints_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
+  run, other, config = tmp_path / 'run', tmp_path / 'other', base('resnet20')
+  for workdir in (run, other):
+    with claim_workdir(workdir, config):
+      pass
+  (run / CHECKPOINTS).mkdir()
+  (other / CHECKPOINTS).symlink_to(run / CHECKPOINTS)
+  with pytest.raises(InputError, match=r'leads to the checkpoints of .*/run, '):
+    linked.claim(other / CHECKPOINTS)
+  linked.claim(run / CHECKPOINTS)
+  assert not (run / CHECKPOINTS / linked.NOTE).exists()
+
+
 def test_checkpoints_behind_a_link_belong_to_one_workdir(tmp_path: pathlib.Path) -> None:
   run, copy, config = tmp_path / 'run', tmp_path / 'copy', base('resnet20')
   (tmp_path / 'large_disk').mkdir()
@@ -90,7 +103,9 @@ def test_checkpoints_behind_a_link_belong_to_one_workdir(tmp_path: pathlib.Path)
   assert (tmp_path / 'large_disk' / linked.NOTE).read_text() == f'{copy}\n'
 
 
-@pytest.mark.parametrize('name', ['log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg1'])
+@pytest.mark.parametrize(
+  'name', ['log.txt', 'analysis', 'evaluation', 'plots', 'profile', 'leg1', 'wandb', 'mlflow.db']
+)
 def test_a_run_does_not_begin_where_a_link_leads_out_of_its_workdir(
   tmp_path: pathlib.Path, home: pathlib.Path, name: str
 ) -> None:

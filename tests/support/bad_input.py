@@ -251,6 +251,9 @@ COMBINATIONS: dict[str, Case] = {
     ],
     ['lookahead_steps', 'ema_decay'],
   ),
+  'a number of classes': (
+    ['--config', RESNET, '--config.model.num_classes=5'], ['model.num_classes', 'of the data'],
+  ),
   'a batch that does not divide over the devices': (
     ['--config', RESNET, '--config.train.batch_size=12', '--config.sharding.num_devices=8'],
     ['batch_size', '12', '8'],

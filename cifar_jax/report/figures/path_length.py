@@ -23,8 +23,8 @@ def figure(results: list[dict[str, Any]]) -> 'Figure':
   picture, (number, magnitude, product) = panels.row(3)
   for i, (result, name) in enumerate(zip(results, panels.names(results), strict=True)):
     colour = panels.style(i)['color']
-    blocks = result['num_blocks']
-    all_lengths = np.arange(blocks + 1)
+    all_lengths = np.arange(len(result['share']))  # from 0 to the number of blocks
+    blocks = len(all_lengths) - 1
     paths = 100 * stats.binom.pmf(all_lengths, blocks, 0.5)
     number.plot(all_lengths, paths, color=colour, label=name)
 
