@@ -22,7 +22,8 @@ class Views:
   """A function that makes views of images, and the weights of these views.
 
   Attributes:
-    make: maps `[batch, height, width, channels]` to `[views, batch, height, width, channels]`.
+    make: maps `[batch, height, width, channels]` to `[views, batch, height, width, channels]`, both
+      float32.
     weights: the weight of each view; they sum to 1.
   """
 

@@ -56,7 +56,7 @@ class GroundTruth:
     return f'{"x".join(map(str, self.images.shape))} {self.split().images_crc32:08x}'
 
   def difference(self, other: 'GroundTruth') -> str:
-    """What shows that another truth is of different images; '' if nothing does.
+    """The first of `labels`, `classes` and `images` that differs in another truth; '' if none does.
 
     Labels alone may agree: those of folders with equally many images of each class always do. Runs
     may have the same images in different sizes, which `differs_in_size` tells.

@@ -39,9 +39,9 @@ class Restored:
     config: configuration of the run, with the overrides applied.
     experiment: the experiment that `config` describes, perhaps without images; for a run of several
       seeds, that of the selected seed alone.
-    state: the state at the checkpoint, replicated over the mesh, with the averages of a run that
-      averages its weights in the place of the weights; for a run of several seeds, that
-      of the selected seed alone.
+    state: the state at the checkpoint, replicated over the mesh. With `optimizer.ema_decay` it has
+      the averages in the place of weights and statistics; for a run of several seeds, it is that of
+      the selected seed alone.
     step: number of steps before the checkpoint.
     is_one_of_several_seeds: whether the run trained several seeds at once.
   """

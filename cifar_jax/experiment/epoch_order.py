@@ -21,7 +21,7 @@ class EpochOrder(NamedTuple):
 
   Attributes:
     indices: int32 `[2 * num_images]`, the image at each position.
-    start: int32 scalar, the position of the first of them in the stream, modulo 2**32.
+    start: int32 scalar, the position of `indices[0]` in the stream of all epochs; it wraps around.
     epoch: int32 scalar.
   """
 
@@ -50,8 +50,8 @@ def order_of_epoch(key: jax.Array, epoch: jax.Array, num_images: int) -> EpochOr
 def batch_indices(order: EpochOrder, step: jax.Array, batch_size: int) -> jax.Array:
   """The images of a step that begins in the order's first epoch; int32 `[batch_size]`.
 
-  The stream of a long run has more images than an int32 counts. Positions wrap around, and their
-  difference stays right.
+  The stream of a long run has more images than an int32 counts. Positions wrap around, but
+  `step * batch_size - start` is right, because it is below `2 * num_images`.
   """
   return jax.lax.dynamic_slice_in_dim(order.indices, step * batch_size - order.start, batch_size)
 

@@ -39,8 +39,8 @@ def of_batch(
 ) -> BatchGradient:
   """The gradient that an optimizer is to use.
 
-  With `optimizer.sam_radius` the gradient is the one at the highest point near the parameters, of
-  the same images with the same random numbers; all else is as at the parameters.
+  With `optimizer.sam_radius` the gradient is taken at `sam.highest_point`, on the same images with
+  the same random numbers; loss, logits and statistics are those at `params`.
 
   Args:
     experiment: the model and the loss.

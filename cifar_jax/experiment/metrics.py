@@ -13,7 +13,7 @@ TOP = 5  # of top-5 accuracy, which has a meaning only for more classes
 
 @struct.dataclass
 class Means(metrics.Collection):
-  """Means over the examples seen; sums and counts are float32 scalars."""
+  """Means over the examples seen: sums, float32, and counts, int32; scalars, or `[seeds]`."""
 
   loss: metrics.Average.from_output('loss')  # type: ignore[valid-type]
   accuracy: metrics.Average.from_output('correct')  # type: ignore[valid-type]
@@ -36,7 +36,7 @@ def of_batch(
     labels = jnp.argmax(labels, axis=-1)
   true_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
   top5 = jnp.sum(~(logits <= true_logits), axis=-1) < TOP  # a NaN is no hit
-  # Of NaNs, argmax is the first.
+  # argmax returns the first NaN, so a NaN logit of the true class would count as a hit.
   correct = (jnp.argmax(logits, axis=-1) == labels) & ~jnp.isnan(true_logits[:, 0])
   return Means.single_from_model_output(
     loss=losses, correct=correct.astype(jnp.float32), top5=top5.astype(jnp.float32), mask=mask
@@ -46,7 +46,7 @@ def of_batch(
 def read(means: Means, num_classes: int) -> dict[str, Any]:
   """The values on the host as floats; waits for the device.
 
-  Of `TOP` classes or fewer, there is no top-5 accuracy: it would always be 1.
+  With at most `TOP` classes the top-5 accuracy is left out: it would always be 1.
 
   For several seeds, whose means have a leading axis, each value is the mean over the seeds.
   `deviation` then holds the sample standard deviation (n - 1) of each, and `each` the values of all

@@ -34,7 +34,7 @@ class Point(NamedTuple):
   Attributes:
     rate: the learning rate of the step.
     loss: the mean loss of its batch before the step, in nats; for several seeds their mean.
-    smoothed: the mean of the losses so far, in which each counts `SMOOTHING` of the next.
+    smoothed: bias-corrected exponential moving average of the losses so far, decay `SMOOTHING`.
   """
 
   rate: float

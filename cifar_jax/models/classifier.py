@@ -54,10 +54,15 @@ class Gated(Protocol):
 
   @property
   def has_shortcuts(self) -> bool:
-    """Whether a block's input goes on where its branches are closed."""
+    """Whether a block with closed branches passes on its input, or the projection of it."""
 
   def draw_gates(self, batch_size: int, train: bool) -> Any:
-    """The gates of a batch where none are given, `layers.Gates`; None where all are 1."""
+    """The gates that a batch has where none are given; None where all are 1.
+
+    Returns:
+      `layers.Gates`, whose arrays are float32 `[num_blocks, branches]`, or `[num_blocks, branches,
+      batch_size]` with one gate per image.
+    """
 
 
 @runtime_checkable

@@ -117,7 +117,7 @@ class DenseNet(nn.Module):
 
   @nn.nowrap
   def _rematerialized(self, module: Any) -> Any:
-    """`module`, whose backward pass is given its convolutions and computes the rest again."""
+    """`module` under `nn.remat`: its convolutions are kept, the rest is computed again backward."""
     policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
     return nn.remat(module, policy=policy) if self.remat else module
 

@@ -76,8 +76,8 @@ class EfficientNet(nn.Module):
     image_size: height and width, in pixels, of the intended images; others are accepted.
     imagenet: whether all strides are table 1's; otherwise the stem and stage 2 have none.
     dropout: fraction dropped of the pooled features, in [0, 1).
-    survival_probability: end of the survival probabilities, which fall linearly from 1 at the first
-      block. The authors count so that the last block's is still a step above.
+    survival_probability: p; block i of n, counted from 0, survives with 1 - (1 - p) * i / n, as in
+      the authors' code, so that the last block survives with more than p.
     num_classes: number of classes.
     dtype: dtype of the activations.
   """

@@ -18,7 +18,7 @@ class Order(NamedTuple):
   Attributes:
     before: before each convolution; and after the last addition of the net.
     after: after each convolution but a branch's last; and after the stem's convolution.
-    after_last: after a branch's last convolution. A projection is normalised where this normalises.
+    after_last: after a branch's last convolution. If it has `norm`, BN follows a projection too.
     addition: after the addition.
   """
 

@@ -91,9 +91,9 @@ class PyramidNet(layers.ResidualNet):
       `depth`: the net that dnddnjs/pytorch-cifar10 trained. Its last width is below 16 + alpha.
     shake_drop: a level of `shake_drop.LEVELS`, or empty for none. `survival_probability` is then
       that of ShakeDrop, whose decay is linear.
-    remat: whether the backward pass is given the input of each block and computes the rest again:
-      for 272 layers, alpha 200 and a batch of 128 this takes 5.8 GB instead of 23.9, for one more
-      forward pass. Logits and gradients are the same up to rounding.
+    remat: whether only the input of each block is kept, and the backward pass computes the rest
+      again: for 272 layers, alpha 200 and a batch of 128 this takes 5.8 GB instead of 23.9, for one
+      more forward pass. Logits and gradients are the same up to rounding.
   """
 
   depth: int

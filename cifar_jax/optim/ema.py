@@ -17,7 +17,7 @@ def update(average: Any, weights: Any, decay: float, num_updates: Any) -> Any:
   Args:
     average: the average so far, a tree of float32 arrays.
     weights: the weights after the step, a tree of the same shapes.
-    decay: the share of itself that the average keeps, once many steps are taken.
+    decay: the share of itself that the average keeps in a step, after the first steps.
     num_updates: int32 scalar, the number of steps taken, with this one.
 
   Returns:

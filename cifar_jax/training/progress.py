@@ -66,8 +66,8 @@ class Progress:
       num_steps: number of steps of the whole run.
       images_per_step: images that a step uses, of all seeds together.
       num_epochs: number of epochs of the whole run.
-      has_bar: whether to show a bar, in a notebook one of its kind; by default, on a terminal, one
-        below the lines of the log.
+      has_bar: True for a bar (a widget in a notebook), False for none; None for a bar below the log
+        if standard error is a terminal.
     """
     self.num_steps = num_steps
     self.images_per_step, self._num_epochs = images_per_step, num_epochs

@@ -49,15 +49,15 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   Args:
     config: the configuration of the run.
     workdir: the directory of its files; new, or holding the same run.
-    from_python: whether a notebook or a program calls, which handles signals itself, and not the
-      command. Then there is always a bar.
+    from_python: True if a notebook or a program calls: it handles signals itself, and a bar is
+      always shown.
 
   Returns:
     An exit status: 0 at the end of the run; 143, 130 or 129 after SIGTERM, Ctrl-C or SIGHUP, when a
     checkpoint is saved.
 
   Raises:
-    InputError: the config, the data or the workdir cannot be used. Nothing was changed.
+    InputError: the config, the data or the workdir cannot be used. Nothing is lost.
     DivergedError: the loss or gradient was not finite. The last good checkpoint is intact.
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.

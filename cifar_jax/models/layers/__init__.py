@@ -1,9 +1,9 @@
-"""The layers that families share, behind one door: `from cifar_jax.models import layers`.
+"""The public names of the layers that families share: `from cifar_jax.models import layers`.
 
 Arrays are `[batch, height, width, channels]`. Parameters, batch statistics and gates are float32;
 activations have the model's `dtype`. Each file holds one idea:
 
-  residual.py            the residual seam: shortcut + gate * branch, with a gradient of its own
+  residual.py            the residual sum: shortcut + gate * branch, with other gates backward
   residual_net.py        what the residual families have in common: fields, gates, stages
   stages.py              one block after another; long stages are scanned
   layer.py               the base of layers with parameters

@@ -1,7 +1,7 @@
 """Convolutions for CPUs without oneDNN, written so that XLA finds its fast kernels.
 
-On CPUs (two cores, jaxlib 0.10.2) the operations that `jax.lax.conv_general_dilated` and its
-gradient make run as naive loops in four cases. The forms here:
+In four cases XLA runs `jax.lax.conv_general_dilated`, or its gradients, as naive loops on CPUs (two
+cores, jaxlib 0.10.2). The forms here:
 
   in loops   The compiler brings convolutions into the form of its kernels in the main computation
              only. Inside loops and conditionals the gradients have that form from the start. A step

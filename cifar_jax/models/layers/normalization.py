@@ -174,8 +174,8 @@ def _backward(
 ) -> tuple[jax.Array, None, jax.Array, jax.Array, None]:
   del momentum, epsilon
   x, mean, deviation, scale = residuals
-  # `moment` is the sum of the gradient times (x - mean) / deviation. Of an array of the latter the
-  # compiler would make a copy.
+  # `moment` is the sum of gradient * (x - mean), taken from two sums: the compiler would store an
+  # array of the normalised values.
   to_bias, to_product = channel_sums(gradients[0], x)
   moment = lax.sub(to_product, lax.mul(mean, to_bias))
   gradient = _wide(gradients[0])

@@ -27,7 +27,7 @@ _platform = contextvars.ContextVar('platform', default='')
 def forms_for(platform: str) -> Iterator[None]:
   """Within this context the forms of a platform (`cpu`, `gpu`, `tpu`) are traced, on any machine.
 
-  A program can so be lowered for a platform that is not at hand.
+  This lowers a program for a platform that this machine lacks.
   """
   token = _platform.set(platform)
   try:
@@ -110,8 +110,8 @@ def channel_sums(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 def compute_once(x: jax.Array) -> jax.Array:
   """`x`, of any shape, computed a single time on CPUs, and so is its gradient.
 
-  XLA's CPU compiler computes what is cheap again for each of its uses: a residual sum together with
-  all sums before it, a gradient with all those after it. That is the square of the depth.
+  XLA's CPU compiler repeats a cheap operation at each of its uses. It would repeat a residual sum
+  with all sums before it, so that time grows with the square of the depth.
   """
   return jax.lax.optimization_barrier(x) if is_for('cpu') else x
 

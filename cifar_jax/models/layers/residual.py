@@ -1,4 +1,4 @@
-"""The residual seam: `shortcut + gate * branch`, with gates of their own in the backward pass.
+"""The residual sum: `shortcut + gate * branch`, with other gates in the backward pass.
 
 Stochastic depth, Shake-Shake and ShakeDrop are choices of gates, and so are the analyses that
 delete a block or follow the gradient along paths of one length.

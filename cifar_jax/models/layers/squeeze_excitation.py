@@ -47,6 +47,9 @@ def squeeze_and_excite(y: jax.Array, reduction: int, dtype: Dtype) -> jax.Array:
     y: `[batch, height, width, channels]`.
     reduction: ratio of the channels to the inner width; 0 leaves `y` as it is.
     dtype: dtype of the dense layers.
+
+  Returns:
+    An array of the shape of `y`.
   """
   if not reduction:
     return y
