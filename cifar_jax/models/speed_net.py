@@ -39,13 +39,8 @@ class Whitening(nn.Module):
     kernel = self.variable('batch_stats', 'kernel', white_patches_kernel, channels)
     features = kernel.value.shape[-1]
     bias = self.param('bias', nn.initializers.zeros, (features,), jnp.float32)
-    x = jax.lax.conv_general_dilated(
-      images.astype(self.dtype),
-      kernel.value.astype(self.dtype),
-      window_strides=(1, 1),
-      padding='VALID',
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )
+    arrays = (array.astype(self.dtype) for array in (images, kernel.value))
+    x = layers.convolve(*arrays, strides=(1, 1), padding='VALID')
     return x + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 
 
@@ -77,12 +72,7 @@ class SpeedNet(nn.Module):
     """
     conv = functools.partial(layers.conv3x3, dtype=self.dtype, kernel_init=partial_identity)
     norm = functools.partial(
-      layers.BatchNorm,
-      use_running_average=not train,
-      use_scale=False,
-      momentum=NORM_MOMENTUM,
-      epsilon=NORM_EPSILON,
-      dtype=self.dtype,
+      layers.batch_norm(train, self.dtype, NORM_MOMENTUM, NORM_EPSILON), use_scale=False
     )
     gelu = functools.partial(nn.gelu, approximate=False)
     x = gelu(Whitening(self.dtype, name='whitening')(images))
