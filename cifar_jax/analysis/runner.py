@@ -13,6 +13,7 @@ import jax
 
 from cifar_jax import output_files
 from cifar_jax.analysis.sample import Sample, take_sample
+from cifar_jax.augment import views
 from cifar_jax.data.dataset import select_split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
@@ -149,8 +150,12 @@ def open_run(
   restored = restore_run(workdir, arguments.checkpoint, overrides, arguments.seed_index)
   experiment, state = restored.experiment, restored.state
   split = select_split(experiment.dataset, arguments.split)
+
+  def whole_images(images: jax.Array) -> jax.Array:
+    return views.whole(experiment.normalize(images), experiment.augmentation)
+
   sample = take_sample(
-    split, arguments.num_images, experiment.batch_size, experiment.normalize, experiment.mesh
+    split, arguments.num_images, experiment.batch_size, whole_images, experiment.mesh
   )
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   return AnalysedRun(

@@ -2,13 +2,14 @@
 
 Hendrycks et al. 2020, arXiv 1912.02781. This is the augmentation alone, as in the authors' code
 with `--no-jsd`: the loss stays as it is. Geometric operations take the nearest pixel, where the
-authors' interpolate.
+authors' interpolate. Points outside an image are black, as in their code.
 """
 
 import jax
 import jax.numpy as jnp
 
 from cifar_jax.augment.operations import (
+  BLACK,
   INDEX,
   RANGES,
   OperationsAndArguments,
@@ -36,7 +37,6 @@ def augmix(
   *,
   num_chains: int,
   severity: float,
-  fill: tuple[float, ...],
 ) -> jax.Array:
   """Mixes each image with the outcomes of random chains of operations of `OPERATIONS`.
 
@@ -48,14 +48,13 @@ def augmix(
     images: float32 `[batch, height, width, 3]` in [0, 1].
     num_chains: number of chains for each image, the paper's k.
     severity: highest level of an operation in AutoAugment's scale from 0 to 10.
-    fill: the colour of points outside an image, for each channel, in [0, 1].
 
   Returns:
     float32 of the same shape, in [0, 1].
   """
   chain_key, weight_key, share_key = jax.random.split(key, 3)
   drawn = draw(chain_key, num_chains, len(images), severity)
-  chains = jax.lax.map(lambda chain: apply_in_turn(images, chain, fill), drawn)
+  chains = jax.lax.map(lambda chain: apply_in_turn(images, chain, BLACK), drawn)
   weights = jax.random.dirichlet(weight_key, jnp.ones(num_chains), (len(images),))
   mixture = jnp.sum(weights.T[:, :, None, None, None] * chains, axis=0)
   share = jax.random.uniform(share_key, (len(images), 1, 1, 1))  # a beta distribution of 1 and 1

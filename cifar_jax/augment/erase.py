@@ -8,7 +8,7 @@ import jax.numpy as jnp
 # Zhong et al. 2017, arXiv 1708.04896, section 4.1: s_l, s_h and r_1.
 ERASED_AREA = (0.02, 0.4)  # smallest and largest share of the image
 LEAST_ASPECT = 0.3  # height divided by width; the largest is its inverse
-_ATTEMPTS = 8  # to find a rectangle that fits; all of them fail for one image in a million
+_ATTEMPTS = 8  # to find a rectangle that fits; all fail for one image in 10**11
 
 
 def random_cutout(key: jax.Array, images: jax.Array, *, size: int) -> jax.Array:

@@ -23,6 +23,7 @@ NAMES = (
   *('contrast', 'color', 'brightness', 'sharpness'),
 )
 INDEX = {name: i for i, name in enumerate(NAMES)}
+BLACK = (0.0, 0.0, 0.0)
 MAX_LEVEL = 10.0
 
 # For each operation: its argument at the lowest and at the highest level, whether the argument is

@@ -1,15 +1,16 @@
 """Policies over Pillow's operations: AutoAugment's for CIFAR-10, RandAugment and TrivialAugment.
 
 All map float32 images `[batch, height, width, 3]` in [0, 1] to such images. They round the pixels
-to bytes, because their operations are Pillow's. Points outside an image have the mean colour, as in
-the authors' code for CIFAR (where AutoContrast and similar operations can turn it black; here they
-do not).
+to bytes, because their operations are Pillow's. Points outside an image have the mean colour in
+AutoAugment and RandAugment, as in the authors' code for CIFAR (where AutoContrast and similar
+operations can turn it black; here they do not). In TrivialAugment they are black, as in its code.
 """
 
 import jax
 import jax.numpy as jnp
 
 from cifar_jax.augment.operations import (
+  BLACK,
   INDEX,
   NAMES,
   OperationsAndArguments,
@@ -104,18 +105,17 @@ def randaugment(
   return apply_in_turn(images, draw_randaugment(key, len(images), num_operations, magnitude), fill)
 
 
-def trivialaugment(key: jax.Array, images: jax.Array, *, fill: tuple[float, ...]) -> jax.Array:
+def trivialaugment(key: jax.Array, images: jax.Array) -> jax.Array:
   """Applies one random operation of `RANDAUGMENT` at a random strength to each image.
 
   Args:
     key: scalar.
     images: float32 `[batch, height, width, 3]` in [0, 1].
-    fill: the colour of points outside an image, for each channel, in [0, 1].
 
   Returns:
     float32 of the same shape, in [0, 1].
   """
-  return apply_in_turn(images, draw_trivialaugment(key, len(images)), fill)
+  return apply_in_turn(images, draw_trivialaugment(key, len(images)), BLACK)
 
 
 def draw_autoaugment(key: jax.Array, batch: int) -> OperationsAndArguments:

@@ -53,8 +53,8 @@ def make(name: str, settings: AugmentSettings) -> Views:
       f'{name} needs a run that was trained on crops, but its augment.pad and augment.resize are 0'
     )
   return {
-    'none': SINGLE,
-    'flip': Views(flip, (1 / 2,) * 2),
+    'none': Views(lambda images: whole(images, settings)[None], (1.0,)),
+    'flip': Views(lambda images: flip(whole(images, settings)), (1 / 2,) * 2),
     'flip_shift': Views(
       functools.partial(flip_shift, settings=settings), (1 / 4,) * 2 + (1 / 8,) * 4
     ),
@@ -63,8 +63,17 @@ def make(name: str, settings: AugmentSettings) -> Views:
   }[name]
 
 
-# One view: the image itself.
-SINGLE = Views(lambda images: images[None], (1.0,))
+def whole(images: jax.Array, settings: AugmentSettings) -> jax.Array:
+  """The images at the scale of training: where it enlarges images, the centre of the enlarged ones.
+
+  Args:
+    images: float32 `[batch, height, width, channels]`.
+    settings: the section `augment`.
+
+  Returns:
+    float32 of the same shape.
+  """
+  return five_crop(images, settings=settings)[0] if settings.resize else images
 
 
 def flip(images: jax.Array) -> jax.Array:
@@ -94,6 +103,7 @@ def flip_shift(images: jax.Array, *, settings: AugmentSettings) -> jax.Array:
     for the two shifts.
   """
   _, height, width, _ = images.shape
+  images = whole(images, settings)
   larger = geometric.pad_edges(images, 1, settings.padding)
   shifts = [larger[:, i : i + height, i : i + width] for i in (2, 0)]
   return jnp.concatenate([flip(view) for view in (images, *shifts)])

@@ -43,7 +43,8 @@ def load(settings: DataSettings) -> Published:
       `image_size` is 0, all images must have the same size.
 
   Returns:
-    The splits 'train' (empty if there is none) and 'test' (or else 'validation'), with images uint8
+    The splits 'train' (empty if there is none) and 'test' (or else 'validation'), and 'validation'
+    where there are both and `validation_size` is not 0; with images uint8
     `[n, height, width, 3]`. Grey images are repeated over the channels.
 
   Raises:
@@ -65,7 +66,10 @@ def load(settings: DataSettings) -> Published:
     train = _read_split(name, builder, 'train', settings)
   else:
     train = test.take(np.arange(0))
-  return Published(class_names, train, test)
+  validation = None
+  if settings.validation_size and test_name == 'test' and 'validation' in splits:
+    validation = _read_split(name, builder, 'validation', settings)
+  return Published(class_names, train, test, validation=validation)
 
 
 def _builder(name: str, data_dir: str) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from cifar_jax import output_files
+from cifar_jax.augment import views
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.restore import Restored, restore_net
 from cifar_jax.models import layers
@@ -41,7 +42,8 @@ def export_net(member: Restored) -> Any:
 
   def classify(images: jax.Array) -> Any:
     with layers.plain_forms():
-      return experiment.model.apply(variables, experiment.normalize(images), train=False)
+      inputs = views.whole(experiment.normalize(images), experiment.augmentation)
+      return experiment.model.apply(variables, inputs, train=False)
 
   height, width, channels = experiment.image_shape
   shape = export.symbolic_shape(f'{BATCH}, {height}, {width}, {channels}')

@@ -170,18 +170,20 @@ def average_views(
   return jax.nn.logsumexp(log_probabilities + log_weights[:, None, None], axis=0)
 
 
-def make_eval_step(experiment: Experiment, views_fn: views.Views = views.SINGLE) -> EvalStep:
+def make_eval_step(experiment: Experiment, views_fn: views.Views | None = None) -> EvalStep:
   """The jitted evaluation step of an experiment.
 
   Args:
     experiment: what is evaluated. With several seeds, everything but the split has a leading axis
       `[seeds]`.
-    views_fn: the views of normalised images whose probabilities are averaged.
+    views_fn: the views of normalised images whose probabilities are averaged; by default the whole
+      images.
 
   Returns:
     `(evaluation, params, batch_stats, images, labels, size) -> (evaluation, logits)`, as
     `eval_step`. The evaluation passed in is donated.
   """
+  views_fn = views_fn or views.make('none', experiment.augmentation)
   step = functools.partial(eval_step, experiment, views_fn)
   in_axes = (0, 0, 0, None, None, None)
   return jit_step(map_over_seeds(step, experiment.num_seeds, in_axes), experiment.mesh)

@@ -39,8 +39,8 @@ class Whitening(nn.Module):
     kernel = self.variable('batch_stats', 'kernel', white_patches_kernel, channels)
     features = kernel.value.shape[-1]
     bias = self.param('bias', nn.initializers.zeros, (features,), jnp.float32)
-    arrays = (array.astype(self.dtype) for array in (images, kernel.value))
-    x = layers.convolve(*arrays, strides=(1, 1), padding='VALID')
+    x, weights = images.astype(self.dtype), kernel.value.astype(self.dtype)
+    x = layers.convolve(x, weights, strides=(1, 1), padding='VALID')
     return x + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 
 

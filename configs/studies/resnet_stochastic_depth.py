@@ -9,7 +9,7 @@ paper (arXiv 1608.06993, table 2).
 
 STUDY = {
   'title': 'ResNets with stochastic depth',
-  'source': 'Huang et al. 2016, arXiv 1603.09382; errors at the best epoch by validation',
+  'source': 'Huang et al. 2016, arXiv 1603.09382, by arXiv 1608.06993, table 2; best by validation',
   'entries': [
     {
       'label': label,

@@ -83,3 +83,12 @@ def test_crops_of_a_run_with_resize_are_those_of_the_enlarged_images() -> None:
   five = views.make('five_crop', AugmentSettings(pad=0, resize=12))(images)
   for view, (row, column) in zip(five, [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)], strict=True):
     np.testing.assert_array_equal(view, enlarged[:, row : row + 8, column : column + 8])
+
+
+@pytest.mark.parametrize('name', ['none', 'flip', 'flip_shift'])
+def test_images_have_the_scale_of_training_which_enlarges_them(name: str) -> None:
+  settings = AugmentSettings(pad=0, resize=5)
+  centre = views.make('five_crop', settings)(IMAGES)[0]
+  first = views.make(name, settings)(IMAGES)[0]
+  np.testing.assert_array_equal(first, centre)
+  assert np.any(np.asarray(first) != IMAGES)

@@ -108,6 +108,15 @@ def test_splits_may_be_missing_or_named_validation(tmp_path: pathlib.Path) -> No
   assert "neither a split 'test' nor 'validation'" in message(lambda: load(tmp_path / 'train'))
 
 
+def test_an_official_validation_split_takes_the_place_of_held_out_images(
+  tmp_path: pathlib.Path,
+) -> None:
+  write_set(tmp_path, {'train': [8] * 5, 'validation': [8] * 2, 'test': [8] * 3})
+  for size, expected in ((5000, (5, 2, 3)), (0, (5, 0, 3))):
+    dataset = data.load(DataSettings('tiny', data_dir=str(tmp_path), validation_size=size))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == expected
+
+
 def test_grey_images_become_rgb_and_unequal_sizes_need_image_size(tmp_path: pathlib.Path) -> None:
   write_set(tmp_path / 'grey', {'test': [8, 8]}, channels=1)
   grey = load(tmp_path / 'grey').test.images
