@@ -2,8 +2,8 @@
 
 A block of C columns has C paths from its input to its output: column c is 2^(c-1) layers deep, and
 where columns meet, their mean joins them (figure 1). A net has five blocks, each of which halves
-the map. As in section 4.2 and the authors' `generation/fractalnet.py` and `globals.crox`, a layer
-is convolution, dropout, BN, ReLU, and a block pools each column before its last join.
+the map. A layer is convolution, dropout, BN (here with scale and shift), ReLU, and a block pools
+each column before its last join: section 4.2 and the authors' `generation/fractalnet.py`.
 
 Drop-path (section 3.1) drops inputs of joins, for a mini-batch at a time. Local sampling drops each
 input with the same probability, but never all of a join. Global sampling drops all columns of the
@@ -57,14 +57,13 @@ class FractalBlock(nn.Module):
 
     Args:
       x: the block's input.
-      active: float32 `[joins, num_columns]`, as from `draw_paths`; None where all are. A single
-        column has no joins, and is always computed.
+      active: float32 `[joins, num_columns]`, as from `draw_paths`; None where all are, or no joins.
 
     Returns:
       The result of the last join.
     """
-    active = None if self.num_columns == 1 else active
     rows = 2 ** (self.num_columns - 1)
+    active = None if self.num_columns == 1 else active
     latest = dict.fromkeys(self.columns, x)  # the latest result of each column
     for row in range(1, rows + 1):
       spans = {column: 2 ** (self.num_columns - column) for column in self.columns}
