@@ -14,7 +14,7 @@ import functools
 import os
 import pathlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
@@ -193,12 +193,12 @@ class Run(Analyses):
     return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)
 
   @in_words_of_python()
-  def predict(self, *pictures: 'Path | np.ndarray | Image') -> list[Guesses]:
+  def predict(self, *pictures: 'Path | np.ndarray | Image | Sequence[Any]') -> list[Guesses]:
     """Classifies pictures, prepared as the run's training images were.
 
     Args:
-      *pictures: one or more, of any size: image files, images of Pillow, or arrays, uint8
-        `[height, width, 3]` or, in shades of grey, `[height, width]`.
+      *pictures: one or more, of any size, or lists of them: image files, images of Pillow, or
+        arrays, uint8 `[height, width, 3]` or, in shades of grey, `[height, width]`.
 
     Returns:
       For each picture its most probable classes with their probabilities, the highest first.
@@ -206,9 +206,10 @@ class Run(Analyses):
     Raises:
       InputError: there is no picture, or one of them is none.
     """
-    if not pictures:
+    given = [p for item in pictures for p in (item if isinstance(item, list | tuple) else [item])]
+    if not given:
       raise InputError('predict needs an image file, an image of Pillow or an array')
-    sources = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in pictures]
+    sources = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in given]
     inputs = np.stack([predict.prepare(source, self._net) for source in sources])
     class_names = self._net.experiment.dataset.class_names
     probabilities = predict.classify([self._net], inputs, 'none')

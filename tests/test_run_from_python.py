@@ -116,6 +116,7 @@ def test_a_picture_in_memory_is_classified_as_the_file(
   grey = np.asarray(picture.convert('L'))
   rows = trained[0].predict(tmp_path / 'a.png', picture, np.asarray(picture), grey)
   assert rows[0] == rows[1] == rows[2] != rows[3]
+  assert trained[0].predict([tmp_path / 'a.png', picture], grey) == [*rows[:2], rows[3]]
   for wrong in (grey[0], np.asarray(picture, np.float32), np.zeros((5, 5, 4), np.uint8)):
     with pytest.raises(InputError, match=r'^a picture is a file, .*, not (uint8|float32) \['):
       trained[0].predict(wrong)

@@ -1,6 +1,8 @@
 """Where a recipe or a study is: in a file of the user, or among those of the package."""
 
 import pathlib
+import re
+from collections.abc import Collection
 
 from cifar_jax import paths
 from cifar_jax.config.command_line import nearest
@@ -34,12 +36,21 @@ def find(path: str, folder: pathlib.PurePath = RECIPES) -> pathlib.Path:
     known = by_name.get(file.stem)
     if known and file.suffix in ('', '.py'):
       return known
+  hint = _recipe_of_model(path, by_name) or nearest(file.stem, by_name)
   beside = [str(other) for other in sorted(file.parent.glob('*.py'))]
   kind = 'study' if folder == STUDIES else 'configuration'
   raise InputError(
-    f'no {kind} {path}{nearest(file.stem, by_name)}; give a file, or one of '
+    f'no {kind} {path}{hint}; give a file, or one of '
     f'{", ".join(beside if len(file.parts) > 1 and beside else by_name)}'
   )
+
+
+def _recipe_of_model(path: str, recipes: Collection[str]) -> str:
+  """A hint for a model's name, such as `resnet20`, in the place of a recipe's; '' for others."""
+  match = re.fullmatch(r'(\w*[a-z])_?(\d+)\w*', path)
+  if not match or match[1] not in recipes:
+    return ''
+  return f' (a model? its recipe is {match[1]}, such as {match[1]}:depth={match[2]})'
 
 
 def available(folder: pathlib.PurePath = RECIPES) -> list[pathlib.Path]:

@@ -43,7 +43,7 @@ class PassedOver:
     """Logs the number of companions, and the names of the others."""
     if self.companions:
       logger.info(
-        '%s: passed over %d files and directories that are no images (%s).',
+        '%s: passed over what is no image, %d in all (%s).',
         *(as_text(root), len(self.companions), listed(path.name for path in self.companions)),
       )
     if self.others:

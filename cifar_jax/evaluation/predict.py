@@ -110,6 +110,8 @@ def classify_files(
   thumbnails.write(out.with_suffix('.json'), inputs[:MOST_DRAWN], captions[:MOST_DRAWN])
   drawn = f' (the first {MOST_DRAWN} images)' if len(files) > MOST_DRAWN else ''
   print(f'written: {out}{drawn}')
+  if out.parent == runs[0] / scorecard.FOLDER:
+    print(f'python -m cifar_jax.report {runs[0]} adds them to the report')
 
 
 def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:

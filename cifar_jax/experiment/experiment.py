@@ -215,7 +215,8 @@ def _num_steps(settings: TrainSettings, num_images: int) -> int:
   """The number of steps of a run; raises InputError where they are too many."""
   if num_images and settings.batch_size > num_images:
     raise InputError(
-      f'train.batch_size is {settings.batch_size}, but there are only {num_images} training images'
+      f'train.batch_size is {settings.batch_size}; set it to at most {num_images}, the number of '
+      'training images'
     )
   num_epochs = Fraction(str(settings.num_epochs))  # as written: 1.1 as a float is a little more
   num_steps = math.ceil(num_epochs * num_images / settings.batch_size)

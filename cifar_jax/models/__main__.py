@@ -36,12 +36,17 @@ def main() -> None:
   parser.add_argument(
     '--plot', type=cli.path, metavar='FILE.png', help='draw cost against published error'
   )
+  parser.add_argument(
+    '--module', default='', help='FILE.py or PACKAGE.MODULE with the own family that NAME is of'
+  )
   arguments = parser.parse_args()
+  if arguments.module and not arguments.name:
+    raise InputError('--module needs the NAME of a model of its families')
   if arguments.name:
     of_table = (arguments.family, arguments.sort, arguments.json, arguments.plot)
     if any(of_table) or arguments.dataset != parser.get_default('dataset'):
       raise InputError(f'{arguments.name} is one model: leave out the options of the table')
-    _print_parameters(arguments.name)
+    _print_parameters(arguments.name, arguments.module)
     return
   for path in filter(None, (arguments.json, arguments.plot)):
     if path.is_dir() or not path.parent.is_dir():
@@ -72,14 +77,14 @@ def main() -> None:
       temporary.write_text(f'{as_json}\n', encoding='utf-8')
 
 
-def _print_parameters(name: str) -> None:
-  """Prints the parameters of a model; raises InputError if no model has this name."""
+def _print_parameters(name: str, module: str) -> None:
+  """Prints the parameters of a model, perhaps of an own module; InputError for unknown names."""
   from clu import parameter_overview
 
   from cifar_jax.models.cost import table
 
   table.only_traces()
-  model = models.create(name, num_classes=table.num_classes(name))
+  model = models.create(name, num_classes=table.num_classes(name), module=module)
   params = models.abstract_variables(model)['params']
   print(parameter_overview.get_parameter_overview(params, include_stats=False))
 

@@ -41,7 +41,7 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
   return {
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': commit(ROOT),
-    'versions': {'python': platform.python_version(), **versions()},
+    'versions': {'python': platform.python_version(), **_own_version(), **versions()},
     'device': _devices(num_devices or jax.device_count()),
     'machine': _machine(),
   }
@@ -62,6 +62,13 @@ def _machine() -> str:
   usable, present = xla_flags.num_processors(), os.cpu_count()
   cores = f'{present}' if usable == present else f'{usable} of {present}'
   return f'{_processor()}, {cores} cores'
+
+
+def _own_version() -> dict[str, str]:
+  """The version of this package, by name; `{}` in a copy that is not installed."""
+  with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+    return {'cifar_jax': importlib.metadata.version('cifar_jax')}
+  return {}
 
 
 def versions() -> dict[str, str]:

@@ -54,7 +54,8 @@ def main() -> int:
 def _list_studies() -> int:
   for path in locations.available(locations.STUDIES):
     study = definition.load(path)
-    print(f'{study.name}\n  {study.title}: {len(study.entries)} entries\n  {study.source}')
+    entries = 'one entry' if len(study.entries) == 1 else f'{len(study.entries)} entries'
+    print(f'{study.name}\n  {study.title}: {entries}\n  {study.source}')
   return 0
 
 

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from cifar_jax.config import locations, python_file
+from cifar_jax.config.command_line import nearest
 from cifar_jax.errors import InputError
 
 # What `report.study_table` writes beside the directories of the entries.
@@ -89,6 +90,21 @@ class Study:
     return self.path.stem
 
 
+def _check_keys(where: str, given: object, kind: type[Study] | type[Entry]) -> None:
+  """Raises InputError unless a dictionary has the keys that a class needs, and no others."""
+  if not isinstance(given, dict):
+    raise InputError(f'{where} is {given!r}; it must be a dictionary')
+  fields = dataclasses.fields(kind)
+  missing = dataclasses.MISSING
+  for field in fields:
+    if {field.default, field.default_factory} == {missing} and field.name not in given:
+      raise InputError(f'{where} lacks the key {field.name!r}')
+  known = [field.name for field in fields]
+  for key in given:
+    if key not in known:
+      raise InputError(f'{where} has the unknown key {key!r}{nearest(str(key), known)}')
+
+
 def _check_text(where: str, key: str, value: object) -> None:
   if not isinstance(value, str) or not value.strip():
     raise InputError(f'{where}: {key} is {value!r}; it must be a text')
@@ -120,6 +136,9 @@ def load(path: str | os.PathLike[str]) -> Study:
     table = names.get('STUDY')
     if not isinstance(table, dict) or 'entries' not in table:
       raise InputError("the file must define the dictionary STUDY with 'entries'")
+    for entry in table['entries']:
+      _check_keys('an entry', entry, Entry)
+    _check_keys('STUDY', {'path': path, **table}, Study)
     entries = tuple(Entry(**entry) for entry in table['entries'])
     study = Study(path=path, **(table | {'entries': entries}))
   slugs = [entry.slug for entry in entries]

@@ -136,7 +136,7 @@ def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   """Reports a run that has a result; raises InputError if the result cannot be read."""
   summary.lines(workdir)
   processes.part()
-  logger.info('this run is finished; its result:')
+  logger.info('this run is finished')
   report_run(workdir, lambda: data.load(DataSettings(**config.data)))
   if processes.is_first() and copies.lack_the_end(workdir, TrainSettings(**config.train)):
     with contextlib.closing(copies.open_alone(workdir, config)) as run_copies:

@@ -68,6 +68,7 @@ def test_an_entry_of_a_study_names_a_recipe_of_the_package_or_a_file_beside_the_
     ('resnt', ['no configuration resnt', 'did you mean resnet?', 'wide_resnet']),
     ('resnet.py', ['no configuration resnet.py', 'did you mean resnet?']),
     ('configs/studies', ['no configuration configs/studies']),
+    ('resnet20', ['no configuration resnet20', 'its recipe is resnet, such as resnet:depth=20']),
     ('my/own.py', ['no configuration my/own.py']),
     ('~/own.py', ['no configuration ~/own.py']),
     ('.', ['no configuration .']),

@@ -122,7 +122,7 @@ def test_files_that_are_no_images_are_counted_and_others_that_are_left_out_are_n
   with caplog.at_level(logging.INFO):
     load(tmp_path)
   (text,) = caplog.messages
-  assert 'passed over 6 files and directories that are no images (README, ' in text
+  assert 'passed over what is no image, 6 in all (README, ' in text
   caplog.clear()
   write(tmp_path / 'extra', 5)
   (tmp_path / 'train' / 'cat.jpg').touch()

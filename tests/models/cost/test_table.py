@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cifar_jax import cli, models
-from cifar_jax.models import __main__
+from cifar_jax.models import __main__, families
 from cifar_jax.models.cost import table
 from cifar_jax.models.cost.columns import SORTS
 from tests.support.model_rows import fake_row
@@ -158,3 +158,29 @@ def test_the_name_of_a_model_shows_its_parameters(
   assert status == 0 and 'Total: 269,722 -- 1,078,888 bytes' in output
   rows = [[cell.strip() for cell in line.split('|')] for line in output.splitlines()]
   assert ['', 'stem_conv/kernel', '(3, 3, 3, 16)', 'float32', '432', ''] in rows
+
+
+OWN = """
+import flax.linen as nn
+from cifar_jax import models
+
+
+@models.register('flat_net')
+class FlatNet(nn.Module):
+  num_classes: int = 10
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    return nn.Dense(self.num_classes, name='head')(images.reshape(images.shape[0], -1))
+"""
+
+
+def test_the_parameters_of_an_own_model_are_printed(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+  (tmp_path / 'flat.py').write_text(OWN)
+  monkeypatch.setattr(families, '_registered', dict(families._registered))
+  status, out, _ = run(monkeypatch, capsys, 'flat_net', '--module', tmp_path / 'flat.py')
+  assert status == 0 and 'head/kernel' in out and '30,730' in out
+  status, _, err = run(monkeypatch, capsys, '--module', tmp_path / 'flat.py')
+  assert status == 2 and 'NAME' in err
