@@ -209,7 +209,7 @@ class Run(Analyses):
     given = [p for item in pictures for p in (item if isinstance(item, list | tuple) else [item])]
     if not given:
       raise InputError('predict needs an image file, an image of Pillow or an array')
-    sources = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in given]
+    sources: list[Any] = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in given]
     inputs = np.stack([predict.prepare(source, self._net) for source in sources])
     class_names = self._net.experiment.dataset.class_names
     probabilities = predict.classify([self._net], inputs, 'none')

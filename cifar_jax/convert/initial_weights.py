@@ -126,14 +126,16 @@ def _read_run(settings: InitSettings, run: pathlib.Path, shapes: Any) -> dict[st
   The averages of a run that averages its weights take their place, as in its evaluation. Nothing is
   read if they do not have the `shapes` of the model: a small file can stand for a huge array.
   """
-  num_seeds = read_config_dict(run)['train'].get('seeds', 1)
+  config = read_config_dict(run)
+  num_seeds = config['train'].get('seeds', 1)
   if not contents.is_count(num_seeds):
     raise InputError(f'{run}: train.seeds of its configuration is wrong: restore it from a copy')
   if not (run / CHECKPOINTS).is_dir():
     raise InputError('it has no checkpoint yet')
 
   def choose(fields: dict[str, Any]) -> dict[str, Any]:
-    names = [name if (name := f'average_{kind}') in fields else other for kind, other in _FIELDS]
+    is_averaged = bool((config.get('optimizer') or {}).get('ema_decay'))
+    names = [f'average_{kind}' if is_averaged else other for kind, other in _FIELDS]
     chosen = {name: fields[name] for name in names if name in fields}
     _check_fit(jax.tree.map(first_seed, _as_variables(chosen)), shapes, settings.head == 'new')
     return chosen

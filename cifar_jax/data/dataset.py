@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import logging
 import zlib
 from collections.abc import Sequence
@@ -164,6 +166,11 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     _CLASS_NAMES: list(dataset.class_names),
     _IMAGE_SHAPE: list(dataset.test.images.shape[1:]),
   }
+
+
+def digest(dataset: Dataset) -> str:
+  """The SHA-256 of the `fingerprint`, hexadecimal."""
+  return hashlib.sha256(json.dumps(fingerprint(dataset)).encode()).hexdigest()
 
 
 def without_images(settings: DataSettings, run_info: dict[str, Any]) -> Dataset | None:

@@ -57,7 +57,7 @@ def evaluate_runs(
   origin = provenance.describe(trial.members[0].experiment.mesh.size, 'cifar_jax.evaluate')
   if out is not None:
     stem = trial.file_stem() if trial.has_corrupted_data else trial.file_stem(split)
-    _check_not_of_other_runs(out / f'{stem}.json', runs)
+    _check_not_of_other_runs(out, stem, runs)
   out = out or runs[0] / scorecard.FOLDER
   output_files.make_folder(out)
   if trial.has_corrupted_data:
@@ -65,9 +65,11 @@ def evaluate_runs(
   return _measure_split(trial, split, out, origin)
 
 
-def _check_not_of_other_runs(path: pathlib.Path, runs: list[pathlib.Path]) -> None:
+def _check_not_of_other_runs(out: pathlib.Path, stem: str, runs: list[pathlib.Path]) -> None:
   """Raises InputError if there is an evaluation of other runs in a folder that the user gave."""
-  output_files.check_is_own(path, 'members')
+  path = out / f'{stem}.json'
+  beside = [out / f'{stem}.npz', *scorecard.pictures(out, stem)]
+  output_files.check_is_own(path, 'members', beside=beside)
   if not path.exists():
     return
   members = json_text.parse(input_files.read_text(path))['members']

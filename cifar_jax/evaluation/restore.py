@@ -95,8 +95,13 @@ def _read_config(run: pathlib.Path, overrides: list[str]) -> ConfigDict:
   config = read_config(run)
   override(config, overrides)
   is_given = any(word.startswith('--config.model.module=') for word in overrides)
-  if not is_given and not models.is_known(config.model.name):
-    own_module.check_permitted(config.model.get('module', ''), config.model.name, run)
+  name, module = config.model.name, config.model.get('module', '')
+  if not is_given and not models.is_loaded(name, module):
+    if models.is_loaded(name) and not own_module.is_permitted(module):
+      # Nothing that the user has not trained with is executed: a family that they imported instead.
+      config.model.module = models.module_of(name)
+    else:
+      own_module.check_permitted(module, name, run)
   changes = loading.differences(read_config(run), config)
   if changes:
     raise InputError(

@@ -5,6 +5,7 @@ other module is a user's own, and a run records it (`own_module.py`).
 """
 
 import dataclasses
+import hashlib
 import inspect
 import pathlib
 import re
@@ -13,6 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+from cifar_jax import input_files
 from cifar_jax.errors import InputError
 from cifar_jax.models.published_errors import Published
 
@@ -36,6 +38,8 @@ class Family:
     module: where a later process finds a user's own family: the dotted name of a module in a
       package, or the absolute path of a file; '' for one of a notebook or a script, and for the
       families of this package.
+    file: the module's file; None without a module.
+    sha256: of that file when it was run, hexadecimal; '' without a module.
   """
 
   pattern: str
@@ -45,6 +49,8 @@ class Family:
   make: Callable[..., Any]
   model_class: type
   module: str
+  file: pathlib.Path | None = None
+  sha256: str = ''
 
 
 def register(
@@ -73,6 +79,7 @@ def register(
 
   def add(target: T) -> T:
     is_plain = re.fullmatch(r'\w+', pattern) is not None
+    module, file = _module_of(target), _file_of(target)
     _registered[pattern] = Family(
       pattern=pattern,
       grammar=grammar or pattern,
@@ -80,7 +87,9 @@ def register(
       published=published or {},
       make=target,
       model_class=_check(pattern, target),
-      module=_module_of(target),
+      module=module,
+      file=file if module else None,
+      sha256=file_digest(file) if module and file else '',
     )
     return target
 
@@ -100,9 +109,17 @@ def own() -> list[Family]:
   ]
 
 
-def module_of_model(model: Any) -> str:
-  """`Family.module` of the own family that a model belongs to; '' for a model of the package."""
-  return next((family.module for family in own() if type(model) is family.model_class), '')
+def of_model(model: Any) -> Family | None:
+  """The own family that a model belongs to; None for a model of the package."""
+  return next((family for family in own() if type(model) is family.model_class), None)
+
+
+def file_digest(file: pathlib.Path) -> str:
+  """The SHA-256 of a file, hexadecimal; '' if it cannot be read."""
+  try:
+    return hashlib.sha256(input_files.read_bytes(file)).hexdigest()
+  except (OSError, ValueError):
+    return ''
 
 
 def _check(pattern: str, target: Callable[..., Any]) -> type:
@@ -127,9 +144,13 @@ def _check(pattern: str, target: Callable[..., Any]) -> type:
 def _module_of(target: Callable[..., Any]) -> str:
   if target.__module__.startswith(_PACKAGE):
     return ''
-  module = sys.modules.get(target.__module__)
-  file = getattr(module, '__file__', None)
+  file = _file_of(target)
   if file is None or target.__module__ == '__main__':  # a script would run again if it were loaded
     return ''
   is_member = '.' in target.__module__ and not target.__module__.startswith('<')
-  return target.__module__ if is_member else str(pathlib.Path(file).absolute())
+  return target.__module__ if is_member else str(file)
+
+
+def _file_of(target: Callable[..., Any]) -> pathlib.Path | None:
+  file = getattr(sys.modules.get(target.__module__), '__file__', None)
+  return None if file is None else pathlib.Path(file).absolute()

@@ -9,7 +9,6 @@ importing them first.
 """
 
 import contextlib
-import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -92,10 +91,7 @@ def check_permitted(module: str, model: str, run: pathlib.Path) -> None:
       f'{run} was trained with the model {model!r}, which no family here has; if it is of a '
       f'notebook or a script, put it into a module: {HOW}'
     )
-  entry = _entry(module)
-  trained = [
-    sha256 for sha256, _, known in (line.partition(' ') for line in _listed()) if known == entry
-  ]
+  trained = _digests_trained_with(module)
   if not trained:
     raise InputError(
       f'{run} was trained with the model {model!r} of the module {module}, which you have not '
@@ -108,28 +104,45 @@ def check_permitted(module: str, model: str, run: pathlib.Path) -> None:
     )
 
 
+def is_permitted(module: str) -> bool:
+  """Whether the user has trained with a module on this machine."""
+  return bool(_digests_trained_with(module))
+
+
+def _digests_trained_with(module: str) -> list[str]:
+  """The digests that a module had when the user trained with it on this machine."""
+  entry, lines = _entry(module), (line.partition(' ') for line in _listed())
+  return [sha256 for sha256, _, known in lines if known == entry]
+
+
 def digest(module: str) -> str | None:
   """The SHA-256 of the file of a module, hexadecimal; None without a module or its file."""
   file = _file(module)
-  try:
-    return hashlib.sha256(input_files.read_bytes(file)).hexdigest() if file else None
-  except (OSError, ValueError):
-    return None
+  return families.file_digest(file) or None if file else None
+
+
+def is_of(family: families.Family, module: str) -> bool:
+  """Whether a family was registered by the code of a module, as its file is now.
+
+  Also True where the module is not here: a family of the same name then stands for it.
+  """
+  now = digest(module)
+  return now is None or family.sha256 == now
 
 
 def describe(model: Any) -> dict[str, str]:
   """What a checkpoint says of the module of a model's family; `{}` for one of the package."""
-  found = digest(families.module_of_model(model))
-  return {_SHA256: found} if found else {}
+  family = families.of_model(model)
+  return {_SHA256: family.sha256} if family and family.sha256 else {}
 
 
 def warn_if_changed(model: Any, run_info: dict[str, Any]) -> None:
   """Logs a warning if the file of a model's family has changed since a checkpoint was written."""
   earlier = run_info.get(_SHA256)
-  if earlier and earlier != describe(model).get(_SHA256):
+  family = families.of_model(model)
+  if earlier and family and earlier != family.sha256:
     logger.warning(
-      'the module %s has changed since the run was trained with it',
-      families.module_of_model(model),
+      'the module %s has changed since the run was trained with it', family.module or '(a script)'
     )
 
 

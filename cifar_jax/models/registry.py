@@ -48,8 +48,13 @@ def create(
   layers.check_one_of('dtype', dtype, DTYPES)
   if num_classes < 1:
     raise InputError(f'a model needs at least one class, not {num_classes}')
-  if module and not _find(name):
+  if module and not is_loaded(name, module):
     own_module.load(module)
+    if _find(name) and not is_loaded(name, module):
+      raise InputError(
+        f'this process has imported another {name} than that of the module {module}, or an earlier '
+        'state of it: use another process'
+      )
   found = _find(name)
   if not found:
     raise InputError(f'unknown model {name!r}; {_nearest(name)}')
@@ -92,9 +97,12 @@ def is_own(name: str) -> bool:
   return found is not None and found[0] not in FAMILIES.values()
 
 
-def is_known(name: str) -> bool:
-  """Whether a name is of a family that is registered."""
-  return _find(name) is not None
+def is_loaded(name: str, module: str = '') -> bool:
+  """Whether a name is of a family that is registered, by a module if one is given."""
+  found = _find(name)
+  if found is None:
+    return False
+  return not module or found[0] in FAMILIES.values() or own_module.is_of(found[0], module)
 
 
 def _nearest(name: str) -> str:

@@ -171,6 +171,14 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
     remarks.append("Not the papers' lengths: schedules keep their shape over fewer or more epochs.")
   if in_legs := [row['label'] for row in table if row['has_legs']]:
     remarks.append(f'Trained longer after its end, by a schedule of its own: {", ".join(in_legs)}.')
+  digests = {settings: sha256 for row in table for settings, sha256 in row['data']}
+  others = [
+    row['label']
+    for row in table
+    if any(digests[settings] != sha256 for settings, sha256 in row['data'])
+  ]
+  if others:
+    remarks.append(f'NOT COMPARABLE, because the data changed between runs: {", ".join(others)}.')
   remarks += _remarks_on_baseline(table)
   if study['changes']:
     remarks.append(f'{changes_line(study)}.')

@@ -62,7 +62,6 @@ class Checkpoints:
         deleted.empty(directory)
         if damaged.steps_in(directory):
           first_save.note(directory)
-    policy = None if read_only else retention.policy(directory.parent, settings.keep_last)
     options = ocp.CheckpointManagerOptions(
       read_only=read_only,
       create=not read_only,
@@ -71,7 +70,7 @@ class Checkpoints:
       temporary_path_class=checksums.ChecksummedPath,
       lightweight_initialize=read_only,  # damaged checkpoints are still there; do not read them
       # Without a policy, `best_fn` with `max_to_keep` would delete the newest.
-      preservation_policy=policy,
+      preservation_policy=retention.policy(directory, settings.keep_last, read_only),
       best_fn=retention.rank,
       best_mode='max',
       save_interval_steps=0 if read_only else 1,

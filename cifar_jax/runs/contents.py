@@ -116,7 +116,7 @@ RESULT: Description = {
   'tta?': {'views': is_text, 'test': _MEASURES},
   'published?': {'error_percent': is_amount, 'source': is_text},
   'versions?': _is_object_of_texts,
-  **dict.fromkeys(('command?', 'commit?', 'machine?'), is_text),
+  **dict.fromkeys(('command?', 'commit?', 'machine?', 'data_sha256?'), is_text),
 }
 RESULT_OF_LEG: Description = {**RESULT, 'num_steps': is_count}
 # Of a run whose command is given again: the first versions wrote these values too.

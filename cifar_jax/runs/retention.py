@@ -11,15 +11,22 @@ from cifar_jax.runs import legs
 LOST = 'checkpoint {}, the best by validation, is damaged or lost'
 
 
-def policy(workdir: pathlib.Path, keep_last: int) -> preservation_policy.PreservationPolicy:
-  """The policy by which Orbax deletes checkpoints.
+def policy(
+  directory: pathlib.Path, keep_last: int, read_only: bool
+) -> preservation_policy.PreservationPolicy | None:
+  """The policy by which Orbax deletes checkpoints; None where it only reads them.
 
   Args:
-    workdir: of the run.
+    directory: of the checkpoints, in the workdir.
     keep_last: how many of the newest checkpoints to keep.
+    read_only: whether none is deleted.
   """
+  if read_only:
+    return None
   best = preservation_policy.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
-  ends = preservation_policy.CustomSteps(legs.ends(workdir))  # because a later leg can diverge
+  ends = preservation_policy.CustomSteps(
+    legs.ends(directory.parent)
+  )  # because a later leg can diverge
   policies = [preservation_policy.LatestN(keep_last), best, ends]
   return preservation_policy.AnyPreservationPolicy(policies)
 

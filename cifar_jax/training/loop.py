@@ -14,7 +14,7 @@ from cifar_jax.experiment import metrics
 from cifar_jax.experiment.epoch_order import end_of_epoch, epoch_of_step, order_of_epoch
 from cifar_jax.experiment.eval_step import make_eval_step
 from cifar_jax.experiment.experiment import Experiment
-from cifar_jax.experiment.state import State, abstract_state, initial_state
+from cifar_jax.experiment.state import State, abstract_state
 from cifar_jax.experiment.train_step import (
   make_end_epoch,
   make_reset_means,
@@ -27,7 +27,7 @@ from cifar_jax.runtime.agreement import Agreement
 from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.devices import replicate, replicate_key, wait_on_cpu
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import dispatch, divergence
+from cifar_jax.training import dispatch, divergence, start
 from cifar_jax.training.compilation import Compilation
 from cifar_jax.training.epoch_evaluator import NO_SCORE, EpochEvaluator, Score
 from cifar_jax.training.profiler import Profiler
@@ -214,7 +214,8 @@ class Loop:
     if latest:
       state, _ = self.checkpoints.restore(latest, abstract_state(self.experiment))
     else:
-      state = initial_state(self.experiment)
+      state, _ = start.first_state(self.experiment, self.run_info)
+    self._evaluator.best = self.checkpoints.best_so_far
     self.run_info['skipped'] = [*self.run_info['skipped'], error.step]
     self.metric_log.go_back(latest)
     self._progress.go_back(latest)

@@ -14,6 +14,7 @@ from cifar_jax.config.dataset import DataSettings
 from cifar_jax.config.optimization import ScheduleSettings, doubt_about_rate
 from cifar_jax.config.training import TrainSettings
 from cifar_jax.convert import initial_weights
+from cifar_jax.data.dataset import digest
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.later_leg import continue_schedule
@@ -93,6 +94,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
         processes.part()
         return stop.exit_status
       if processes.is_first():
+        result['data_sha256'] = digest(experiment.dataset)
         _write_result(workdir, config, result, origin)
       processes.part()
       report_run(workdir, lambda: experiment.dataset)

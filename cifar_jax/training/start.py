@@ -97,13 +97,7 @@ def first_or_latest_state(
       )
     run_info['schedule_start'] = experiment.schedule_start
     return state, run_info | {'hardware': hardware, 'software': software}
-  described = _describe_initial_weights(experiment)
-  state = initial_state(experiment)
-  if _describe_initial_weights(experiment) != described:
-    raise InputError(
-      f'init.source {experiment.init_settings.source} changed while its weights were read, perhaps '
-      'because it is still trained: give the same command again'
-    )
+  state, described = first_state(experiment)
   log_new_run(experiment, state)
   if source := experiment.init_settings.source:
     logger.info('the weights begin with those of %s', source)
@@ -113,6 +107,29 @@ def first_or_latest_state(
   run_info |= described
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
+
+
+def first_state(
+  experiment: Experiment, run_info: Mapping[str, Any] | None = None
+) -> tuple[State, dict[str, Any]]:
+  """The state before the first step, and what a checkpoint says of the weights that it has.
+
+  Args:
+    experiment: what is trained.
+    run_info: of the run, if it has begun with such a state before.
+
+  Raises:
+    InputError: the weights to begin with changed since then, or while they were read.
+  """
+  described = _describe_initial_weights(experiment)
+  state = initial_state(experiment)
+  before = described if run_info is None else {key: run_info.get(key) for key in described}
+  if not described == before == _describe_initial_weights(experiment):
+    raise InputError(
+      f'init.source {experiment.init_settings.source} changed while its weights were read, perhaps '
+      'because it is still trained: give the same command again'
+    )
+  return state, described
 
 
 def _check_schedule_start(experiment: Experiment, step: int, run_info: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def other_families(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_class_is_made_by_its_name_with_its_fields() -> None:
   assert models.register('tiny')(Tiny) is Tiny
   assert models.create('tiny', num_classes=7, width=2) == Tiny(7, 2)
-  assert models.is_own('tiny') and not models.is_own('resnet20') and not models.is_known('tinier')
+  assert models.is_own('tiny') and not models.is_own('resnet20') and not models.is_loaded('tinier')
   words = ('no field', 'depth', 'fault, width')
   assert all(word in message(lambda: models.create('tiny', depth=3)) for word in words)
   assert 'no field dtype' in message(lambda: models.create('tiny', dtype='bfloat16'))

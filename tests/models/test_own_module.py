@@ -272,3 +272,44 @@ def test_a_changed_module_is_a_warning(
     own_module.load(str(tmp_path / 'changed.py'))
     restore.restore_net(run, 'last', [])
   assert 'changed.py has changed since' in caplog.text
+
+
+NET = """
+import flax.linen as nn
+from cifar_jax import models
+
+
+@models.register('my_net')
+class MyNet(nn.Module):
+  num_classes: int = 10
+  kind = {kind!r}
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    return nn.Dense(self.num_classes, name='head')(images.mean(axis=(1, 2)))
+"""
+
+
+def test_a_module_that_is_given_comes_before_another_with_the_same_name(
+  tmp_path: pathlib.Path, forget: Forget
+) -> None:
+  first, second = tmp_path / 'a' / 'net.py', tmp_path / 'b' / 'net.py'
+  for file, kind in ((first, 'a'), (second, 'b')):
+    file.parent.mkdir()
+    file.write_text(NET.format(kind=kind))
+
+  def kind_of(file: pathlib.Path) -> Any:
+    return vars(type(models.create('my_net', module=str(file))))['kind']
+
+  assert [kind_of(file) for file in (first, second, first)] == ['a', 'b', 'a']
+  assert type(models.create('my_net')) is type(models.create('my_net', module=str(first)))
+  config = base('my_net')
+  config.model.module = str(second)
+  start.record_own_module(config)
+  assert config.model.module == str(second)
+  first_described = own_module.describe(models.create('my_net', module=str(first)))
+  first.write_text(NET.format(kind='changed'))  # between two trainings of a notebook
+  stale = models.create('my_net', module=str(tmp_path / 'gone' / 'net.py'))
+  assert own_module.describe(stale) == first_described  # of the code that was run
+  assert kind_of(first) == 'changed'
+  assert own_module.describe(models.create('my_net')) != first_described

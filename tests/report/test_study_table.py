@@ -23,7 +23,7 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
   return {
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
-    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'has_legs': False,
+    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'has_legs': False, 'data': [],
   } | more  # fmt: skip
 
 
@@ -155,3 +155,11 @@ def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None
   table = [row('a', [10.0]), row('b', [9.0], has_legs=True)]
   assert 'by a schedule of its own: b.' in study_formats.text(STUDY, table)
   assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()
+
+
+def test_the_table_says_that_runs_of_equal_settings_had_different_data() -> None:
+  same = [row('a', [10.0], data=[('{}', 'x')]), row('b', [9.0], data=[('{}', 'x'), ('{1}', 'y')])]
+  assert 'NOT COMPARABLE' not in study_formats.text(STUDY, same)
+  other = [*same, row('c', [8.0, 9.0], data=[('{}', 'z'), ('{}', 'z')])]
+  text = ' '.join(study_formats.text(STUDY, other).split())
+  assert 'NOT COMPARABLE, because the data changed between runs: a, b.' in text
