@@ -20,7 +20,7 @@ PAGE = ROOT / 'docs' / 'results.md'
 README = ROOT / 'README.md'
 MARKED = re.compile(r'(?<=<!-- results -->\n).*?(?=<!-- /results -->)', flags=re.DOTALL)
 BEST = (  # what the README shows
-  *('speedrun_cpu', 'resnet20_10_epochs_pad2', 'resnet8_shapes_demo'),
+  *('resnet20_paper', 'speedrun_cpu', 'resnet8_shapes_demo'),
   *('torch_parity', 'published_predictions', 'speed_cpu', 'kill_campaign', 'power_campaign'),
   *('devices', 'seeds'),
 )
