@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from cifar_jax.config import arguments, base, one_of
 
-EPOCHS = {1202: 300}  # by depth; 500 for other depths
+EPOCHS = {1202: 300}  # by depth, where they are not given; 500 for other depths
 WARMUP_EPOCHS = {1202: 10.0}  # by depth: the low rate at the start; 0 for other depths
 
 
@@ -24,9 +24,9 @@ def get_config(text: str = '') -> ConfigDict:
 
   Args:
     text: depth (6n + 2), survival (probability of the last block), decay (linear, uniform),
-      dataset, epochs (0: those of the paper).
+      dataset, epochs (300 by default with 1202 layers).
   """
-  args = arguments(text, depth=110, survival=0.5, decay='linear', dataset='cifar10', epochs=0)
+  args = arguments(text, depth=110, survival=0.5, decay='linear', dataset='cifar10', epochs=500)
   config = base(f'resnet{args.depth}_stochastic_depth', args.dataset)
   config.model.survival_probability = args.survival
   config.model.survival_decay = one_of('decay', args.decay, ('linear', 'uniform'))
@@ -34,6 +34,6 @@ def get_config(text: str = '') -> ConfigDict:
   config.schedule.warmup_epochs = WARMUP_EPOCHS.get(args.depth, 0.0)
   config.schedule.warmup_learning_rate = 0.01
   config.optimizer.update(momentum=0.9, nesterov=True, weight_decay=1e-4)
-  epochs = args.epochs or EPOCHS.get(args.depth, 500)
+  epochs = args.epochs if 'epochs=' in text else EPOCHS.get(args.depth, args.epochs)
   config.train.update(num_epochs=epochs, batch_size=128)
   return config
