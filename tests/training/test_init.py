@@ -108,7 +108,8 @@ def test_with_another_number_of_classes_the_head_is_drawn_anew(
 def test_the_weights_of_several_seeds_and_of_an_average_are_those_that_are_evaluated(
   tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-  run = fake_run.make(tmp_path / 'run', tiny_cifar, 'train.seeds=2', steps=())
+  keys = ('train.seeds=2', 'optimizer.ema_decay=0.9')
+  run = fake_run.make(tmp_path / 'run', tiny_cifar, *keys, steps=())
   averaged = ('--config.train.seeds=2', '--config.optimizer.ema_decay=0.9')
   experiment = build_small(tiny_cifar, *averaged)
   state: Any = initial_state(experiment)
