@@ -51,7 +51,8 @@ def test_remat_changes_neither_logits_nor_statistics_nor_gradients() -> None:
   fields: dict[str, Any] = {'dropout': 0.2}
   name = 'densenet_bc_10_3'
   variables = filled_variables(models.create(name, **fields))
-  plain, rematerialised = training_passes(name, variables, fill.images(4, 8), **fields)
+  images = 1.1 * fill.images(4, 8)  # as they are, rounding decides the sign of an input of ReLU
+  plain, rematerialised = training_passes(name, variables, images, **fields)
   # The statistics show that the second computation does not update them again, by another tenth.
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.max(np.abs(a))),
