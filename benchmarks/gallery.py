@@ -8,8 +8,9 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import homework_curves
 from cifar_jax import output_files
-from cifar_jax.report.figures import activations, branch_correlation, curves, lesion, path_length
+from cifar_jax.report.figures import activations, branch_correlation, lesion, path_length
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
@@ -20,9 +21,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / 'docs' / 'gallery'
 _DRAWINGS: dict[str, Callable[[Any], 'Figure']] = {
   'activations': activations.figure,
   'branch_correlation': branch_correlation.figure,
-  'homework': lambda content: curves.learning_curves_figure(
-    content['records'], content['table']['title']
-  ),
+  'homework': homework_curves.figure,
   'lesions': lambda content: lesion.figure(content['runs']),
   'path_lengths': path_length.figure,
 }

@@ -50,6 +50,7 @@ def get_config(text: str = '') -> ConfigDict:
   config = base(f'resnet{args.depth}{suffix}', args.dataset)
   config.data.image_size = image_size
   config.model.update(survival_probability=1.0, survival_decay='linear')
+  config.model.update(norm=True, initialization='he')
   if args.shortcut:
     config.model.shortcut = args.shortcut
   config.schedule.name = args.schedule

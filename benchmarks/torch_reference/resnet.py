@@ -153,7 +153,7 @@ def tiny_imagenet_resnet(homework: bool) -> nn.Module:
 
   Args:
     homework: whether stem and head are those of the homework (docs/gallery) instead of
-      torchvision's: padding 5, a bias, pooling of 2x2 pixels, and a hidden layer of 128 units.
+      torchvision's: padding 5, a bias, pooling of 2x2 pixels, and a linear layer of 128 units.
   """
   layers: dict[str, nn.Module] = {
     'stem_conv': nn.Conv2d(3, 8, 7, 2, 5 if homework else 3, bias=homework),
@@ -171,6 +171,6 @@ def tiny_imagenet_resnet(homework: bool) -> nn.Module:
     )
     inputs = width
   if homework:
-    layers |= {'pool': GlobalPool(), 'hidden': nn.Linear(inputs, 128), 'hidden_relu': relu()}
+    layers |= {'pool': GlobalPool(), 'hidden': nn.Linear(inputs, 128)}
     return sequence(layers | {'head': nn.Linear(128, 10)})
   return sequence(layers | pool_and_classify(inputs))

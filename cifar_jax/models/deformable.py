@@ -96,7 +96,9 @@ class DeformableResNet(resnet.ResNet):
     """What makes the branches' 3x3 convolutions in `stage`, from 0: deformable in the last."""
     if stage < len(self.stage_sizes) - 1:
       return super().conv3x3_of_stage(stage)
-    return functools.partial(deformable_conv3x3, modulated=self.modulated)
+    return functools.partial(
+      deformable_conv3x3, modulated=self.modulated, kernel_init=self.kernel_init
+    )
 
 
 def deformable_conv3x3(features: int, stride: int = 1, **fields: Any) -> DeformableConv:

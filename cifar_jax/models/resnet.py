@@ -7,6 +7,7 @@ The plain nets are the same without their shortcuts. `se_` puts squeeze-and-exci
 2018, arXiv 1709.01507) at the end of each branch.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -49,13 +50,13 @@ class BottleneckBlock(ResNetBlock):
     """Maps `[batch, height, width, channels]` to the block's stride and features."""
 
     def branch(x: jax.Array) -> jax.Array:
-      x = layers.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
+      x = self.conv1x1(self.width, dtype=self.dtype, name='conv1')(x)
       x = layers.relu(self.norm(name='norm1')(x))
       x = self.conv3x3(
         self.width, self.stride, feature_group_count=self.groups, dtype=self.dtype, name='conv2'
       )(x)
       x = layers.relu(self.norm(name='norm2')(x))
-      x = layers.conv1x1(self.features, dtype=self.dtype, name='conv3')(x)
+      x = self.conv1x1(self.features, dtype=self.dtype, name='conv3')(x)
       return self.norm(name='norm3')(x)
 
     return layers.relu(self.add_branch(self.make_shortcut(x), branch, x, gates))
@@ -70,8 +71,10 @@ class ResNet(layers.ResidualNet):
     bottleneck: whether blocks are bottlenecks.
     stem: `cifar` (3x3), `imagenet` (7x7 with stride 2, then 3x3 max pooling with stride 2) or
       `homework` (7x7 with stride 2, padding 5 and a bias, then 2x2 max pooling).
-    hidden_features: width of a layer with ReLU between pooling and classifier; 0 for none.
+    hidden_features: width of a linear layer between pooling and classifier; 0 for none.
     shortcut: one of `resnet_blocks.SHORTCUTS`.
+    norm: whether the convolutions are normalised.
+    initialization: of the convolutions, one of `INITIALIZATIONS`.
   """
 
   stage_sizes: tuple[int, ...]
@@ -80,6 +83,8 @@ class ResNet(layers.ResidualNet):
   stem: str = 'cifar'
   hidden_features: int = 0
   shortcut: str = 'pad'
+  norm: bool = True
+  initialization: str = 'he'
 
   @nn.compact
   def __call__(
@@ -95,7 +100,7 @@ class ResNet(layers.ResidualNet):
     Returns:
       Logits, float32 `[batch, num_classes]`.
     """
-    norm = layers.batch_norm(train, self.dtype)
+    norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else layers.NoNorm
     block = BottleneckBlock if self.bottleneck else BasicBlock
 
     def make_block(stage: int, first: bool, **shared: Any) -> nn.Module:
@@ -106,6 +111,7 @@ class ResNet(layers.ResidualNet):
         features=width * EXPANSION if self.bottleneck else width,
         shortcut=self.shortcut,
         conv3x3=self.conv3x3_of_stage(stage),
+        conv1x1=functools.partial(layers.conv1x1, kernel_init=self.kernel_init),
         norm=norm,
         **shared,
       )
@@ -115,12 +121,11 @@ class ResNet(layers.ResidualNet):
     return layers.head(x, self.num_classes, self.hidden_features)
 
   def _stem(self, images: jax.Array, norm: layers.Norm) -> jax.Array:
-    if self.stem == 'cifar':
-      conv = layers.conv3x3(self.base_width, dtype=self.dtype, name='stem_conv')
-    else:
-      homework = self.stem == 'homework'
-      fields = {'padding': ((5, 5), (5, 5)), 'use_bias': True} if homework else {}
-      conv = layers.conv(self.base_width, 7, 2, dtype=self.dtype, name='stem_conv', **fields)
+    size, stride = (3, 1) if self.stem == 'cifar' else (7, 2)
+    fields: dict[str, Any] = {'kernel_init': self.kernel_init, 'dtype': self.dtype}
+    if self.stem == 'homework':
+      fields |= {'padding': ((5, 5), (5, 5)), 'use_bias': True}
+    conv = layers.conv(self.base_width, size, stride, name='stem_conv', **fields)
     x = layers.relu(norm(name='stem_norm')(conv(images)))
     if self.stem == 'imagenet':
       return layers.max_pool(x, 3, 2, (1, 1))
@@ -130,12 +135,18 @@ class ResNet(layers.ResidualNet):
   def conv3x3_of_stage(self, stage: int) -> Callable[..., nn.Module]:
     """What makes the branches' 3x3 convolutions in `stage`, from 0; subclasses may replace it."""
     del stage
-    return layers.conv3x3
+    return functools.partial(layers.conv3x3, kernel_init=self.kernel_init)
+
+  @property
+  def kernel_init(self) -> nn.initializers.Initializer:
+    """The initialiser of the convolutions."""
+    return INITIALIZATIONS[self.initialization]
 
   def __post_init__(self) -> None:
-    """Raises InputError for an unknown shortcut or stem, or an impossible size."""
+    """Raises InputError for an unknown shortcut, stem or initialisation, or an impossible size."""
     layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
     layers.check_one_of('stem', self.stem, tuple(IMAGE_SIZES))
+    layers.check_one_of('initialization', self.initialization, tuple(INITIALIZATIONS))
     self.check_fields(narrowest=self.base_width)
     super().__post_init__()
 
@@ -163,6 +174,8 @@ IMAGENET_NETS = {
 BOTTLENECK_DEPTHS = (164, 1001)
 EXPANSION = 4  # table 1: a bottleneck ends in four times its width
 IMAGE_SIZES = {'cifar': 32, 'imagenet': 224, 'homework': 128}  # pixels, by stem
+# He et al. 2015 take He's; Torch's convolutions start uniform within 1 / sqrt(fan-in).
+INITIALIZATIONS = {'he': layers.he_fan_out, 'torch': layers.uniform_fan_in}
 
 GRAMMAR = (
   '[se_]resnet{depth} or plain{depth}: depth = 6n + 2; 9n + 2 with _bottleneck, as are 164 and '

@@ -29,12 +29,14 @@ class ResNetBlock(layers.ResidualBlock, kw_only=True):
     shortcut: one of `SHORTCUTS`.
     groups: groups of the 3x3 convolution (ResNeXt).
     conv3x3: makes the 3x3 convolutions.
+    conv1x1: makes the 1x1 convolutions.
   """
 
   features: int
   shortcut: str
   groups: int = 1
   conv3x3: Callable[..., nn.Module] = layers.conv3x3
+  conv1x1: Callable[..., nn.Module] = layers.conv1x1
 
   @nn.nowrap
   def make_shortcut(self, x: jax.Array) -> jax.Array:
@@ -44,7 +46,7 @@ class ResNetBlock(layers.ResidualBlock, kw_only=True):
       shape = layers.subsample(x, self.stride).shape
       return jnp.zeros((*shape[:-1], self.features), x.dtype)
     if self.shortcut == 'project_all' or (self.shortcut == 'project' and not same):
-      x = layers.conv1x1(self.features, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
+      x = self.conv1x1(self.features, self.stride, dtype=self.dtype, name='shortcut_conv')(x)
       return self.norm(name='shortcut_norm')(x)
     shrink = layers.average_pool if self.shortcut == 'pool_pad' else layers.subsample
     return x if same else layers.pad_channels(shrink(x, self.stride), self.features)

@@ -125,7 +125,7 @@ class ShakeShake(ShakeNet):
     """
     if gates is None:
       gates = self.draw_gates(images.shape[0], train)
-    norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else NoNorm
+    norm: layers.Norm = layers.batch_norm(train, self.dtype) if self.norm else layers.NoNorm
 
     conv_init = self.conv_init
     x = layers.conv3x3(16, kernel_init=conv_init, dtype=self.dtype, name='stem_conv')(images)
@@ -166,14 +166,6 @@ class ShakeShake(ShakeNet):
   def has_shortcuts(self) -> bool:
     """False for nets A, B and C of section 5."""
     return self.skip
-
-
-class NoNorm(nn.Module):
-  """Takes the place of batch normalisation and changes nothing."""
-
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[...]` to itself."""
-    return x
 
 
 GRAMMAR = 'shake_shake_{depth}_{branches}x{base_width}d, depth = 6n + 2'

@@ -38,6 +38,16 @@ def test_xavier_draws_all_kernels_uniformly_within_its_bounds(name: str) -> None
     assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.2)
 
 
+@pytest.mark.ci
+def test_torchs_initialisation_is_uniform_within_the_root_of_the_inverse_fan_in() -> None:
+  drawn = kernels(initial_params('resnet8', initialization='torch', shortcut='project'))
+  assert len(drawn) == 10  # stem, three blocks of two, two projections, classifier
+  for kernel in drawn:
+    bound = 1 / np.sqrt(np.prod(kernel.shape[:-1]))
+    assert 0.8 * bound < np.abs(kernel).max() < bound * (1 + 1e-6)
+    assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.2)
+
+
 @pytest.mark.parametrize('name', NETS)
 def test_an_unknown_initialisation_is_named(name: str) -> None:
   with pytest.raises(InputError, match=r"model\.initialization is 'glorot'.* he, xavier"):

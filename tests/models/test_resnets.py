@@ -56,3 +56,29 @@ def test_wide_resnet_drops_activations_only_before_the_second_convolution() -> N
   survives = after != 0
   np.testing.assert_allclose(after, np.where(survives, 2.0 * before, 0.0), rtol=1e-6, atol=1e-6)
   assert 0.45 < np.mean(survives[before > 0]) < 0.55
+
+
+@pytest.mark.ci
+def test_a_resnet_without_norms_is_one_whose_norms_change_nothing() -> None:
+  model = models.create('resnet8', shortcut='project')
+  variables, images = filled_variables(model), fill.images(2)
+  # A norm of mean 0 and variance 1, whose scale makes up for epsilon.
+  identity = {'mean': 0.0, 'var': 1.0, 'scale': np.sqrt(1 + 1e-5), 'bias': 0.0}
+
+  def leaf_of_identity(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.Array) -> jax.Array:
+    in_norm = any('norm' in str(key.key) for key in path)
+    return np.full_like(leaf, identity[path[-1].key]) if in_norm else leaf
+
+  normalised = jax.tree_util.tree_map_with_path(leaf_of_identity, variables)
+  bare = models.create('resnet8', shortcut='project', norm=False)
+  assert set(jax.eval_shape(lambda: bare.init(jax.random.key(0), images, train=False))) == {
+    'params'
+  }
+  params = {
+    block: {name: leaf for name, leaf in layers.items() if 'norm' not in name}
+    for block, layers in variables['params'].items()
+    if 'norm' not in block
+  }
+  expected = jax.jit(lambda: model.apply(normalised, images, train=False))()
+  logits = jax.jit(lambda: bare.apply({'params': params}, images, train=False))()
+  np.testing.assert_allclose(logits, expected, rtol=1e-5)

@@ -32,6 +32,7 @@ from cifar_jax.models.layers.initializers import (
 from cifar_jax.models.layers.layer import Layer
 from cifar_jax.models.layers.normalization import (
   BatchNorm,
+  NoNorm,
   Norm,
   Statistics,
   batch_norm,
@@ -67,13 +68,13 @@ from cifar_jax.models.layers.stochastic_depth import (
 )
 
 __all__ = [
-  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Layer', 'Norm', 'ResidualBlock', 'ResidualNet',
+  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Layer', 'NoNorm', 'Norm', 'ResidualBlock', 'ResidualNet',
   'SqueezeExcitation', 'Statistics', 'average_pool', 'batch_norm', 'batch_statistics',
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
-  'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'he_fan_in', 'he_fan_out',
-  'head', 'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001',
-  'pad_channels', 'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages',
-  'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities',
-  'swish', 'uniform_fan_in', 'variance_scaling', 'xavier_uniform',
+  'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'he_fan_in', 'he_fan_out', 'head',
+  'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001', 'pad_channels',
+  'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages', 'shake_drop_gates',
+  'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities', 'swish', 'uniform_fan_in',
+  'variance_scaling', 'xavier_uniform',
 ]  # fmt: skip

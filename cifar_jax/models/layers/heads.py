@@ -11,7 +11,7 @@ from cifar_jax.models.layers.activations import dropout as drop
 from cifar_jax.models.layers.activations import relu
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.field_checks import check_fraction, check_one_of
-from cifar_jax.models.layers.initializers import he_fan_in, normal_001, uniform_fan_in
+from cifar_jax.models.layers.initializers import normal_001, uniform_fan_in
 
 HEADS = ('linear', 'mlp')  # the ends of `classifier`: one layer, or 4096-4096-classes
 HIDDEN_WIDTH = 4096  # Krizhevsky et al. 2012, section 3.5; Simonyan and Zisserman 2014, table 1
@@ -30,16 +30,16 @@ def head(
   Args:
     x: `[batch, height, width, channels]` of any float dtype.
     num_classes: number of classes.
-    hidden_features: width of a layer with ReLU in between; 0 for none.
-    kernel_init: initialiser of the classifier's kernel.
-    bias: initial value of its biases.
+    hidden_features: width of a linear layer in between; 0 for none.
+    kernel_init: initialiser of the kernels.
+    bias: initial value of the classifier's biases.
 
   Returns:
     Logits, float32 `[batch, num_classes]`.
   """
   x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
   if hidden_features:
-    x = relu(nn.Dense(hidden_features, kernel_init=he_fan_in, name='hidden')(x))
+    x = nn.Dense(hidden_features, kernel_init=kernel_init, name='hidden')(x)
   bias_init = nn.initializers.constant(bias)
   return nn.Dense(num_classes, kernel_init=kernel_init, bias_init=bias_init, name='head')(x)
 

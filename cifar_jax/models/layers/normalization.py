@@ -78,6 +78,14 @@ class BatchNorm(Layer):
     return y
 
 
+class NoNorm(nn.Module):
+  """Takes the place of batch normalisation and changes nothing."""
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `[...]` to itself."""
+    return x
+
+
 @functools.cache  # so that modules made with it compare equal
 def batch_norm(train: bool, dtype: Dtype, momentum: float = 0.9, epsilon: float = 1e-5) -> Norm:
   """Batch normalisation with the constants of the papers' Torch code, ready to be named.
