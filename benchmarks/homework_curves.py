@@ -18,15 +18,16 @@ def figure(content: dict[str, Any]) -> 'Figure':
 
   Args:
     content: `published`, with a list of accuracies in percent by split, and `runs`, which maps the
-      label of each of our runs to such lists.
+      label of each of our runs to such lists; one that was not measured is absent.
   """
   drawn, axes = panels.row(2)
-  for panel, split in zip(axes, ('train', 'test'), strict=True):
+  splits = {'train': 'Training', 'test': 'Test'}
+  for panel, (split, title) in zip(axes, splits.items(), strict=True):
     curves = {'published': content['published'], **content['runs']}
     for i, (label, curve) in enumerate(curves.items()):
-      values = curve[split]
-      panel.plot(range(1, len(values) + 1), values, label=label, **panels.style(i))
-    panels.label(panel, 'Epoch', f'{split.capitalize()} accuracy (%)')
+      if values := curve.get(split):
+        panel.plot(range(1, len(values) + 1), values, label=label, **panels.style(i))
+    panels.label(panel, 'Epoch', f'{title} accuracy (%)')
     panel.set_xlim(left=0.5)
     panel.set_ylim(bottom=0)
   panels.legends_below(*axes)

@@ -23,6 +23,7 @@ from benchmarks import result_file
 from benchmarks.random_images import UNOPTIMIZED, make_experiment
 from cifar_jax import models
 from cifar_jax.experiment.train_step import abstract_inputs, make_train_step
+from cifar_jax.models import layers
 from cifar_jax.runtime.devices import replicated_sharding
 
 GLOBAL_BATCH = 1024
@@ -78,7 +79,10 @@ def compile_text(model_name: str, num_devices: int) -> str:
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
     abstract_inputs(experiment),
   )
-  return train_step.lower(*arguments).compile(compiler_options=UNOPTIMIZED).as_text()
+  # The forms of a GPU, which `origin_of` knows: XLA cannot see into oneDNN's foreign functions.
+  with layers.forms_for('gpu'):
+    lowered = train_step.lower(*arguments)
+  return lowered.compile(compiler_options=UNOPTIMIZED).as_text()
 
 
 def summarize(model_name: str, num_devices: int, rows: list[dict[str, Any]]) -> dict[str, Any]:

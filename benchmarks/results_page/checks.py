@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.speed import table
+
 HEAD = '| check | result | source |'
 Result = Mapping[str, Any]
 
@@ -16,7 +18,7 @@ def row(name: str, result: Result, link: str) -> str:
     link: path of the file, as seen from the page.
   """
   question, answer = CHECKS[name](result)
-  return f'| {question} | {answer} | [{name}]({link}), commit {result["commit"]} |'
+  return f'| {question} | {answer}{_remark(result)} | [{name}]({link}), commit {result["commit"]} |'
 
 
 def _first_steps(result: Result) -> tuple[str, str]:
@@ -120,7 +122,7 @@ def _model_rates(result: Result) -> tuple[str, str]:
   shares = ', '.join(f'{rates[name] / reference:.2f} ({name})' for name in slowest)
   return (
     f'multiply-adds a second of a training step, of {len(rates)} nets against resnet18_imagenet',
-    f'the lowest are {shares} (goal: 0.2){_remark(result)}',
+    f'the lowest are {shares} (goal: 0.2)',
   )
 
 
@@ -133,7 +135,7 @@ def _plain_jit(result: Result) -> tuple[str, str]:
   finite = sum(row['is_finite'] for row in rows)
   return (
     f'evaluation and gradient of {len(rows)} registered names by a plain `jax.jit`, as users do',
-    f'{finite} of {len(rows)} end with finite values{_remark(result)}',
+    f'{finite} of {len(rows)} end with finite values',
   )
 
 
@@ -160,10 +162,17 @@ def _augment_cost(result: Result) -> tuple[str, str]:
 
 def _scaling(result: Result) -> tuple[str, str]:
   program = result['programs'][0]
+  devices = _listed([each['devices'] for each in result['programs']])
   return (
-    f'what a compiled step of {program["model"]} sends on {program["devices"]} and more devices',
+    f'what a compiled step of {program["model"]} sends on {devices} devices',
     f'{program["bytes"]:,} B in {program["collectives"]} collectives ([scaling](scaling.md))',
   )
+
+
+def _listed(numbers: list[int]) -> str:
+  """Numbers in words: 8, or 8 and 16, or 8, 16 and 32."""
+  *first, last = map(str, numbers)
+  return f'{", ".join(first)} and {last}' if first else last
 
 
 def _speed(setting: str) -> Callable[[Result], tuple[str, str]]:
@@ -177,6 +186,9 @@ def _speed(setting: str) -> Callable[[Result], tuple[str, str]]:
       else f'{dtype} {values[0]:.2f} in one net'
       for dtype, values in ratios.items()
     ]
+    unfinished = sum(map(table.was_not_compiled, result['rows']))
+    if unfinished:
+      ranges.append(f'PyTorch not compiled in {unfinished} of {len(result["rows"])} rows')
     return (
       f'training speed against PyTorch on the same cores, {setting}',
       f'{"; ".join(ranges)} ([speed](speed.md))',

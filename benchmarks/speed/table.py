@@ -41,7 +41,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
   return (
     title if row['batch'] == BATCH else f'{title}, batch {row["batch"]}',
     row['dtype'],
-    *(cell for kind in ('train', 'evaluate') for cell in _race(row[kind])),
+    *(
+      cell
+      for kind in ('train', 'evaluate')
+      for cell in _race(row[kind], '*' if was_not_compiled(row) else '')
+    ),
     f'{first} ({torch_first})',
     f'{_seconds(command["ours"])} ({_seconds(command["torch"])})',
     f'{memory[0]:,.0f} ({memory[1]:,.0f})',
@@ -49,10 +53,17 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
   )
 
 
-def _race(race: dict[str, Any]) -> tuple[str, str]:
+def was_not_compiled(row: dict[str, Any]) -> bool:
+  """Whether PyTorch ran uncompiled because it did not compile within the time that it was given."""
+  return any(
+    isinstance(value, str) for value in row.get('torch_variants_step_seconds', {}).values()
+  )
+
+
+def _race(race: dict[str, Any], mark: str) -> tuple[str, str]:
   ratio, ours, torch = race['ratio'], race['ours']['median'], race['torch']['median']
   return (
-    f'{_three_digits(ours)} ({_three_digits(torch)})',
+    f'{_three_digits(ours)} ({_three_digits(torch)}{mark})',
     f'**{ratio["median"]:.2f}** ({ratio["low"]:.2f} to {ratio["high"]:.2f})',
   )
 
@@ -66,12 +77,19 @@ def _seconds(value: float | None) -> str:
 
 
 def _remarks(result: dict[str, Any], file: pathlib.Path) -> str:
-  compiled = [row for row in result['rows'] if row['torch_variant'] != 'eager']
-  best = f'compiled in {len(compiled)} of {len(result["rows"])} rows, where that was faster'
+  rows = result['rows']
+  compiled = sum(row['torch_variant'] != 'eager' for row in rows)
+  unfinished = sum(map(was_not_compiled, rows))
+  forms = [
+    f'compiled in {compiled} of {len(rows)} rows',
+    f'uncompiled in {len(rows) - compiled - unfinished}, where that was faster in training',
+  ]
+  if unfinished:
+    forms.append(f'uncompiled in {unfinished}, marked *, which it was given too little time for')
   sentences = [
-    'In brackets PyTorch at its best (channels-last, data and augmentation on the device; '
-    f'{best}). Ratios are medians of interleaved rounds with their quartiles; above 1 ours is '
-    'faster.'
+    'In brackets PyTorch (channels-last, data and augmentation on the device; '
+    f'{"; ".join(forms)}). Ratios are medians of interleaved rounds with their quartiles; '
+    'above 1 ours is faster.'
   ]
   if 'checkpoint' in result:
     pauses = [1000 * result['checkpoint'][side]['median'] for side in ('ours', 'torch')]

@@ -17,7 +17,7 @@ from cifar_jax.augment import views
 from cifar_jax.data.dataset import select_split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
-from cifar_jax.runs import provenance
+from cifar_jax.runs import distinct_names, provenance
 from cifar_jax.runtime import console
 
 FOLDER = 'analysis'  # folder in a run's directory
@@ -73,6 +73,10 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     images = f'{results["num_images"]} {arguments.split} images'
     print(f'{workdir} ({results["model"]}), {images}\n{table}\n-> {file}.json, .png\n')
     all_results.append(results)
+  for results, run in zip(
+    all_results, distinct_names.of_directories(arguments.workdir), strict=True
+  ):
+    results['run'] = run
   if picture := arguments.picture:
     output_files.remove([picture, picture.with_suffix('.json')])
     output_files.save_figure(figure(all_results), picture)
@@ -118,7 +122,7 @@ def _results(
   return {
     'analysis': name,
     'model': run.name,
-    'run': run.workdir.name,
+    'run': run.workdir.resolve().name,
     'seed': run.experiment.seeds[0],
     'checkpoint': arguments.checkpoint,
     'step': run.step,

@@ -82,6 +82,11 @@ def _builder(name: str, data_dir: str) -> Any:
       'tensorflow-datasets needs that package: '
       'install the packages tensorflow-datasets and importlib_resources'
     ) from error
+  if re.search(r':[^\d*]', name):
+    raise InputError(
+      f'{name} names a set outside tensorflow-datasets, whose code would be fetched and run; give '
+      'a set of its catalog, with a version after the colon'
+    )
   if data_dir and (folder := re.match(r'\w+', name)):
     _refuse_pipes(pathlib.Path(os.path.expanduser(data_dir), folder[0]))
   try:

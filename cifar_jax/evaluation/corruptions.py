@@ -12,6 +12,7 @@ from cifar_jax.data import corrupted, pixels
 from cifar_jax.data.dataset import Split
 from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation import other_data
 from cifar_jax.evaluation.ensemble import make_predictor
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.runtime import console
@@ -33,7 +34,8 @@ def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[s
     the mean is None.
 
   Raises:
-    InputError: the run was not trained on these classes, or a file is missing or damaged.
+    InputError: the run was not trained on these classes or on images of this size, or a file is
+      missing or damaged.
   """
   files = corrupted.find(settings)
   _check_classes(members[0], settings)
@@ -47,6 +49,7 @@ def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[s
       if settings.image_size:
         images = pixels.resize(split.images, settings.image_size, settings.resize)
         split = Split(images, split.labels)
+      other_data.check_size(members[0], settings, split)
       predicted = np.argmax(predict(split), axis=1)
       errors[name].append(100 * float(np.mean(predicted != split.labels)))
   missing = [name for name in corrupted.BENCHMARK if name not in errors]

@@ -74,17 +74,22 @@ def load(member: Restored, settings: DataSettings, split: str) -> GroundTruth:
   else:
     dataset = data.load(settings)
     class_names, images = dataset.class_names, select_split(dataset, split)
+  check_size(member, settings, images)
+  return GroundTruth(
+    _labels_of_run(member, class_names, images),
+    member.experiment.dataset.class_names,
+    images.images,
+  )
+
+
+def check_size(member: Restored, settings: DataSettings, images: Split) -> None:
+  """Raises InputError unless images of other data have the size that a run was trained on."""
   shape = member.experiment.image_shape
   if images.images.shape[1:] != shape:
     raise InputError(
       f'the images of {settings.name} are {images.images.shape[1:]}, and {member.workdir} was '
       f'trained on {shape}: leave out data.image_size'
     )
-  return GroundTruth(
-    _labels_of_run(member, class_names, images),
-    member.experiment.dataset.class_names,
-    images.images,
-  )
 
 
 def _labels_of_run(member: Restored, class_names: tuple[str, ...], images: Split) -> np.ndarray:

@@ -140,6 +140,7 @@ def save(
   """
   output_files.make_folder(out)
   scorecard = compute(predictions, truth) | details
+  output_files.remove([out / f'{stem}.json'])  # numbers of earlier predictions, before a kill here
   write_predictions(out / f'{stem}.npz', truth, predictions)
   write(out, stem, scorecard)
   return scorecard

@@ -1,9 +1,9 @@
 """Collects what is compared: predictions of runs and files, and the labels they are scored by."""
 
-import collections
 import dataclasses
 import itertools
 import logging
+import pathlib
 from collections.abc import Callable
 
 from cifar_jax import data, paths
@@ -19,8 +19,12 @@ from cifar_jax.evaluation.predictions import (
   read_predictions,
 )
 from cifar_jax.evaluation.trial import open_trial
+from cifar_jax.runs import distinct_names
 
 logger = logging.getLogger(__name__)
+
+# The ground truth, None for a file without labels, and a function that returns the predictions.
+_Opened = tuple[GroundTruth | None, Callable[[], list[Predictions]]]
 
 
 def collect_predictions(
@@ -43,7 +47,14 @@ def collect_predictions(
     InputError: a source cannot be read, or two sources are not of the same images.
   """
   # The runs predict last: that takes long, and a later source may have to be refused.
-  opened = [_open(source, split, checkpoint, tta, overrides) for source in sources]
+  runs = [paths.local(source) for source in sources if not _is_file(source)]
+  names_of_runs = iter(distinct_names.of_directories(runs))
+  opened = [
+    _open_file(source)
+    if _is_file(source)
+    else _open_run(paths.local(source), next(names_of_runs), split, checkpoint, tta, overrides)
+    for source in sources
+  ]
   truths = [
     (source, truth) for source, (truth, _) in zip(sources, opened, strict=True) if truth is not None
   ]
@@ -55,7 +66,10 @@ def collect_predictions(
   models = [model for _, predict in opened for model in predict()]
   for model in models:
     check_predictions(model, shared)
-  return _number_duplicates(models), shared
+  names = distinct_names.numbered([model.name for model in models])
+  return [
+    dataclasses.replace(model, name=name) for model, name in zip(models, names, strict=True)
+  ], shared
 
 
 def _check_same_images(truths: list[tuple[str, GroundTruth]]) -> None:
@@ -74,37 +88,29 @@ def _check_same_images(truths: list[tuple[str, GroundTruth]]) -> None:
     )
 
 
-def _open(
-  source: str, split: str, checkpoint: str, tta: str, overrides: list[str]
-) -> tuple[GroundTruth | None, Callable[[], list[Predictions]]]:
-  """Opens a run or a prediction file; the arguments are those of `collect_predictions`.
+def _is_file(source: str) -> bool:
+  """Whether a source is a prediction file, not the workdir of a run."""
+  return '.npz' in source and not paths.local(source).is_dir()
 
-  Returns:
-    The ground truth, None for a file without labels, and a function that returns the predictions.
-  """
-  if '.npz' in source and not paths.local(source).is_dir():
-    models, file_truth = read_predictions(source)
-    return file_truth, lambda: models
-  run = paths.local(source)
+
+def _open_file(source: str) -> _Opened:
+  """Opens a prediction file."""
+  models, truth = read_predictions(source)
+  return truth, lambda: models
+
+
+def _open_run(
+  run: pathlib.Path, name: str, split: str, checkpoint: str, tta: str, overrides: list[str]
+) -> _Opened:
+  """Opens a run, whose predictions get a name; other arguments as `collect_predictions`."""
   trial = open_trial([run], checkpoint, tta, overrides)
   truth = trial.truth(split)
 
   def predict() -> list[Predictions]:
     logits = predict_ensemble(trial.members, truth.split(), tta)
-    return [Predictions.of_logits(run.resolve().name, logits)]
+    return [Predictions.of_logits(name, logits)]
 
   return truth, predict
-
-
-def _number_duplicates(models: list[Predictions]) -> list[Predictions]:
-  """Appends a number to the second and further models of the same name."""
-  counts = collections.Counter[str]()
-  unique = []
-  for model in models:
-    counts[model.name] += 1
-    suffix = f' {counts[model.name]}' if counts[model.name] > 1 else ''
-    unique.append(dataclasses.replace(model, name=model.name + suffix))
-  return unique
 
 
 def load_ground_truth(split: str, overrides: list[str]) -> GroundTruth:

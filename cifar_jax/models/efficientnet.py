@@ -120,8 +120,7 @@ class EfficientNet(nn.Module):
       index += block.has_shortcut
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
     x = layers.swish(norm(name='head_norm')(x))
-    pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    pooled = layers.dropout(pooled, self.dropout, train)
+    pooled = layers.dropout(layers.global_average(x), self.dropout, train)
     return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)
 
   def __post_init__(self) -> None:

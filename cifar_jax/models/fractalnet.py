@@ -151,8 +151,8 @@ class FractalNet(nn.Module):
         train=train,
         name=f'block{index + 1}',
       )(x, None if active is None else active[index])
-    pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    return nn.Dense(self.num_classes, kernel_init=xavier, name='head')(pooled)
+    x = layers.global_average(x)
+    return nn.Dense(self.num_classes, kernel_init=xavier, name='head')(x)
 
   def __post_init__(self) -> None:
     """Raises InputError for an impossible depth, width or probability, or unknown columns."""

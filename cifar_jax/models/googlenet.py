@@ -149,8 +149,8 @@ class GoogLeNet(nn.Module):
       x = Inception(scaled, self.five, norm, self.dtype, name=f'inception{name}')(x)
       if self.auxiliary and name in AUXILIARIES:
         self._sow_auxiliary(AUXILIARIES[name], x, norm, train)
-    pooled = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
-    return layers.head(layers.dropout(pooled, self.dropout, train), self.num_classes)
+    pooled = layers.dropout(layers.global_average(x), self.dropout, train)
+    return layers.head(pooled[:, None, None], self.num_classes)
 
   def _scaled(self, width: int) -> int:
     return max(1, round(width * self.width))

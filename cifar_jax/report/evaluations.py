@@ -105,7 +105,8 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
   data, members = content.get('data'), _members(content)
   words = [f'{_SPLITS[split].capitalize()} images', _checkpoint_in_words(content, result)]
   if data and data.get('name'):
-    words.insert(0, TITLES.get(data['name'], data['name']))
+    place = pathlib.PurePath(data.get('data_dir') or '').name if data['name'] == 'folder' else ''
+    words.insert(0, f'{TITLES.get(data["name"], data["name"])} {place}'.rstrip())
     words[1] = f'{_SPLITS[split]} images'
   if seed := re.search(r'_seed(\d+)', stem):
     words.append(f'seed {seed[1]}')

@@ -61,7 +61,7 @@ def write(workdirs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[st
     InputError: a directory holds no run or an unreadable one, or the page cannot be written.
   """
   path = pathlib.Path(path)
-  runs = [page_data.read(workdir) for workdir in workdirs]
+  runs = page_data.read_side_by_side(workdirs)
   logger.info('drawing %s', path)
   text = html(runs)
   with output_files.replacing(path) as unfinished:

@@ -4,10 +4,11 @@ import base64
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from cifar_jax import input_files, json_text
-from cifar_jax.runs import contents
+from cifar_jax.runs import contents, distinct_names
 from cifar_jax.runs.results import (
   Record,
   last_epoch_mean,
@@ -26,7 +27,7 @@ class Run:
   """A run, finished or not.
 
   Attributes:
-    name: name of the run's directory.
+    name: name of the run's directory; with parents where runs side by side share it.
     workdir: directory of the run.
     config: content of `config.json`: a dictionary for each section, and `seed`.
     result: content of `result.json`; empty until the run ends.
@@ -97,6 +98,17 @@ def read(workdir: str | os.PathLike[str]) -> Run:
     result=read_result(workdir) if (workdir / 'result.json').exists() else {},
     records=read_records(workdir) if (workdir / 'metrics.jsonl').exists() else [],
   )
+
+
+def read_side_by_side(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
+  """Reads several runs and gives each a name of its own.
+
+  Raises:
+    InputError: as `read`.
+  """
+  runs = [read(workdir) for workdir in workdirs]
+  names = distinct_names.of_directories([run.workdir for run in runs])
+  return [dataclasses.replace(run, name=name) for run, name in zip(runs, names, strict=True)]
 
 
 def pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:

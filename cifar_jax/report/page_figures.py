@@ -81,9 +81,8 @@ def mistakes(runs: list[Run], groups: list[Groups]) -> Html:
 
 def analyses(runs: list[Run]) -> Html:
   """Returns the analyses; one that several runs have is drawn of all together."""
-  folders = [run.workdir / 'analysis' for run in runs]
-  found = [page_data.objects(folder) for folder in folders]
-  pictures = [page_data.pictures(folder) for folder in folders]
+  found = [_analyses_of(run) for run in runs]
+  pictures = [page_data.pictures(run.workdir / 'analysis') for run in runs]
   names = sorted(set().union(*found, *pictures))
   names.sort(key=lambda name: [*_ANALYSES].index(name) if name in _ANALYSES else len(_ANALYSES))
   return markup.join(
@@ -96,6 +95,12 @@ def analyses(runs: list[Run]) -> Html:
       for name in names
     )
   )
+
+
+def _analyses_of(run: Run) -> dict[str, dict[str, Any]]:
+  """The contents of a run's analyses, under the name that the run has on this page."""
+  contents = page_data.objects(run.workdir / 'analysis')
+  return {name: content | {'run': run.name} for name, content in contents.items()}
 
 
 def own_pictures(runs: list[Run]) -> Html:

@@ -174,6 +174,7 @@ TRACKED: Description = {  # what a service has of a run
   'id': is_text,
   'step': is_measure,
   'splits': are(is_text, at_least=0),
+  'of?': {'workdir': is_text, 'legs': is_count, 'length': is_text},
 }
 _ENTRY: Description = {
   'label': is_text,

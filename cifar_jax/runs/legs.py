@@ -54,6 +54,16 @@ def ends(workdir: pathlib.Path) -> list[int]:
   return [_num_steps(leg) for leg in earlier(workdir)]
 
 
+def kept_steps(workdir: pathlib.Path) -> list[int]:
+  """The steps of the checkpoints that earlier legs ended with and that were their best.
+
+  They are kept because a later leg can be given up.
+  """
+  results = [_read_result(leg) for leg in earlier(workdir)]
+  best = [result['best']['step'] for result in results if 'step' in result.get('best', {})]
+  return [result['num_steps'] for result in results] + best
+
+
 def is_longer(old: ConfigDict, new: ConfigDict) -> bool:
   """Whether two configurations differ in nothing but a longer training and its schedule."""
   changed = loading.changed_keys(old, new)

@@ -45,7 +45,7 @@ class MetricLog:
       silent: whether to write nothing, because another process writes the same.
     """
     self._workdir, self._silent = workdir, silent
-    self._config, self._copies = config, copies or Copies(workdir, {})
+    self._config, self._copies = config, copies or Copies(workdir, {}, {})
     self.num_records = self.num_doubled = 0
     self._open(after_step)
 

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run are kept: the newest few, the best, and the ends of earlier legs."""
+"""Which checkpoints of a run are kept: the newest few, the best, and those of earlier legs."""
 
 import pathlib
 from collections.abc import Mapping
@@ -24,10 +24,8 @@ def policy(
   if read_only:
     return None
   best = preservation_policy.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
-  ends = preservation_policy.CustomSteps(
-    legs.ends(directory.parent)
-  )  # because a later leg can diverge
-  policies = [preservation_policy.LatestN(keep_last), best, ends]
+  of_legs = preservation_policy.CustomSteps(legs.kept_steps(directory.parent))
+  policies = [preservation_policy.LatestN(keep_last), best, of_legs]
   return preservation_policy.AnyPreservationPolicy(policies)
 
 

@@ -47,11 +47,15 @@ _settings_made: list[str] = []  # since the program began, for the log of a run
 
 def prepare_on_import() -> None:
   """Makes the settings for speed, or says in the log that it is too late, as JAX has started."""
-  bridge = sys.modules.get('jax._src.xla_bridge')  # private; JAX has no public question for this
-  if bridge and bridge.backends_are_initialized():
+  if _has_jax_started():
     logger.warning('JAX started before cifar_jax was imported: the settings for speed are not made')
   else:
     prepare()
+
+
+def _has_jax_started() -> bool:
+  bridge = sys.modules.get('jax._src.xla_bridge')  # private; JAX has no public question for this
+  return bool(bridge and bridge.backends_are_initialized())
 
 
 def refuse_64_bits() -> None:
@@ -104,7 +108,17 @@ def num_processors() -> int:
 
 
 def make_deterministic() -> None:
-  """Makes GPUs compute the same bits each time; call it before JAX starts."""
+  """Makes GPUs compute the same bits each time; call it before JAX starts.
+
+  Raises:
+    InputError: JAX has started on a GPU without this setting, as in a notebook after another run.
+  """
+  is_set = DETERMINISTIC in os.environ.get('XLA_FLAGS', '')
+  if not is_set and _has_jax_started() and sys.modules['jax'].default_backend() == 'gpu':
+    raise InputError(
+      f'train.deterministic is a setting of XLA ({DETERMINISTIC}), and JAX has started without it: '
+      'restart the program or the kernel of the notebook, and train this run first'
+    )
   _add_flag(DETERMINISTIC, 'true')
 
 

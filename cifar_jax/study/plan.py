@@ -43,7 +43,8 @@ def make(
     study: the study.
     workdir: directory of the study; the directory of a run is `ENTRY/seedN` in it.
     epochs: number of epochs of every run; None keeps the number of each entry.
-    seeds: number of runs per entry; their seeds count up from the seed of the entry.
+    seeds: number of runs per entry; their seeds count up from the seed of the entry. A run that
+      trains several seeds at once takes as many of them.
     overrides: `--config.SECTION.KEY=VALUE` for all runs.
 
   Raises:
@@ -74,7 +75,7 @@ def _run(
     full_epochs = config.train.num_epochs
     changes: dict[str, Any] = {} if epochs is None else shortened(config, epochs)
     if index:
-      changes['seed'] = config.seed + index
+      changes['seed'] = config.seed + index * config.train.seeds
     options += _as_options(changes)
     override(config, _as_options(changes))
     check_config(config)

@@ -24,7 +24,13 @@ from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, best_by_test, read_records
 from cifar_jax.runs.trackers import copies
-from cifar_jax.runs.workdir import CHECKPOINTS, check_workdir, claim_workdir, is_finished
+from cifar_jax.runs.workdir import (
+  CHECKPOINTS,
+  check_workdir,
+  claim_workdir,
+  extends,
+  is_finished,
+)
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
@@ -72,6 +78,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
   experiment = _build(config, workdir)
+  if processes.broadcast_from_first('yes' if extends(workdir, config) else ''):
+    # Before the files of the finished run are moved into the folder of an earlier leg.
+    start.check_can_go_on(experiment, workdir / CHECKPOINTS)
   stopping = StopRequest()
   handling = contextlib.nullcontext(stopping) if from_python else stopping
   with _advised(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:

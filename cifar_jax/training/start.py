@@ -1,5 +1,6 @@
 """The start of a session: what all processes have in common, and the state to begin with."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,6 +108,25 @@ def first_or_latest_state(
   run_info |= described
   run_info |= own_module.describe(experiment.model)
   return state, run_info | {'random': provenance.random_settings()}
+
+
+def check_can_go_on(experiment: Experiment, directory: pathlib.Path) -> None:
+  """Checks that a finished run can be trained longer; changes nothing.
+
+  Args:
+    experiment: the longer training.
+    directory: of the checkpoints of the run.
+
+  Raises:
+    InputError: no checkpoint is intact, or one of the checks at the start of a session fails.
+  """
+  with Checkpoints(directory, experiment.checkpoint_settings, read_only=True) as checkpoints:
+    if checkpoints.latest is None:
+      raise InputError(
+        f'{directory} holds no intact checkpoint, and the run has finished: restore one from a '
+        'copy to train it longer'
+      )
+    first_or_latest_state(experiment, checkpoints)
 
 
 def first_state(

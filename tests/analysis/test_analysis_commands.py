@@ -56,7 +56,7 @@ def test_the_option_picture_draws_several_runs_together(
   call_analysis(monkeypatch, 'branch_correlation', *words)
   assert picture.read_bytes().startswith(b'\x89PNG')
   numbers = json.loads(picture.with_suffix('.json').read_text())
-  assert [results['run'] for results in numbers] == ['shaken'] * 2
+  assert [results['run'] for results in numbers] == ['shaken', 'shaken 2']
 
 
 @pytest.mark.slow

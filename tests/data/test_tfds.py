@@ -159,6 +159,13 @@ def test_a_set_cannot_name_code_of_its_own(
   assert len(load(tmp_path / 'again').test) == 1
 
 
+@pytest.mark.parametrize('name', ['huggingface:someone/set', 'kubric:movi_a', 'x:y:1.0.0'])
+def test_a_set_of_someone_elses_code_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+  monkeypatch.setattr(tensorflow_datasets, 'builder', lambda *_, **__: pytest.fail('was built'))
+  text = message(lambda: data.load(DataSettings(name=name)))
+  assert f'{name} names a set outside tensorflow-datasets' in text
+
+
 @pytest.mark.parametrize('text', ['', '{', '[' * 100_000, '{"pythonClassName": 5}', '{"type": 5}'])
 @pytest.mark.parametrize('name', ['features.json', 'dataset_info.json'])
 def test_a_damaged_set_is_one_line(tmp_path: pathlib.Path, name: str, text: str) -> None:

@@ -72,14 +72,16 @@ def test_runs_with_the_same_labels_and_other_images_are_not_compared(
   }
   predicted = []
 
-  def open_run(name: str, *_: object) -> tuple[GroundTruth, Callable[[], list[Predictions]]]:
+  def open_run(
+    run: object, name: str, *_: object
+  ) -> tuple[GroundTruth, Callable[[], list[Predictions]]]:
     def predict() -> list[Predictions]:
       predicted.append(name)
       return [wrong_on(name)]
 
     return truths[name], predict
 
-  monkeypatch.setattr(sources, '_open', open_run)
+  monkeypatch.setattr(sources, '_open_run', open_run)
   for other, words in {'pixels': 'the images differ', 'names': 'the classes differ'}.items():
     refusal = message(lambda: collect_predictions(['one', other], 'test', 'last', 'none', []))  # noqa: B023
     assert words in refusal and not predicted  # which would take long, for nothing

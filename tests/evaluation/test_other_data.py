@@ -145,6 +145,9 @@ def test_all_corruptions_and_severities_are_one_table(
   assert 'fog are missing' in '\n'.join(values['lines'])
   with pytest.raises(ValueError, match='has the classes of cifar100'):
     evaluate_on(run, choose('cifar100_c', directory), tmp_path / 'out')
+  smaller = [*choose('cifar10_c', directory), '--config.data.image_size=16']
+  with pytest.raises(ValueError, match=r'cifar10_c are \(16, 16, 3\).*leave out data.image_size'):
+    evaluate_on(run, smaller, tmp_path / 'out')
 
 
 def test_other_settings_of_the_same_set_have_files_of_their_own(tmp_path: pathlib.Path) -> None:

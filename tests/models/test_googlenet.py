@@ -24,6 +24,8 @@ from cifar_jax.experiment.train_step import make_train_step
 from cifar_jax.models import googlenet, layers
 from cifar_jax.runtime.devices import replicate
 from tests.models import exact_counts
+from tests.support import fill
+from tests.support.fake_cifar import message
 from tests.support.paths import ROOT
 
 # Table 1: the input's channels; 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool projection.
@@ -170,3 +172,10 @@ def test_the_recipe_makes_the_auxiliary_classifiers_on_request() -> None:
   model = models.create(**config.model)
   assert model.auxiliary and model.auxiliary_weight == 0.3
   assert set(randomness.MODULE_STREAMS) >= {'dropout'}
+
+
+def test_images_that_end_in_a_map_without_pixels_are_refused() -> None:
+  model = models.create('googlenet_imagenet', five='3x3')
+  assert 'its last map has no pixels' in message(
+    lambda: jax.eval_shape(lambda: model.init(jax.random.key(0), fill.images(1, 28), train=False))
+  )

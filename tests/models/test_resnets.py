@@ -1,5 +1,7 @@
 """ResNet, pre-activation and wide nets: counts of other shortcuts, and dropout."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_a_resnet_without_norms_is_one_whose_norms_change_nothing() -> None:
   # A norm of mean 0 and variance 1, whose scale makes up for epsilon.
   identity = {'mean': 0.0, 'var': 1.0, 'scale': np.sqrt(1 + 1e-5), 'bias': 0.0}
 
-  def leaf_of_identity(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.Array) -> jax.Array:
+  def leaf_of_identity(path: tuple[jax.tree_util.DictKey, ...], leaf: Any) -> Any:
     in_norm = any('norm' in str(key.key) for key in path)
     return np.full_like(leaf, identity[path[-1].key]) if in_norm else leaf
 

@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 
 from cifar_jax import cli
 from cifar_jax.errors import InputError
-from cifar_jax.report import __main__, evaluations, markup, page, thumbnails
+from cifar_jax.report import (
+  __main__,
+  evaluations,
+  markup,
+  page,
+  page_data,
+  page_figures,
+  thumbnails,
+)
 from cifar_jax.runs.results import last_epoch_mean, training_curve
 
 CONFIG = {
@@ -156,6 +164,26 @@ def test_a_page_on_several_runs_shows_differing_keys_first(
   # Before anything else there are the differences of the errors.
   assert seen.headings[:3] == ['2 runs side by side', 'Differences', 'Results']
   assert '+0.00 points' in text[: text.index('>configuration<')]
+
+
+def test_runs_whose_folders_have_the_same_name_are_told_apart(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  for entry in ('a', 'b'):  # as in a study
+    (tmp_path / entry).mkdir()
+  runs = [make_run(tmp_path / entry / 'seed0', seed=seed) for seed, entry in enumerate('ab')]
+  seen = page_data.read_side_by_side(runs)
+  assert [run.name for run in seen] == ['a/seed0', 'b/seed0']
+  drawn: dict[str, Any] = {}
+  draw = page_figures.curves.compared_curves_figure
+
+  def remembered(records: dict[str, Any]) -> Figure:
+    drawn.update(records)
+    return draw(records)
+
+  monkeypatch.setattr(page_figures.curves, 'compared_curves_figure', remembered)
+  page_figures.learning_curves(seen)
+  assert list(drawn) == ['a/seed0', 'b/seed0']
 
 
 SEEDS: dict[str, Any] = {
@@ -330,6 +358,7 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
     'a_validation_last': SCORECARD | {'split': 'validation'},
     'ensemble': SCORECARD | {'members': members},
     'svhn_test_last': SCORECARD | {'data': {'name': 'svhn'}},
+    'folder_test_last': SCORECARD | {'data': {'name': 'folder', 'data_dir': '/pictures/mine'}},
     'test_last_seed0': SCORECARD,
     'test_last_seed1': SCORECARD | {'members': members[:1]},
   }
@@ -337,7 +366,8 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
     (folder / f'{stem}.json').write_text(json.dumps(card))
   names = [group[0].name for group in evaluations.read(tmp_path, {'num_steps': 9})]
   assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
-  assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 5
+  assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 6
+  assert 'folder mine, test images, last epoch' in names[2:]
 
 
 @pytest.mark.parametrize(

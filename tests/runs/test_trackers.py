@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 
 import pytest
 from ml_collections import ConfigDict
@@ -152,5 +153,42 @@ def test_a_tracker_state_file_says_what_was_sent(
   fake_trackers.install(monkeypatch, 'wandb')
   log(tmp_path, config_with('wandb'), 0, 10)
   assert json.loads((tmp_path / copies.FILE).read_text()) == {
-    'wandb': {'step': 10, 'splits': ['train', 'validation'], 'end': None, 'id': 'run1'}
+    'wandb': {
+      **{'step': 10, 'splits': ['train', 'validation'], 'end': None, 'id': 'run1'},
+      'of': copies._describe(tmp_path, config_with('wandb')),
+    }
   }
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_copied_workdir_has_a_run_of_its_own_and_a_renamed_one_keeps_its_run(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  (tmp_path / 'run').mkdir()
+  log(tmp_path / 'run', config, 0, 10)
+  shutil.copytree(tmp_path / 'run', tmp_path / 'copy')
+  log(tmp_path / 'copy', config, 10, 20)
+  log(tmp_path / 'run', config, 10, 30)
+  assert service.opened == ['run1', 'run2', 'run1']
+  assert [step for step, _ in service.scalars] == [10, 10, 10, 10, 20, 20, 30, 30]
+  (tmp_path / 'run').rename(tmp_path / 'renamed')
+  log(tmp_path / 'renamed', config, 30, 40)
+  # MLflow's files are in the workdir, under an absolute path.
+  assert service.opened[3:] == ['run3' if name == 'mlflow' else 'run1']
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_leg_that_replaces_one_that_was_given_up_has_a_run_of_its_own(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  log(tmp_path, config, 0, 10)
+  (tmp_path / 'leg1').mkdir()  # the run has finished, and is trained longer
+  override(config, ['--config.train.num_epochs=300', '--config.schedule.learning_rate=3'])
+  log(tmp_path, config, 10, 20, 30)
+  assert service.opened == ['run1', 'run1']
+  override(config, ['--config.schedule.learning_rate=0.3'])
+  log(tmp_path, config, 10, 20)
+  assert service.opened[2:] == ['run2']
+  assert [step for step, _ in service.scalars[-4:]] == [10, 10, 20, 20]

@@ -12,6 +12,7 @@ import pytest
 
 import cifar_jax
 from cifar_jax import main
+from cifar_jax.errors import InputError
 from cifar_jax.runtime import console, processes, xla_flags
 from cifar_jax.training import session
 from tests.support.bad_input import RESNET
@@ -70,6 +71,21 @@ def test_the_settings_are_made_on_import_or_it_is_said_that_they_are_late(
   caplog.clear()
   importlib.reload(cifar_jax)
   assert not caplog.text and calls and 'XLA_FLAGS' in os.environ
+
+
+def test_a_gpu_that_has_started_is_not_made_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+  jax = types.SimpleNamespace(default_backend=lambda: 'gpu')
+  bridge = types.SimpleNamespace(backends_are_initialized=lambda: True)
+  monkeypatch.setitem(sys.modules, 'jax', jax)
+  monkeypatch.setitem(sys.modules, 'jax._src.xla_bridge', bridge)
+  monkeypatch.setenv('XLA_FLAGS', '')
+  with pytest.raises(InputError, match='JAX has started without it: restart'):
+    xla_flags.make_deterministic()
+  jax.default_backend = lambda: 'cpu'
+  xla_flags.make_deterministic()  # a CPU always is
+  assert 'deterministic' in os.environ['XLA_FLAGS']
+  jax.default_backend = lambda: 'gpu'
+  xla_flags.make_deterministic()  # it was set before
 
 
 def test_settings_of_the_user_stay(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:

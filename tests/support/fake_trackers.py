@@ -24,6 +24,8 @@ class Service:
     opened: the id of each session's run.
     closed: how each session was closed: an exit code, or the name of a status.
     is_down: whether sending fails.
+    experiments: of MLflow, by their names.
+    num_runs: number of runs.
   """
 
   config: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -32,6 +34,13 @@ class Service:
   opened: list[str] = dataclasses.field(default_factory=list)
   closed: list[Any] = dataclasses.field(default_factory=list)
   is_down: bool = False
+  experiments: dict[str, Any] = dataclasses.field(default_factory=dict)
+  num_runs: int = 0
+
+  def new_id(self) -> str:
+    """The id of a new run: run1, run2, ..."""
+    self.num_runs += 1
+    return f'run{self.num_runs}'
 
   def check(self) -> None:
     """Raises ConnectionError where the service is down."""
@@ -59,7 +68,7 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str) -> Service:
 
 def _fill_wandb(module: Any, service: Service) -> None:
   def init(*, id: str | None, config: dict[str, Any], **others: Any) -> Any:
-    run_id = id or 'run1'
+    run_id = id or service.new_id()
     assert others['resume'] == ('allow' if id else None)
     service.check()
     service.config = config
@@ -87,21 +96,33 @@ def _fill_wandb(module: Any, service: Service) -> None:
 
 
 def _fill_mlflow(module: Any, service: Service) -> types.ModuleType:
+  runs: dict[str, Any] = {}
+
   class MlflowClient:
     def __init__(self, uri: str) -> None:
       assert uri
 
-    def get_experiment_by_name(self, name: str) -> None:
-      return None
+    def get_experiment_by_name(self, name: str) -> Any:
+      return service.experiments.get(name)
 
     def create_experiment(self, name: str, artifact_location: str | None) -> str:
       assert artifact_location and artifact_location.startswith('file:///')
+      service.experiments[name] = types.SimpleNamespace(
+        experiment_id=name, artifact_location=artifact_location
+      )
       return name
 
     def create_run(self, experiment_id: str, run_name: str) -> Any:
       service.check()
-      service.opened.append('run1')
-      return types.SimpleNamespace(info=types.SimpleNamespace(run_id='run1'))
+      run_id = service.new_id()
+      service.opened.append(run_id)
+      location = service.experiments[experiment_id].artifact_location
+      info = types.SimpleNamespace(run_id=run_id, artifact_uri=f'{location}/{run_id}')
+      runs[run_id] = types.SimpleNamespace(info=info)
+      return runs[run_id]
+
+    def get_run(self, run_id: str) -> Any:
+      return runs[run_id]
 
     def update_run(self, run_id: str, status: str) -> None:
       assert status == 'RUNNING'

@@ -20,7 +20,7 @@ from cifar_jax.runs import damaged, legs
 from cifar_jax.runs.results import read_records
 from cifar_jax.runs.workdir import check_workdir, claim_workdir, read_config
 from cifar_jax.study import plan
-from cifar_jax.training import session
+from cifar_jax.training import epoch_evaluator, session
 from tests.support.fake_cifar import message
 
 pytestmark = pytest.mark.usefixtures('no_pictures')
@@ -149,8 +149,34 @@ def test_another_schedule_does_not_begin_before_the_end_of_the_first_leg(
   longer = configure(tmp_path, tiny_cifar, 2, *words, 'schedule.learning_rate=0.02')
   text = message(lambda: session.run(longer, run))
   assert 'checkpoint 5 is the newest intact one' in text and 'restore checkpoint 10' in text
+  assert not legs.earlier(run) and legs.is_finished(run)  # it is the finished run still
+  (run / 'checkpoints' / '5').rename(tmp_path / '5')
+  assert 'are gone: mount their disk' in message(lambda: session.run(longer, run))
+  assert not legs.earlier(run) and legs.is_finished(run)
   (tmp_path / 'copy').rename(run / 'checkpoints' / '10')
   assert session.run(longer, run) == 0
+
+
+@pytest.mark.ci
+def test_giving_up_a_leg_keeps_the_best_checkpoint_of_the_run_that_had_finished(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  accuracies = iter((0.5, 0.25, 0.75))  # of the epochs: the second leg has the best of all
+  measured = epoch_evaluator.evaluate_split
+
+  def with_accuracy(*arguments: Any) -> Any:
+    values, logits = measured(*arguments)
+    return {**values, 'accuracy': next(accuracies)}, logits
+
+  run, words = tmp_path / 'run', ('checkpoint.keep_last=1',)
+  monkeypatch.setattr(epoch_evaluator, 'evaluate_split', with_accuracy)
+  short = configure(tmp_path, tiny_cifar, 2, *words)
+  assert session.run(short, run) == 0
+  assert read(run / 'result.json')['best']['step'] == 10
+  longer = configure(tmp_path, tiny_cifar, 3, *words, 'schedule.learning_rate=0.02')
+  assert session.run(longer, run) == 0
+  assert read(run / 'result.json')['best']['step'] == 30
+  assert sorted(damaged.steps_in(run / 'checkpoints')) == [10, 20, 30]
 
 
 @pytest.mark.ci

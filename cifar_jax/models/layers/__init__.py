@@ -45,7 +45,7 @@ from cifar_jax.models.layers.platform_forms import (
   library_of_convolutions,
   plain_forms,
 )
-from cifar_jax.models.layers.pooling import average_pool, max_pool
+from cifar_jax.models.layers.pooling import average_pool, global_average, max_pool
 from cifar_jax.models.layers.residual import (
   Gates,
   compute_if_open,
@@ -72,9 +72,9 @@ __all__ = [
   'SqueezeExcitation', 'Statistics', 'average_pool', 'batch_norm', 'batch_statistics',
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
-  'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'he_fan_in', 'he_fan_out', 'head',
-  'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001', 'pad_channels',
-  'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages', 'shake_drop_gates',
-  'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities', 'swish', 'uniform_fan_in',
-  'variance_scaling', 'xavier_uniform',
+  'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'global_average', 'he_fan_in',
+  'he_fan_out', 'head', 'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001',
+  'pad_channels', 'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages',
+  'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities',
+  'swish', 'uniform_fan_in', 'variance_scaling', 'xavier_uniform',
 ]  # fmt: skip

@@ -6,12 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.errors import InputError
 from cifar_jax.models.layers.activations import dropout as drop
 from cifar_jax.models.layers.activations import relu
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.field_checks import check_fraction, check_one_of
 from cifar_jax.models.layers.initializers import normal_001, uniform_fan_in
+from cifar_jax.models.layers.pooling import check_has_pixels, global_average
 
 HEADS = ('linear', 'mlp')  # the ends of `classifier`: one layer, or 4096-4096-classes
 HIDDEN_WIDTH = 4096  # Krizhevsky et al. 2012, section 3.5; Simonyan and Zisserman 2014, table 1
@@ -36,8 +36,11 @@ def head(
 
   Returns:
     Logits, float32 `[batch, num_classes]`.
+
+  Raises:
+    InputError: the images are so small that the map has no pixels.
   """
-  x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+  x = global_average(x)
   if hidden_features:
     x = nn.Dense(hidden_features, kernel_init=kernel_init, name='hidden')(x)
   bias_init = nn.initializers.constant(bias)
@@ -77,8 +80,7 @@ def classifier(
   Raises:
     InputError: the images are so small that the map has no pixels.
   """
-  if 0 in x.shape:
-    raise InputError('the images are too small for this model: its last map has no pixels')
+  check_has_pixels(x)
   if head == 'linear':
     # Whole channels are dropped, so that it is the pooled features that are dropped.
     x = nn.Dropout(dropout, broadcast_dims=(1, 2), deterministic=not train)(x)

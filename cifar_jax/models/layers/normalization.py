@@ -167,7 +167,7 @@ def _forward(
   momentum: float,
   epsilon: float,
 ) -> tuple[tuple[jax.Array, Statistics], Any]:
-  mean, variance = statistics
+  mean, variance = _of_batch(statistics, x)
   deviation = lax.sqrt(lax.add(variance, epsilon))
   y = normalize(x, mean, deviation, scale, bias)
   moved = [
@@ -175,6 +175,23 @@ def _forward(
     for old, new in zip(running, statistics, strict=True)
   ]
   return (y, Statistics(*moved)), (x, mean, deviation, scale)
+
+
+@jax.custom_jvp
+def _of_batch(statistics: Statistics, x: jax.Array) -> Statistics:
+  """The statistics, with their derivative by `x`, which second derivatives of a norm need."""
+  del x
+  return statistics
+
+
+@_of_batch.defjvp
+def _of_batch_jvp(primals: Any, tangents: Any) -> tuple[Statistics, Statistics]:
+  (statistics, x), (_, tangent) = primals, tangents
+  tangent, axes = _wide(tangent), tuple(range(x.ndim - 1))
+  centred = lax.sub(_wide(x), _spread(statistics.mean, x))
+  of_mean = lax.div(jnp.sum(tangent, axes), _count(x))
+  of_variance = lax.div(jnp.sum(lax.mul(centred, tangent), axes), _count(x) / 2)
+  return statistics, Statistics(of_mean, of_variance)
 
 
 def _backward(

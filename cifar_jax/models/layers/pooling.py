@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cifar_jax.errors import InputError
 from cifar_jax.models.layers.platform_forms import is_for
 
 
@@ -27,6 +28,28 @@ def average_pool(x: jax.Array, size: int, stride: int = 0) -> jax.Array:
     return x
   strides = (stride or size,) * 2
   return nn.pool(x, 0.0, jax.lax.add, (size, size), strides, 'VALID') / x.dtype.type(size**2)
+
+
+def global_average(x: jax.Array) -> jax.Array:
+  """The mean of each channel of a map, at the end of a net.
+
+  Args:
+    x: `[batch, height, width, channels]` of any float dtype.
+
+  Returns:
+    Float32 `[batch, channels]`.
+
+  Raises:
+    InputError: as `check_has_pixels`.
+  """
+  check_has_pixels(x)
+  return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+
+
+def check_has_pixels(x: jax.Array) -> None:
+  """Raises InputError if the last map of a net, `[batch, height, width, channels]`, is empty."""
+  if 0 in x.shape[1:3]:
+    raise InputError('the images are too small for this model: its last map has no pixels')
 
 
 def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int] = (0, 0)) -> jax.Array:

@@ -5,13 +5,18 @@ with the splits of its records, and the step of the last end that was sent: a ru
 longer has another. A resumed session computes steps again that an earlier one has sent: their
 records are not sent twice. Records that a service lacks, because it failed or was chosen later, are
 sent from `metrics.jsonl`.
+
+A copy of a workdir, and a leg that takes the place of one that was given up, get a run of their own
+in each service: theirs would have the records of both.
 """
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import json
 import operator
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +26,7 @@ from ml_collections import ConfigDict
 from cifar_jax.config.training import TrainSettings
 from cifar_jax.errors import InputError
 from cifar_jax.output_files import write_text
-from cifar_jax.runs import contents
+from cifar_jax.runs import contents, legs
 from cifar_jax.runs.results import Record, read_object, read_result
 from cifar_jax.runs.trackers.tracker import Tracker
 from cifar_jax.runtime import processes
@@ -49,14 +54,24 @@ def check_installed(settings: TrainSettings) -> None:
 class Copies:
   """The copies of one run. A service that fails is left out until the next session."""
 
-  def __init__(self, workdir: pathlib.Path, trackers: dict[str, Tracker]) -> None:
-    """Begins with what `trackers.json` says, if it is there."""
+  def __init__(
+    self, workdir: pathlib.Path, trackers: dict[str, Tracker], of: Mapping[str, Any]
+  ) -> None:
+    """Begins with what `trackers.json` says, if it is there.
+
+    Args:
+      workdir: of the run.
+      trackers: the open services by their names.
+      of: from `_describe`.
+    """
     self._path, self._trackers = workdir / FILE, trackers
     self._sent = _read(workdir)
     self._is_finished = False
     for name, tracker in trackers.items():
-      new = {'step': -1, 'splits': [], 'end': None}
-      self._note(name, self._sent.get(name, new) | {'id': tracker.run_id})
+      sent = self._sent.get(name, {})
+      if sent.get('id') != tracker.run_id:
+        sent = {'step': -1, 'splits': [], 'end': None, 'id': tracker.run_id}
+      self._note(name, sent | {'of': of})
 
   def send(self, records: Sequence[Record]) -> None:
     """Sends records, in the order of the metric log, to each service that lacks them."""
@@ -130,7 +145,7 @@ def opened(workdir: pathlib.Path, config: ConfigDict) -> Iterator[Copies]:
   Raises:
     InputError: a service cannot be opened.
   """
-  copies, problem = Copies(workdir, {}), ''
+  copies, problem = Copies(workdir, {}, {}), ''
   if processes.is_first():
     try:
       copies = open_alone(workdir, config)
@@ -144,19 +159,51 @@ def opened(workdir: pathlib.Path, config: ConfigDict) -> Iterator[Copies]:
 
 def open_alone(workdir: pathlib.Path, config: ConfigDict) -> Copies:
   """Opens the copies of a run, without the other processes; as `opened`."""
-  sent = _read(workdir)
+  sent, of = _read(workdir), _describe(workdir, config)
   trackers: dict[str, Tracker] = {}
   for name in TrainSettings(**config.train).tracker_names:
     module, kind = CLASSES[name]
     try:
       make: Any = getattr(importlib.import_module(module), kind)
-      trackers[name] = make(workdir, config, sent.get(name, {}).get('id'))
+      of_service = sent.get(name, {})
+      run_id = of_service.get('id') if _is_same_run(name, of_service, of) else None
+      trackers[name] = make(workdir, config, run_id)
     except Exception as error:
       raise InputError(
         f'{name} cannot be used ({_short(error)}); see its environment variables, or leave it out '
         'of train.trackers'
       ) from error
-  return Copies(workdir, trackers)
+  return Copies(workdir, trackers, of)
+
+
+def _describe(workdir: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
+  """Where a run is, the number of its earlier legs, and a digest of its length and schedule."""
+  length = json.dumps([config.train.num_epochs, config.schedule.to_dict()], sort_keys=True)
+  return {
+    'workdir': os.path.realpath(workdir),
+    'legs': len(legs.earlier(workdir)),
+    'length': hashlib.sha256(length.encode()).hexdigest()[:16],
+  }
+
+
+def _is_same_run(name: str, sent: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
+  """Whether what a service has is of this run, and not of what it was copied from or gave up.
+
+  Args:
+    name: of the service.
+    sent: what `trackers.json` says of it. Earlier versions do not say what it is of.
+    of: this run, from `_describe`.
+  """
+  before = sent.get('of', of)
+  if before['length'] != of['length'] and before['legs'] == of['legs']:
+    return False
+  original = pathlib.Path(before['workdir'])
+  if before['workdir'] == of['workdir'] or not (original / FILE).exists():  # it was renamed
+    return True
+  try:
+    return bool(_read(original).get(name, {}).get('id') != sent['id'])
+  except InputError:  # it cannot be read
+    return False
 
 
 def lack_the_end(workdir: pathlib.Path, settings: TrainSettings) -> bool:

@@ -2,7 +2,8 @@
 
 The library's environment variables hold: `MLFLOW_TRACKING_URI` is the server, and
 `MLFLOW_EXPERIMENT_NAME` the experiment. Without a server the run is in the workdir, in `mlflow.db`
-and, as for its files, in `mlflow/`.
+and, as for its files, in `mlflow/`. The library keeps the absolute path of that folder: a workdir
+that was renamed gets another run, whose experiment has the new path in its name.
 """
 
 import os
@@ -29,12 +30,16 @@ class MlflowRun:
     workdir = workdir.absolute()
     uri = os.environ.get('MLFLOW_TRACKING_URI')
     self._client = MlflowClient(uri or f'sqlite:///{workdir / _DATABASE}')
-    if run_id is None:
-      files = None if uri else (workdir / _FILES).as_uri()
+    files = None if uri else (workdir / _FILES).as_uri()
+    if run_id is None or not self._has_files_in(files, run_id):
       self.run_id = self._create(workdir.name, config, files)
     else:
       self.run_id = run_id
       self._client.update_run(run_id, status='RUNNING')
+
+  def _has_files_in(self, files: str | None, run_id: str) -> bool:
+    """Whether a run has its files in a folder; True without a folder, on a server."""
+    return files is None or self._client.get_run(run_id).info.artifact_uri.startswith(files)
 
   def _create(self, name: str, config: ConfigDict, files: str | None) -> str:
     """Creates a run with its configuration, as parameters and as a file.
@@ -48,7 +53,11 @@ class MlflowRun:
       The id of the run.
     """
     experiment_name = os.environ.get('MLFLOW_EXPERIMENT_NAME', _EXPERIMENT)
-    if experiment := self._client.get_experiment_by_name(experiment_name):
+    experiment = self._client.get_experiment_by_name(experiment_name)
+    if experiment and files not in (None, experiment.artifact_location):
+      experiment_name = f'{experiment_name} in {files}'
+      experiment = self._client.get_experiment_by_name(experiment_name)
+    if experiment:
       experiment_id = experiment.experiment_id
     else:
       experiment_id = self._client.create_experiment(experiment_name, artifact_location=files)

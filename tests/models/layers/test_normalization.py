@@ -76,3 +76,18 @@ def test_initialising_does_not_update_the_statistics() -> None:
   assert not np.any(variables['batch_stats']['mean']) and np.all(
     variables['batch_stats']['var'] == 1
   )
+
+
+def test_second_derivatives_are_those_of_flax() -> None:
+  variables = jax.tree.map(lambda leaf: leaf[:2], VARIABLES)  # the third channel is constant
+
+  def of_gradient(module: Any) -> jax.Array:
+    norm = module(use_running_average=False, momentum=0.9, epsilon=1e-5)
+
+    def loss(x: jax.Array) -> jax.Array:
+      return jnp.sum(jnp.sin(norm.apply(variables, x, mutable=['batch_stats'])[0]))
+
+    return jax.jit(jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), WEIGHTS[..., :2])))(X[..., :2])
+
+  ours, flax = of_gradient(layers.BatchNorm), of_gradient(nn.BatchNorm)
+  np.testing.assert_allclose(ours, flax, rtol=1e-4, atol=1e-4)

@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import pathlib
+import re
 import resource
 import subprocess
 import sys
@@ -190,6 +191,14 @@ def test_a_mesh_splits_the_batch_and_sums_the_kernels_gradient() -> None:
   calls = [line for line in compiled.as_text().splitlines() if 'cifar_jax.' in line]
   assert calls and all('[1,8,8,' in line for line in calls)  # one image of eight for each device
   assert_close(compiled(whole, split), expected)
+  half = (
+    jax.ShapeDtypeStruct(array.shape, jnp.bfloat16, sharding=array.sharding)
+    for array in (whole, split)
+  )
+  sums = re.findall(
+    r'all_reduce.*?}\) : \(tensor<[0-9x]+x(\w+)>', jitted.lower(*half).as_text(), re.S
+  )
+  assert sums and set(sums) == {'f32'}  # of the devices' gradients, rounded to bfloat16 once
 
 
 @needs_onednn

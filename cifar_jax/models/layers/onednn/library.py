@@ -41,6 +41,7 @@ OPERATIONS = (  # in the order of `Operation` in convolution.cc
 )
 TARGETS = (*OPERATIONS, 'channel_sums')
 FUNCTIONS = (*TARGETS, 'has_type', 'scratch_bytes')
+OPTIONS = ('-std=c++17', '-O3', '-shared', '-fPIC')
 SOURCES = tuple(
   pathlib.Path(__file__).with_name(name) for name in ('convolution.cc', 'channel_sums.cc')
 )
@@ -125,7 +126,9 @@ def _built() -> pathlib.Path:
   libdnnl = _file_of_package(PACKAGES[0], 'libdnnl.so.3')
   include = _file_of_package(PACKAGES[1], 'dnnl.hpp').parent
   versions = [importlib.metadata.version(package) for package in (*PACKAGES, 'jaxlib')]
-  contents = ' '.join([*(source.read_text() for source in SOURCES), *versions])
+  # The C library too: in a cache that machines share, an older one cannot load what a newer built.
+  origin = (*OPTIONS, *versions, *platform.libc_ver())
+  contents = ' '.join([*(source.read_text() for source in SOURCES), *origin])
   digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
   folder = paths.make_cache_folder()
   path = folder / f'onednn-{digest}.so'
@@ -174,10 +177,17 @@ def _compile(
 ) -> None:
   """Compiles `SOURCES` to a shared library; raises _UnavailableError if that fails."""
   folders = [f'-I{include}', f'-I{jax.ffi.include_dir()}']
-  options = ['-std=c++17', '-O3', '-shared', '-fPIC', *folders]
-  command = [*compiler.split(), *options, *map(str, SOURCES), str(libdnnl), '-o', str(output)]
+  inputs = [*folders, *map(str, SOURCES), str(libdnnl)]
+  command = [*compiler.split(), *OPTIONS, *inputs, '-o', str(output)]
   try:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_LIMIT)
+    done = subprocess.run(
+      command,
+      capture_output=True,
+      text=True,
+      errors='replace',
+      timeout=COMPILE_LIMIT,
+      env=os.environ | {'LC_ALL': 'C'},  # messages in English
+    )
   except (OSError, subprocess.TimeoutExpired) as error:
     raise _UnavailableError(f'the compiler {compiler} failed: {error}') from error
   if done.returncode:

@@ -182,7 +182,11 @@ def split_batch(
 
   def on_one_device(*parts: jax.Array) -> jax.Array:
     result = compute(*parts)
-    return result if result_has_batch else jax.lax.psum(result, mesh.axis_names)
+    if result_has_batch:
+      return result
+    # In float32, so that the sum over the devices is rounded once.
+    total = jax.lax.psum(result.astype(jnp.float32), mesh.axis_names)
+    return total.astype(result.dtype)
 
   split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
   specs = tuple(split if batched else whole for batched in has_batch)
