@@ -26,6 +26,9 @@ from cifar_jax.errors import InputError
 LOG = 'log.txt'
 GRACE = 5.0  # seconds that a stage has to end its own processes
 DATA = kill_campaign.FOLDER
+# What is asked whether it works, and not how fast, is compiled without trying out GPU kernels.
+UNTIMED, NO_AUTOTUNING = ('families', 'commands'), '--xla_gpu_autotune_level=0'
+CACHE = 'JAX_COMPILATION_CACHE_DIR'
 # The smallest sizes are compiled as quickly as possible.
 UNOPTIMIZED = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
 
@@ -39,7 +42,7 @@ def _parser() -> cli.Parser:
   parser.add_argument('--torch-python', default=sys.executable, metavar='PYTHON')
   names = [entry.name for entry in plan.STAGES]
   parser.add_argument('--stages', nargs='+', choices=names, default=names, metavar='STAGE')
-  parser.add_argument('--here', nargs=2, metavar=('SCRATCH', 'SECONDS'), help=argparse.SUPPRESS)
+  parser.add_argument('--here', nargs=2, metavar=('SCRATCH', 'DEADLINE'), help=argparse.SUPPRESS)
   return parser
 
 
@@ -64,13 +67,13 @@ def _measure_here(arguments: argparse.Namespace) -> None:
   """Measures one stage in this process."""
   # Through Python's end, so that a stage ends its own processes first.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-  (name,), (scratch, seconds) = arguments.stages, arguments.here
+  (name,), (scratch, deadline) = arguments.stages, arguments.here
   current = stage.Stage(
     name,
     arguments.data_dir,
     arguments.out,
     pathlib.Path(scratch),
-    float(seconds),
+    float(deadline),
     tiny=arguments.tiny,
     torch_python=arguments.torch_python,
   )
@@ -94,9 +97,16 @@ def _run_all(arguments: argparse.Namespace, scratch: pathlib.Path) -> bool:
   with (arguments.out / LOG).open('w') as log:
     for index, entry in enumerate(entries):
       seconds = plan.limit(entries, index, end - time.monotonic(), tiny=arguments.tiny)
-      command = [*_command(arguments, entry.name, data_dir), '--here', str(scratch), f'{seconds:g}']
       start = time.monotonic()
-      status = _run_stage(command, _environment(scratch, arguments.tiny), seconds, log)
+      deadline = start + max(seconds - GRACE, seconds / 2)  # so that a stage can end by itself
+      command = [
+        *_command(arguments, entry.name, data_dir),
+        '--here',
+        str(scratch),
+        f'{deadline!r}',
+      ]
+      environment = _environment(scratch, entry.name, tiny=arguments.tiny)
+      status = _run_stage(command, environment, seconds, log)
       stage.end(arguments.out, entry.name, status, time.monotonic() - start)
       statuses.append(status)
       print(f'{entry.name}: {status} after {time.monotonic() - start:.0f} s', flush=True)
@@ -112,17 +122,21 @@ def _command(arguments: argparse.Namespace, name: str, data_dir: pathlib.Path) -
   return [*command, '--tiny'] if arguments.tiny else command
 
 
-def _environment(scratch: pathlib.Path, tiny: bool) -> dict[str, str]:
-  """Returns the variables of a stage's process."""
+def _environment(scratch: pathlib.Path, name: str, *, tiny: bool) -> dict[str, str]:
+  """Returns the variables of the process of a stage.
+
+  A folder for compiled programs that the caller has chosen stays, so that another run finds them.
+  """
   environment = {
     'PYTHONUNBUFFERED': '1',
-    'JAX_COMPILATION_CACHE_DIR': str(scratch / 'compiled'),
+    'JAX_COMPILATION_CACHE_DIR': os.environ.get(CACHE, str(scratch / 'compiled')),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',
     'XLA_PYTHON_CLIENT_PREALLOCATE': 'false',  # stages start further processes
     'CUDA_VISIBLE_DEVICES': os.environ.get('CUDA_VISIBLE_DEVICES', '0'),
   }
-  if tiny:
-    environment['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {UNOPTIMIZED}'.strip()
+  flags = [os.environ.get('XLA_FLAGS', ''), UNOPTIMIZED if tiny else '']
+  flags += [NO_AUTOTUNING] if name in UNTIMED else []
+  environment['XLA_FLAGS'] = ' '.join(filter(None, flags))
   return dict(os.environ) | environment
 
 

@@ -1,4 +1,4 @@
-"""Stage 3: two short runs, then every evaluation and every analysis of them, as a user types them.
+"""Stage 5: two short runs, then every evaluation and every analysis of them, as a user types them.
 
 All commands run in this process, one after the other, which saves the seconds of the imports.
 """

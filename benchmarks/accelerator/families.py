@@ -1,4 +1,4 @@
-"""Stage 2: ten steps of a member of every family, in float32 and bfloat16.
+"""Stage 4: ten steps of a member of every family, in float32 and bfloat16.
 
 The steps use one batch of real images again and again, so that the loss must fall. Programs are
 traced and compiled in several threads: the seconds of each are those beside the others.

@@ -1,4 +1,4 @@
-"""Stage 7: what options cost and give: kills, determinism, padding, dispatches, seeds at once.
+"""Stage 6: what options cost and give: dispatches, padding, seeds at once, determinism, kills.
 
 Variants of a step are timed in turn in one process, except where a flag of XLA's makes the
 difference, which a process reads once.
@@ -6,6 +6,7 @@ difference, which a process reads once.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ ROUNDS = 7
 
 def measure(stage: Stage) -> None:
   """Adds a row per option."""
-  for option in (deterministic, dispatches, padding, seeds_at_once, kills):
+  for option in (dispatches, padding, seeds_at_once, deterministic, kills):
     try:
       stage.add({'option': option.__name__, **option(stage)})
     except Exception as error:  # the next option may still be measured
@@ -102,7 +103,11 @@ def seeds_at_once(stage: Stage) -> dict[str, Any]:
 
 
 def deterministic(stage: Stage) -> dict[str, Any]:
-  """Trains twice with `train.deterministic` and twice without; compares bits and times."""
+  """Trains twice with `train.deterministic` and twice without; compares bits and times.
+
+  Each process compiles anew, as those of two users do: a program from the cache would have the same
+  kernels.
+  """
   model, batch_size = _model(stage)
   rows = {
     flag: [_in_process(model, batch_size, flag == 'on', stage) for _ in range(2)]
@@ -119,14 +124,16 @@ def _in_process(model: str, batch_size: int, flag: bool, stage: Stage) -> dict[s
   module = 'benchmarks.accelerator.timed_steps'
   command = [sys.executable, '-m', module, model, str(batch_size), '10' if stage.tiny else '200']
   command += ['--deterministic'] if flag else []
-  return json.loads(_output(command, stage))
+  environment = {name: value for name, value in os.environ.items() if 'CACHE_DIR' not in name}
+  return json.loads(_output(command, stage, environment))
 
 
-def _output(command: list[str], stage: Stage) -> str:
+def _output(command: list[str], stage: Stage, environment: dict[str, str] | None = None) -> str:
   """Returns the last line of what a command prints; raises an exception if it fails."""
   done = subprocess.run(
     command,
     cwd=result_file.ROOT,
+    env=environment,
     stdout=subprocess.PIPE,
     text=True,
     check=True,

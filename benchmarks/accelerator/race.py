@@ -1,4 +1,4 @@
-"""Stage 4: training and evaluation steps against PyTorch at its best, net by net in bfloat16.
+"""Stage 3: training and evaluation steps against PyTorch at its best, net by net in bfloat16.
 
 Both sides are those of `benchmarks/speed`. All workers of all nets start and compile at the same
 time, because that takes minutes; then each net is raced alone. Of PyTorch's compiled variants the
@@ -51,9 +51,13 @@ class Race(Comparison):
     worker, built = self._start(side, settings)
     group = GROUPS[self.machine.device]
     first = worker.ask('train', max(1.0, end - time.monotonic()), steps=group)
-    worker.ask('evaluate', max(1.0, end - time.monotonic()), steps=1)
     start = round(built['waited'] + first['waited'], 1)
-    return worker, {'num_params': built['num_params'], 'first_step_seconds': start}
+    # A worker that is late is closed: where evaluation would be, training is raced alone.
+    left = end - time.monotonic()
+    if evaluates := left > first['waited'] / 2:
+      worker.ask('evaluate', left, steps=1)
+    told = {'num_params': built['num_params'], 'first_step_seconds': start}
+    return worker, told | {'evaluates': evaluates}
 
   def __enter__(self) -> 'Race':
     """Makes an empty folder for compiled programs."""
@@ -157,15 +161,17 @@ def _row(race: Race, started: dict[str, Any], failed: dict[str, str]) -> dict[st
     if ALONE not in started:
       return row
     ours, told = started[ALONE]
+    row['ours_step_seconds'] = _seconds_alone(race, ours)
     if not torch:
-      return row | {'ours_step_seconds': _seconds_alone(race, ours)}
+      return row
     for name in torch:
       check_counts(race.net, told['num_params'], started[name][1]['num_params'])
     variant, seconds = race.fastest(torch, 2 * GROUPS[race.machine.device])
     row |= {'torch_variant': variant, 'torch_variants_step_seconds': seconds}
     limit = race.machine.seconds
     row['train'] = race.race(ours, torch[variant], 'train', limit * (1 - EVALUATION))
-    row['evaluate'] = race.race(ours, torch[variant], 'evaluate', limit * EVALUATION)
+    if told['evaluates'] and started[variant][1]['evaluates']:
+      row['evaluate'] = race.race(ours, torch[variant], 'evaluate', limit * EVALUATION)
   except (InputError, WorkerError) as error:
     row['error'] = reason(error)
   finally:
@@ -175,7 +181,7 @@ def _row(race: Race, started: dict[str, Any], failed: dict[str, str]) -> dict[st
 
 
 def _seconds_alone(race: Race, ours: Worker) -> float:
-  """Returns our median seconds per step, where there is no PyTorch to race with."""
+  """Returns our median seconds per step, while nothing else runs."""
   steps = GROUPS[race.machine.device]
   return statistics.median(
     ours.ask('train', steps=steps)['seconds'] / steps for _ in range(race.machine.rounds)

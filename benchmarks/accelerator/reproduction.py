@@ -1,10 +1,11 @@
-"""Stage 6: a paper's recipe from the first step to the result, several seeds at once.
+"""Stage 7: a paper's recipe from the first step to the result.
 
 The recipe is trained by `python -m cifar_jax.main`. A few of its steps are timed first. If the
-whole recipe does not fit into the time, fewer seeds are trained, and then fewer epochs, with the
-schedule shortened in proportion; the row says so.
+whole recipe does not fit into the time, fewer epochs are trained, with the schedule shortened in
+proportion; the row says so. A run that is late is stopped, and the row has its last records.
 """
 
+import contextlib
 import json
 import math
 import subprocess
@@ -23,38 +24,34 @@ from cifar_jax.experiment.epoch_order import order_of_epoch
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.state import initial_state
 from cifar_jax.experiment.train_step import make_train_step
+from cifar_jax.runs.results import METRICS, read_records
 from cifar_jax.runtime.devices import replicate, replicate_key
 
-# Configuration, its full number of epochs, and numbers of seeds from the best on.
+# Configuration, its full number of epochs, and the number of seeds that are trained at once.
 RECIPES = (
-  ('configs/resnet.py:depth=20', 182, (4, 1)),
-  ('configs/wide_resnet.py:depth=16,widen_factor=8', 200, (1,)),
+  ('configs/resnet.py:depth=20', 182, 1),
+  ('configs/wide_resnet.py:depth=16,widen_factor=8', 200, 1),
 )
-TINY = (('configs/resnet.py:depth=8', 1, (2,)),)
+TINY = (('configs/resnet.py:depth=8', 1, 2),)
 LEAST_SECONDS = 60.0  # in which a recipe can be compiled and tried
-OVERHEAD = 0.3  # share of the time for the start, evaluations, records and the end
+OVERHEAD = 0.4  # share of the time for the start, evaluations, records and the end
+STOPPING = 10.0  # seconds that a run has to save and end
 DISPATCHES = 10  # of the trial
 
 
 def measure(stage: Stage) -> None:
   """Adds a row per recipe; one is left out if there is no time for a tenth of its epochs."""
-  for config, epochs, numbers in TINY if stage.tiny else RECIPES:
+  for config, epochs, seeds in TINY if stage.tiny else RECIPES:
     if stage.seconds_left() < (0.0 if stage.tiny else LEAST_SECONDS):
       stage.add({'config': config, 'left_out': f'{stage.seconds_left():.0f} s were left'})
       continue
-    trials: dict[str, float] = {}
-    for seeds in numbers:
-      overrides = _overrides(stage, epochs, seeds)
-      step_seconds, num_steps = trial(_build(config, overrides))
-      trials[str(seeds)] = step_seconds
-      needed = step_seconds * num_steps / (1 - OVERHEAD)
-      if needed <= stage.seconds_left():
-        break
+    step_seconds, num_steps = trial(_build(config, _overrides(stage, epochs, seeds)))
+    needed = step_seconds * num_steps / (1 - OVERHEAD)
     share = min(1.0, stage.seconds_left() / needed)
     row = {
       'config': config,
       'seeds': seeds,
-      'trial_step_seconds': trials,
+      'trial_step_seconds': step_seconds,
       'epochs_of_recipe': epochs,
     }
     if share < 0.1:
@@ -113,10 +110,18 @@ def train(stage: Stage, config: str, epochs: int, seeds: int) -> dict[str, Any]:
   command += ['--workdir', str(workdir), *_overrides(stage, epochs, seeds)]
   start = time.perf_counter()
   row: dict[str, Any] = {'epochs': epochs}
-  try:
-    done = subprocess.run(command, cwd=result_file.ROOT, timeout=stage.seconds_left(), check=False)
-  except subprocess.TimeoutExpired:
-    return row | {'error': 'the time was over'}
-  row |= {'status': done.returncode, 'seconds': round(time.perf_counter() - start, 1)}
+  with subprocess.Popen(command, cwd=result_file.ROOT) as process:
+    try:
+      process.wait(max(1.0, stage.seconds_left() - STOPPING))
+    except subprocess.TimeoutExpired:
+      row['error'] = 'the time was over'
+      process.terminate()
+      with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOPPING / 2)
+      process.kill()
+  row |= {'status': process.returncode, 'seconds': round(time.perf_counter() - start, 1)}
   result = workdir / 'result.json'
-  return row | ({'result': json.loads(result.read_text())} if result.exists() else {})
+  if result.exists():
+    return row | {'result': json.loads(result.read_text())}
+  records = read_records(workdir) if (workdir / METRICS).exists() else []
+  return row | {'last_records': {record['split']: record for record in records}}

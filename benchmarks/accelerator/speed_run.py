@@ -1,4 +1,4 @@
-"""Stage 5: the speed run, as often as the time allows, by airbench's clock."""
+"""Stage 2: the speed run, as often as the time allows, by airbench's clock."""
 
 import time
 from typing import Any

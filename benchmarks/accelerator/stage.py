@@ -28,17 +28,17 @@ class Stage:
     data_dir: pathlib.Path,
     out: pathlib.Path,
     scratch: pathlib.Path,
-    seconds: float,
+    deadline: float,
     *,
     tiny: bool,
     torch_python: str,
   ) -> None:
-    """Begins the file and the clock; `seconds` is the limit."""
+    """Begins the file; `deadline` is when to end, by `time.monotonic`, which processes share."""
     self.name, self.data_dir, self.out, self.scratch = name, data_dir, out, scratch
     self.tiny, self.torch_python = tiny, torch_python
-    self._deadline = time.monotonic() + seconds
+    self._deadline = deadline
     self._content: dict[str, Any] = {'stage': name, 'status': RUNNING}
-    self._content |= {'limit_seconds': round(seconds), 'rows': []}
+    self._content |= {'limit_seconds': round(self.seconds_left()), 'rows': []}
     self._write()
 
   def seconds_left(self) -> float:

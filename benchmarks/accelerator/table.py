@@ -109,11 +109,14 @@ def _measured(
   race: dict[str, Any], floor: dict[str, Any], rate: float | None
 ) -> tuple[str, str, str, str]:
   """Returns the last cells of a row of `steps`."""
-  if 'train' not in race:
+  if 'train' in race:
+    seconds = race['batch'] / race['train']['ours']['median']
+  elif 'ours_step_seconds' in race:  # PyTorch was not there, or was late
+    seconds = race['ours_step_seconds']
+  else:
     return (MISSING,) * 4
-  seconds = race['batch'] / race['train']['ours']['median']
   share = f'{100 * floor["operations"] / seconds / rate:.0f} %' if rate else MISSING
-  return f'{1000 * seconds:.2f}', share, _ratio(race['train']), _ratio(race.get('evaluate'))
+  return f'{1000 * seconds:.2f}', share, _ratio(race.get('train')), _ratio(race.get('evaluate'))
 
 
 def _ratio(race: dict[str, Any] | None) -> str:
@@ -179,7 +182,8 @@ def _race(content: dict[str, Any]) -> str:
 
 
 def _speed_run(content: dict[str, Any]) -> str:
-  summary = content['summary']
+  if not (summary := content.get('summary')):  # the stage was cut off
+    return MISSING
   accuracy = f'{100 * summary["mean_accuracy"]:.2f} %'
   return f'{summary["mean_seconds"]:.2f} s to {accuracy}, n = {len(content["rows"])}'
 

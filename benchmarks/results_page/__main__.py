@@ -33,10 +33,10 @@ names its command, commit, versions and machine.
 
 The images are CIFAR-10 (JPEG q75): all 60,000, each re-encoded as a JPEG of quality 75 with 4:2:0
 chroma, 30.5 dB against the originals. The goals were set for these images; published values are for
-the originals. The images cost a good net three points or more: airbench94's own script, in PyTorch,
-reaches 90.72 % on them (one seed), where its authors have 94.01 % on the originals. Without another word a row is one seed in float32 on two cores. `DATA` is the
-directory that holds `cifar-10-batches-bin`. [The gallery](gallery/README.md) has the analyses and
-the studies.
+the originals. The images cost a good net three points: airbench94's own script, in PyTorch, reaches
+90.72 % on them (one seed), where its authors have 94.01 % on the originals. Without another word a
+row is one seed in float32 on two cores. `DATA` is the directory that holds `cifar-10-batches-bin`.
+[The gallery](gallery/README.md) has the analyses and the studies.
 """
 FOOTNOTE = '¹ The machine did other work during the run.'
 

@@ -20,13 +20,14 @@ def make(settings: LossSettings) -> Loss:
     `(logits, labels) -> float32 [batch]`. The logits are float32 `[batch, classes]`. The labels are
     int32 `[batch]` or, for soft labels, float32 `[batch, classes]` with rows that sum to 1.
   """
-  smoothing = settings.label_smoothing
 
   def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if labels.ndim == 1:
-      if not smoothing:
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+      # Not by their indices: the gradient would be a scatter, which a GPU's deterministic kernels
+      # may compute one image after another.
       labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(labels, smoothing))
+    return optax.softmax_cross_entropy(
+      logits, optax.smooth_labels(labels, settings.label_smoothing)
+    )
 
   return loss

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import pathlib
@@ -31,15 +32,17 @@ MALLOC = {
   'MALLOC_TRIM_THRESHOLD_': (-1, 2**31 - 1),
   'MALLOC_TOP_PAD_': (-2, 2**28),
 }
+# They were measured for steps on CPUs, and are not made where JAX has one of these packages.
+GPU_PLUGINS = ('jax_cuda12_plugin', 'jax_cuda13_plugin')
 
 # oneDNN computes in threads of OpenMP. While they wait they sleep; otherwise they would take the
 # processors from XLA's threads.
 WAIT_POLICY, NUM_THREADS = 'OMP_WAIT_POLICY', 'OMP_NUM_THREADS'
 QUOTA = pathlib.Path('/sys/fs/cgroup/cpu.max')  # of a container: microseconds, or max, per period
 
-# With this flag XLA uses only kernels that give the same bits each time, and refuses to compile an
-# operation that has none. Only the GPU compiler reads the flag; jaxlib 0.10.2 without a GPU accepts
-# it too.
+# With this flag XLA uses only kernels that give the same bits each time. A scatter into places that
+# may be equal then takes one after another; deformable convolutions have such ones as gradients.
+# Only the GPU compiler reads the flag; jaxlib 0.10.2 without a GPU accepts it too.
 DETERMINISTIC = '--xla_gpu_deterministic_ops'
 
 _settings_made: list[str] = []  # since the program began, for the log of a run
@@ -87,7 +90,8 @@ def prepare() -> None:
     if name not in os.environ:
       os.environ[name] = setting
       _record(f'{name}={setting}')
-  mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
+  is_measured = sys.platform == 'linux' and not any(map(importlib.util.find_spec, GPU_PLUGINS))
+  mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if is_measured else None
   if mallopt and not MALLOC.keys() & os.environ.keys():
     for name, (parameter, value) in MALLOC.items():
       mallopt(parameter, value)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -37,13 +38,14 @@ def test_every_stage_has_a_module_and_a_line_of_the_table() -> None:
 
 def make_stage(folder: pathlib.Path, name: str) -> stage.Stage:
   """Returns a stage that has just begun."""
-  return stage.Stage(name, folder, folder, folder, 60.0, tiny=True, torch_python='python')
+  end = time.monotonic() + 60
+  return stage.Stage(name, folder, folder, folder, end, tiny=True, torch_python='python')
 
 
 def test_a_stage_that_is_cut_off_leaves_its_rows_and_says_so(tmp_path: pathlib.Path) -> None:
   current = make_stage(tmp_path, 'card')
   current.add({'kind': 'product', 'rate': 1.5})
-  environment = command._environment(tmp_path, tiny=False)
+  environment = command._environment(tmp_path, 'card', tiny=False)
   with (tmp_path / 'log.txt').open('w') as log:
     sleep = [sys.executable, '-S', '-c', 'import time; print("begun"); time.sleep(60)']
     status = command._run_stage(sleep, environment, 1.0, log)

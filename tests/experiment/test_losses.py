@@ -1,5 +1,6 @@
 """Cross-entropy against its formula, and the means of metrics."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +20,13 @@ def test_cross_entropy_with_smoothed_targets(smoothing: float) -> None:
   targets = np.eye(3)[np.asarray(LABELS)] * (1 - smoothing) + smoothing / 3
   loss = losses.make(LossSettings(label_smoothing=smoothing))(LOGITS, LABELS)
   np.testing.assert_allclose(loss, -(targets * log_p).sum(axis=1), rtol=1e-6)
+
+
+def test_the_gradient_does_not_scatter() -> None:
+  """On a GPU, deterministic kernels may compute a scatter one image after another."""
+  loss = losses.make(LossSettings())
+  gradient = jax.make_jaxpr(jax.grad(lambda logits: jnp.sum(loss(logits, LABELS))))(LOGITS)
+  assert 'exp' in str(gradient) and 'scatter' not in str(gradient)
 
 
 def test_smoothing_out_of_range_is_named() -> None:

@@ -67,14 +67,18 @@ def max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int] = (0
   Returns:
     `[batch, rows, columns, channels]`, a row and a column per window, of the dtype of `x`.
   """
-  if not is_for('cpu'):
-    return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
-  return _max_pool_on_cpu(x, size, stride, padding)
+  if is_for('cpu') or is_for('gpu'):
+    return _max_pool(x, size, stride, padding)
+  return nn.max_pool(x, (size, size), strides=(stride, stride), padding=(padding, padding))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _max_pool_on_cpu(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
-  """Elementwise maxima of shifted images; XLA's CPU compiler makes a slow loop of windows."""
+def _max_pool(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> jax.Array:
+  """Elementwise maxima of shifted images.
+
+  Of windows XLA's CPU compiler makes a slow loop, and its GPU compiler a gradient that scatters,
+  which deterministic kernels may compute one value after another.
+  """
   return functools.reduce(lax.max, _shifted(x, size, stride, padding))
 
 
@@ -120,7 +124,7 @@ def _backward(
   return (total,)
 
 
-_max_pool_on_cpu.defvjp(_forward, _backward)
+_max_pool.defvjp(_forward, _backward)
 
 
 def _shifted(x: jax.Array, size: int, stride: int, padding: tuple[int, int]) -> Iterator[jax.Array]:

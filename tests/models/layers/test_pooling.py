@@ -50,10 +50,12 @@ def test_values_and_gradients_are_those_of_flax(
     )
 
 
-def test_windows_are_a_form_of_cpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_a_form_of_tpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
   trace = lambda: str(jax.make_jaxpr(lambda x: layers.max_pool(x, 2, 2))(jnp.ones((1, 4, 4, 1))))  # noqa: E731
   assert 'reduce_window' not in trace()
   with layers.plain_forms():
     assert 'reduce_window' in trace()
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert 'reduce_window' not in trace()  # whose gradient would scatter
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
   assert 'reduce_window' in trace()
