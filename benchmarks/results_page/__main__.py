@@ -80,6 +80,7 @@ def best(results: dict[str, dict[str, Any]]) -> str:
     result = results[name]
     if name in checks.CHECKS:
       question, answer = checks.CHECKS[name](result)
+      answer += checks.remark(result)
     else:
       question, answer = result['title'], trained.accuracy(result)
       if 'published' in (goal := result.get('goal', '')):

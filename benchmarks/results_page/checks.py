@@ -18,7 +18,7 @@ def row(name: str, result: Result, link: str) -> str:
     link: path of the file, as seen from the page.
   """
   question, answer = CHECKS[name](result)
-  return f'| {question} | {answer}{_remark(result)} | [{name}]({link}), commit {result["commit"]} |'
+  return f'| {question} | {answer}{remark(result)} | [{name}]({link}), commit {result["commit"]} |'
 
 
 def _first_steps(result: Result) -> tuple[str, str]:
@@ -126,7 +126,8 @@ def _model_rates(result: Result) -> tuple[str, str]:
   )
 
 
-def _remark(result: Result) -> str:
+def remark(result: Result) -> str:
+  """Returns what a row says of its circumstances, after a semicolon; '' if there is nothing."""
   return f'; {result["remark"]}' if 'remark' in result else ''
 
 
