@@ -28,7 +28,6 @@ GRACE = 5.0  # seconds that a stage has to end its own processes
 DATA = kill_campaign.FOLDER
 # What is asked whether it works, and not how fast, is compiled without trying out GPU kernels.
 UNTIMED, NO_AUTOTUNING = ('families', 'commands'), '--xla_gpu_autotune_level=0'
-CACHE = 'JAX_COMPILATION_CACHE_DIR'
 # The smallest sizes are compiled as quickly as possible.
 UNOPTIMIZED = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
 
@@ -129,7 +128,7 @@ def _environment(scratch: pathlib.Path, name: str, *, tiny: bool) -> dict[str, s
   """
   environment = {
     'PYTHONUNBUFFERED': '1',
-    'JAX_COMPILATION_CACHE_DIR': os.environ.get(CACHE, str(scratch / 'compiled')),
+    stage.CACHE: os.environ.get(stage.CACHE, str(scratch / 'compiled')),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',
     'XLA_PYTHON_CLIENT_PREALLOCATE': 'false',  # stages start further processes
     'CUDA_VISIBLE_DEVICES': os.environ.get('CUDA_VISIBLE_DEVICES', '0'),

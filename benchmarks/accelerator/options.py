@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from benchmarks import interleaved, kill_campaign, result_file, seeds
-from benchmarks.accelerator.stage import Stage, reason
+from benchmarks.accelerator.stage import CACHE, Stage, reason
 from benchmarks.random_images import make_experiment
 from cifar_jax import models
 from cifar_jax.models.layers import platform_forms
@@ -124,7 +124,7 @@ def _in_process(model: str, batch_size: int, flag: bool, stage: Stage) -> dict[s
   module = 'benchmarks.accelerator.timed_steps'
   command = [sys.executable, '-m', module, model, str(batch_size), '10' if stage.tiny else '200']
   command += ['--deterministic'] if flag else []
-  environment = {name: value for name, value in os.environ.items() if 'CACHE_DIR' not in name}
+  environment = {name: value for name, value in os.environ.items() if name != CACHE}
   return json.loads(_output(command, stage, environment))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks import result_file
 
 RUNNING, DONE = 'running', 'done'
+CACHE = 'JAX_COMPILATION_CACHE_DIR'  # the variable that names the folder of compiled programs
 
 
 class Stage:

@@ -22,7 +22,7 @@ MARKED = re.compile(r'(?<=<!-- results -->\n).*?(?=<!-- /results -->)', flags=re
 BEST = (  # what the README shows
   *('resnet20_paper', 'speedrun_cpu', 'resnet8_shapes_demo'),
   *('torch_parity', 'published_predictions', 'speed_cpu', 'kill_campaign', 'power_campaign'),
-  'plain_jit',
+  *('plain_jit', 'shared_errors'),
 )
 INTRODUCTION = """# Results
 

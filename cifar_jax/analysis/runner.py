@@ -73,11 +73,9 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     images = f'{results["num_images"]} {arguments.split} images'
     print(f'{workdir} ({results["model"]}), {images}\n{table}\n-> {file}.json, .png\n')
     all_results.append(results)
-  for results, run in zip(
-    all_results, distinct_names.of_directories(arguments.workdir), strict=True
-  ):
-    results['run'] = run
   if picture := arguments.picture:
+    names = distinct_names.of_directories(arguments.workdir)
+    all_results = [{**of_run, 'run': run} for of_run, run in zip(all_results, names, strict=True)]
     output_files.remove([picture, picture.with_suffix('.json')])
     output_files.save_figure(figure(all_results), picture)
     _write_json(picture.with_suffix('.json'), all_results)

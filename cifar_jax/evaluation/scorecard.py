@@ -20,10 +20,9 @@ if TYPE_CHECKING:  # importing matplotlib takes a second
 Scorecard = dict[str, Any]
 
 FOLDER = 'evaluation'  # folder in a run's directory
-# The ends of pictures' names.
 CONFUSION_PICTURE, RELIABILITY_PICTURE, MISTAKES_PICTURE = _PICTURES = tuple(
   f'_{name}.png' for name in ('confusion_matrix', 'reliability', 'mistakes')
-)
+)  # the ends of their names
 MISTAKES = 20  # most confident mistakes in a scorecard
 _CLASSES_PRINTED = 20  # of more classes, those with the lowest F1 are printed
 
@@ -140,7 +139,7 @@ def save(
   """
   output_files.make_folder(out)
   scorecard = compute(predictions, truth) | details
-  output_files.remove([out / f'{stem}.json'])  # numbers of earlier predictions, before a kill here
+  output_files.remove([out / f'{stem}.json'])  # before a kill leaves other predictions beside it
   write_predictions(out / f'{stem}.npz', truth, predictions)
   write(out, stem, scorecard)
   return scorecard

@@ -78,9 +78,6 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)
   experiment = _build(config, workdir)
-  if processes.broadcast_from_first('yes' if extends(workdir, config) else ''):
-    # Before the files of the finished run are moved into the folder of an earlier leg.
-    start.check_can_go_on(experiment, workdir / CHECKPOINTS)
   stopping = StopRequest()
   handling = contextlib.nullcontext(stopping) if from_python else stopping
   with _advised(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:
@@ -121,6 +118,8 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
     raise InputError(f'the data set {config.data.name} has no training images')
   if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):
     start.check_initial_weights(experiment)
+  if _first_says(extends(workdir, config)):  # before the files of the finished run are moved
+    start.check_can_go_on(experiment, workdir / CHECKPOINTS)
   return experiment
 
 
@@ -139,8 +138,13 @@ def _advised(experiment: Experiment) -> Iterator[None]:
 
 
 def _is_finished(workdir: pathlib.Path, config: ConfigDict) -> bool:
-  """Whether the first process sees a result of this length, so that all processes do the same."""
-  return bool(processes.broadcast_from_first('yes' if is_finished(workdir, config) else ''))
+  """Whether the first process sees a result of this length."""
+  return _first_says(is_finished(workdir, config))
+
+
+def _first_says(answer: bool) -> bool:
+  """The answer of the first process, so that all processes do the same."""
+  return bool(processes.broadcast_from_first('yes' if answer else ''))
 
 
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:

@@ -74,12 +74,8 @@ def first_or_latest_state(
   processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
   hardware, software = provenance.hardware(experiment.mesh), _software()
   if checkpoints.latest is not None:
-    state, run_info = checkpoints.restore(checkpoints.latest, abstract_state(experiment))
-    check_same_data(experiment.dataset, run_info)
-    initial_weights.check_unchanged(*_initial(experiment), run_info)
+    state, run_info = _restore(experiment, checkpoints, checkpoints.latest)
     own_module.warn_if_changed(experiment.model, run_info)
-    _check_random_settings(run_info)
-    _check_schedule_start(experiment, state.num_steps, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
@@ -118,7 +114,7 @@ def check_can_go_on(experiment: Experiment, directory: pathlib.Path) -> None:
     directory: of the checkpoints of the run.
 
   Raises:
-    InputError: no checkpoint is intact, or one of the checks at the start of a session fails.
+    InputError: no checkpoint is intact, or the run cannot go on from the newest one.
   """
   with Checkpoints(directory, experiment.checkpoint_settings, read_only=True) as checkpoints:
     if checkpoints.latest is None:
@@ -126,7 +122,19 @@ def check_can_go_on(experiment: Experiment, directory: pathlib.Path) -> None:
         f'{directory} holds no intact checkpoint, and the run has finished: restore one from a '
         'copy to train it longer'
       )
-    first_or_latest_state(experiment, checkpoints)
+    _restore(experiment, checkpoints, checkpoints.latest)
+
+
+def _restore(
+  experiment: Experiment, checkpoints: Checkpoints, step: int
+) -> tuple[State, dict[str, Any]]:
+  """The state and the `run_info` of a checkpoint; InputError if the run cannot go on from it."""
+  state, run_info = checkpoints.restore(step, abstract_state(experiment))
+  check_same_data(experiment.dataset, run_info)
+  initial_weights.check_unchanged(*_initial(experiment), run_info)
+  _check_random_settings(run_info)
+  _check_schedule_start(experiment, state.num_steps, run_info)
+  return state, run_info
 
 
 def first_state(
