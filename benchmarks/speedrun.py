@@ -38,7 +38,7 @@ from cifar_jax.experiment.eval_step import (
   split_to_devices,
 )
 from cifar_jax.experiment.experiment import Experiment, build
-from cifar_jax.experiment.state import State, initial_state, make_fit
+from cifar_jax.experiment.state import State, make_fit, make_initial_state
 from cifar_jax.experiment.train_step import make_train_step, train_step
 from cifar_jax.runtime.devices import jit_step, replicate, replicate_key
 
@@ -61,6 +61,7 @@ class SpeedRun:
     """
     self.experiment = experiment
     tta = views.make(experiment.augmentation.tta, experiment.augmentation)
+    self.initial_state = make_initial_state(experiment)
     self.fit = make_fit(experiment)
     self.train_step = make_train_step(experiment)
     self.eval_step = make_eval_step(experiment)
@@ -74,9 +75,8 @@ class SpeedRun:
 
   def run(self, seed: int, num_steps: int) -> dict[str, Any]:
     """Trains and evaluates with a seed; returns seconds and accuracies."""
-    experiment = dataclasses.replace(self.experiment, key=jax.random.key(seed))
-    key = replicate_key(experiment.key, experiment.mesh)
-    state = jax.block_until_ready(initial_state(experiment))
+    key = replicate_key(jax.random.key(seed), self.experiment.mesh)
+    state = jax.block_until_ready(self.initial_state(key))
     if self.whole_run:
       return self._run_at_once(state, key) | {'seed': seed}
     start = time.perf_counter()

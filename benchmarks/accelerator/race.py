@@ -1,8 +1,8 @@
 """Stage 3: training and evaluation steps against PyTorch at its best, net by net in bfloat16.
 
 Both sides are those of `benchmarks/speed`. All workers of all nets start and compile at the same
-time, because that takes minutes; then each net is raced alone. Of PyTorch's compiled variants the
-fastest is raced.
+time, because that takes minutes; then each net is raced alone. So both sides choose their kernels
+while other workers use the card. The fastest of PyTorch's variants is raced.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.accelerator.stage import Stage, reason
 from benchmarks.speed import workers
-from benchmarks.speed.compare import GROUPS, VARIANTS, Comparison, Machine, check_counts
+from benchmarks.speed.compare import GROUPS, Comparison, Machine, check_counts
 from benchmarks.speed.nets import BATCH
 from benchmarks.speed.workers import Worker, WorkerError
 from cifar_jax.errors import InputError
@@ -32,6 +32,9 @@ ROUNDS = 7
 EVALUATION = 0.25  # share of a race's time for evaluation
 COMPILE_THREADS = 4
 ALONE = 'ours'
+# PyTorch's variants by device. On a GPU the second is the fastest where it compiles and can be
+# recorded in time; the first needs no compiler, so that a race is never without PyTorch.
+RACED = {'cpu': ('eager',), 'gpu': ('eager', 'compiled, a step as one CUDA graph')}
 
 
 class Race(Comparison):
@@ -69,9 +72,7 @@ class Race(Comparison):
     ours: dict[str, Any] = {'config': self.config, 'overrides': self.overrides}
     found = {ALONE: ('ours', ours)}
     if has_torch(self.machine.torch_python):
-      variants = VARIANTS[self.machine.device]
-      # On a GPU the forms with CUDA graphs are the fastest; the others need as long to compile.
-      for variant in variants[2:] if self.machine.device == 'gpu' else variants[:1]:
+      for variant in RACED[self.machine.device]:
         found[variant] = ('torch', self.settings | {'variant': variant})
     return found
 

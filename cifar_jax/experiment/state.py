@@ -171,26 +171,46 @@ def _replace(tree: Any, given: Mapping[str, Any] | None) -> Any:
 
 
 def initial_state(experiment: Experiment) -> State:
-  """The state before the first step, replicated over the mesh.
-
-  It begins with the weights that the section `init` names, if any. Otherwise the batch statistics
-  of a model that is `FittedToData` are fitted to training images.
+  """The state before the first step, as `make_initial_state` makes it from the experiment's key.
 
   Raises:
-    InputError: the weights cannot be read or do not fit.
+    InputError: the weights to begin with cannot be read or do not fit.
   """
-  sharding, settings = replicated_sharding(experiment.mesh), experiment.init_settings
-  given = {}
+  return make_initial_state(experiment)(experiment.key)
+
+
+def make_initial_state(experiment: Experiment) -> Callable[[jax.Array], State]:
+  """Makes the function that draws states before the first step, and compiles once for all of them.
+
+  A state begins with the weights that the section `init` names, if any. Otherwise the batch
+  statistics of a model that is `FittedToData` are fitted to training images.
+
+  Args:
+    experiment: what is trained; its key is not used.
+
+  Returns:
+    `(key) -> state`, replicated over the mesh.
+
+  Raises:
+    InputError: the weights to begin with cannot be read or do not fit.
+  """
+  mesh, settings, model = experiment.mesh, experiment.init_settings, experiment.model
+  draw = jax.jit(_make_initial(experiment), out_shardings=replicated_sharding(mesh))
   if settings.source:
-    weights = initial_weights.read(settings, experiment.model, experiment.image_shape[0])
-    given = replicate(weights, experiment.mesh)
-  state = jax.jit(_make_initial(experiment), out_shardings=sharding)(experiment.key, given)
-  if settings.source or not isinstance(experiment.model, FittedToData):
-    return state
-  images = experiment.dataset.train.images[: experiment.model.fit_images]
+    weights = initial_weights.read(settings, model, experiment.image_shape[0])
+    given = replicate(weights, mesh)
+    return lambda key: draw(key, given)
+  if not isinstance(model, FittedToData):
+    return lambda key: draw(key, {})
+  images = replicate(experiment.dataset.train.images[: model.fit_images], mesh)
   fit = make_fit(experiment)
-  state = state.replace(batch_stats=fit(state.batch_stats, replicate(images, experiment.mesh)))
-  return start_average(state, experiment.optimizer_settings)
+
+  def draw_and_fit(key: jax.Array) -> State:
+    state = draw(key, {})
+    state = state.replace(batch_stats=fit(state.batch_stats, images))
+    return start_average(state, experiment.optimizer_settings)
+
+  return draw_and_fit
 
 
 def abstract_state(experiment: Experiment) -> State:
