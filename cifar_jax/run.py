@@ -25,19 +25,18 @@ from cifar_jax import paths
 from cifar_jax.analysis.methods import Analyses
 from cifar_jax.config import load, override
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation import evaluate, predict, scorecard
+from cifar_jax.evaluation import evaluate, predict, result_scorecard, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
 from cifar_jax.picture import Picture
 from cifar_jax.python_errors import in_words_of_python
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
-from cifar_jax.runs.results import Record, read_object, read_records, read_result
+from cifar_jax.runs.results import Record, read_records, read_result
 from cifar_jax.runs.workdir import read_config
 from cifar_jax.runtime import console, xla_flags
 from cifar_jax.study.plan import shortened
 from cifar_jax.training import session
-from cifar_jax.training.finish import stem_of_scorecard
 
 if TYPE_CHECKING:  # imported where it is needed, because that takes time
   from PIL.Image import Image
@@ -135,7 +134,7 @@ class Run(Analyses):
     """The records so far; `runs/results.py` describes them."""
     return read_records(self.workdir)
 
-  @functools.cached_property
+  @property
   @in_words_of_python()
   def result(self) -> dict[str, Any]:
     """The content of `result.json`; raises InputError before the end of the run."""
@@ -183,8 +182,11 @@ class Run(Analyses):
 
   @property
   def _scorecard(self) -> dict[str, Any]:
-    path = self.workdir / scorecard.FOLDER / f'{stem_of_scorecard(self.result)}.json'
-    return read_object(path, 'cifar_jax.evaluate writes it again')
+    if not (own := result_scorecard.read(self.workdir, self.result)):
+      raise InputError(
+        f'{self.workdir} was evaluated at an older checkpoint: Run.evaluate() does it again'
+      )
+    return own
 
   @functools.cached_property
   @in_words_of_python()

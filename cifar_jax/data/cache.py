@@ -20,6 +20,7 @@ import numpy as np
 from cifar_jax import input_files, json_text, own_files
 from cifar_jax.data.dataset import Published, Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import memory
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +85,13 @@ def _read(directory: pathlib.Path, source: list[Any] | None) -> Published:
   if source is not None and record['source'] != source:
     raise ValueError('its source files have changed')
   arrays = {}
-  for name, expected in record['arrays'].items():
-    path = directory / f'{name}.npy'
+  paths = {name: directory / f'{name}.npy' for name in record['arrays']}
+  for path in paths.values():
     input_files.refuse_pipe(path)
+  # Otherwise the checksums of a forged file, which need not take its size on the disk, take hours.
+  memory.check_arrays_fit('its arrays', sum(path.stat().st_size for path in paths.values()))
+  for name, expected in record['arrays'].items():
+    path = paths[name]
     if path.stat().st_size != expected['bytes']:
       raise ValueError(f'the size of {path.name} has changed')
     arrays[name] = np.load(path, mmap_mode='r')

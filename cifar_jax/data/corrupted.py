@@ -14,6 +14,7 @@ from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import npy_files
 from cifar_jax.data.dataset import Split
 from cifar_jax.errors import InputError
+from cifar_jax.runtime import memory
 
 # For each name of the sets, that of the data whose classes it has, and the name of its folder.
 NAMES = {'cifar10_c': ('cifar10', 'CIFAR-10-C'), 'cifar100_c': ('cifar100', 'CIFAR-100-C')}
@@ -69,8 +70,10 @@ def read(path: pathlib.Path, num_classes: int) -> list[Split]:
 
   Raises:
     InputError: a file is missing or damaged, or does not have as many images at each severity.
+    ShortageError: the images do not fit in memory.
   """
   images = npy_files.read_images(path)
+  memory.check_images_fit(len(images), *images.shape[1:3])
   labels = npy_files.read_labels(path.with_name(_LABELS), len(images), num_classes)
   if len(images) % len(SEVERITIES):
     raise InputError(f'{path} has {len(images)} images, not as many at each of five severities')

@@ -12,7 +12,7 @@ import logging
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def load(settings: DataSettings) -> Published:
   Raises:
     InputError: the set is unknown, has no labelled images, cannot be prepared, or has been prepared
       in another format; or its images differ in size and `image_size` is 0.
+    ShortageError: the images do not fit in memory.
   """
   name = settings.name
   builder = _builder(name, settings.data_dir)
@@ -210,7 +211,7 @@ def _read_split(name: str, builder: Any, split: str, settings: DataSettings) -> 
   source = builder.as_data_source(split)
   size = settings.image_size
   memory.check_images_fit(len(source), size, size)
-  images = []
+  images: list[np.ndarray] = []
   labels = []
   with pictures.plain_formats_only():  # tensorflow-datasets leaves the choice to Pillow
     for i in range(len(source)):
@@ -220,9 +221,19 @@ def _read_split(name: str, builder: Any, split: str, settings: DataSettings) -> 
         reason = _first_line(error)
         raise InputError(f'{name}: image {i} of {split} cannot be read: {reason}') from error
       image = _as_rgb(name, example['image'])
-      images.append(pixels.resize(image[None], size, settings.resize)[0] if size else image)
+      if size:
+        image = pixels.resize(image[None], size, settings.resize)[0]
+      height, width, _ = image.shape
+      if not images:
+        memory.check_images_fit(len(source), height, width)
+      elif image.shape != (first := images[0]).shape:
+        raise InputError(
+          f'{name} has images of {first.shape[0]} x {first.shape[1]} and of {height} x {width} '
+          'pixels: set data.image_size'
+        )
+      images.append(image)
       labels.append(example['label'])
-  return Split(_stack(name, images), np.array(labels, np.int32))
+  return Split(np.stack(images), np.array(labels, np.int32))
 
 
 def _as_rgb(name: str, image: np.ndarray) -> np.ndarray:
@@ -232,14 +243,6 @@ def _as_rgb(name: str, image: np.ndarray) -> np.ndarray:
       f'{name}: images are {image.dtype} {image.shape}, not uint8 of 1 or 3 channels'
     )
   return np.broadcast_to(image, (*image.shape[:2], 3))
-
-
-def _stack(name: str, images: Sequence[np.ndarray]) -> np.ndarray:
-  """Stacks images of one size; raises InputError if they differ."""
-  sizes = sorted({image.shape[:2] for image in images})
-  if len(sizes) > 1:
-    raise InputError(f'{name} has images of {sizes[0]} to {sizes[-1]} pixels: set data.image_size')
-  return np.stack(images)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import other_data
 from cifar_jax.evaluation.ensemble import make_predictor
 from cifar_jax.evaluation.restore import Restored
-from cifar_jax.runtime import console
+from cifar_jax.runtime import console, memory
 
 
 def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[str, Any]:
@@ -46,8 +46,9 @@ def measure(members: list[Restored], settings: DataSettings, tta: str) -> dict[s
   for name, path in console.bar(files.items(), 'corruptions', 'files', len(files)):
     errors[name] = []
     for split in corrupted.read(path, num_classes):
-      if settings.image_size:
-        images = pixels.resize(split.images, settings.image_size, settings.resize)
+      if size := settings.image_size:
+        memory.check_images_fit(len(split), size, size)
+        images = pixels.resize(split.images, size, settings.resize)
         split = Split(images, split.labels)
       other_data.check_size(members[0], settings, split)
       predicted = np.argmax(predict(split), axis=1)

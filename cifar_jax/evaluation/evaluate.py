@@ -82,8 +82,9 @@ def _measure_split(
   trial: Trial, split: str, out: pathlib.Path, origin: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
   """Evaluates a trial on a split of its data; as `evaluate_runs`."""
-  truth, stem = trial.truth(split), trial.file_stem(split)
+  truth = trial.truth(split)
   logits = predict_ensemble(trial.members, truth.split(), trial.tta)
+  stem = trial.file_stem(split)  # after the computation, in which the run may have gone on
   predictions = Predictions.of_logits(f'{trial.runs[0].resolve().name}_{stem}', logits)
   details = {'split': split, **trial.details(), **origin}
   results = scorecard.save(out, stem, predictions, truth, details)

@@ -16,8 +16,9 @@ from cifar_jax.data.dataset import Split
 from cifar_jax.data.folder_files import PassedOver, as_text, image_files
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard, scores
-from cifar_jax.evaluation.ensemble import model_name, predict_ensemble, restore_nets
+from cifar_jax.evaluation.ensemble import predict_ensemble, restore_nets
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.evaluation.trial import Trial
 from cifar_jax.report import thumbnails
 from cifar_jax.report.figures import images
 
@@ -101,12 +102,16 @@ def classify_files(
   for path, ranked in zip(files, guesses, strict=True):
     table = '   '.join(f'{name} {100 * probability:5.1f} %' for name, probability in ranked)
     print(f'{as_text(path):{longest}}   {table}')
-  title = f'What {model_name(members)} sees, and its {len(guesses[0])} best guesses'
+  trial = Trial(runs, members, checkpoint, tta, None)
+  title = f'{trial.heading()}\nWhat it sees, and its {len(guesses[0])} best guesses'
   names = [as_text(path.name) for path in files]
   output_files.remove([out, out.with_suffix('.json')])
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
   output_files.save_figure(picture, out)
-  captions = [{'name': name, 'guesses': g} for name, g in zip(names, guesses, strict=True)]
+  by = trial.details()
+  captions = [
+    {'name': name, 'guesses': g, 'by': by} for name, g in zip(names, guesses, strict=True)
+  ]
   thumbnails.write(out.with_suffix('.json'), inputs[:MOST_DRAWN], captions[:MOST_DRAWN])
   drawn = f' (the first {MOST_DRAWN} images)' if len(files) > MOST_DRAWN else ''
   print(f'written: {out}{drawn}')

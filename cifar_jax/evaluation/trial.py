@@ -8,10 +8,12 @@ from typing import Any
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import corrupted
 from cifar_jax.data.dataset import select_split
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import other_data
 from cifar_jax.evaluation.ensemble import model_name, restore_ensemble
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.runs.results import read_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Trial:
   def file_stem(self, split: str = '') -> str:
     """The beginning of file names, different for all that can be evaluated of a run."""
     words = [] if self.data is None else [other_data.file_stem(self.data)]
-    words += [split, self.checkpoint] if split else [self.checkpoint]
+    words += [split, self._checkpoint_in_names()] if split else [self._checkpoint_in_names()]
     if self.tta != 'none':
       words.append(self.tta)
     if self.members[0].is_one_of_several_seeds:
@@ -58,6 +60,21 @@ class Trial:
       paths = '\n'.join(str(run.resolve()) for run in self.runs)
       words.append(f'ensemble_of_{len(self.runs)}_{zlib.crc32(paths.encode()):08x}')
     return '_'.join(words)
+
+  def _checkpoint_in_names(self) -> str:
+    """The checkpoint; `step6` for a last one that is older than the result of the first run.
+
+    So an evaluation does not replace the one of the result. Such a checkpoint was the last one
+    before the run went on, or is the newest sound one.
+    """
+    step = self.members[0].step
+    if self.checkpoint != 'last':
+      return self.checkpoint
+    try:
+      is_older = read_result(self.runs[0])['num_steps'] != step
+    except InputError:  # there is no result yet
+      return self.checkpoint
+    return f'step{step}' if is_older else self.checkpoint
 
   def images_name(self, split: str) -> str:
     """The images in titles: `test split`, or `cifar10_1, test split` of other data."""

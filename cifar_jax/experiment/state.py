@@ -189,7 +189,7 @@ def make_initial_state(experiment: Experiment) -> Callable[[jax.Array], State]:
     experiment: what is trained; its key is not used.
 
   Returns:
-    `(key) -> state`, replicated over the mesh.
+    `(key) -> state`, replicated over the mesh; the key is a scalar, or `[seeds]` for several seeds.
 
   Raises:
     InputError: the weights to begin with cannot be read or do not fit.

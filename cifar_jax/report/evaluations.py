@@ -97,6 +97,28 @@ def _checkpoint_in_words(content: dict[str, Any], result: dict[str, Any]) -> str
   return _CHECKPOINTS[checkpoint]
 
 
+def trial_in_words(trial: dict[str, Any], result: dict[str, Any]) -> str:
+  """Returns what a reader must know of the net or nets that something is of, in words.
+
+  Args:
+    trial: a `contents.TRIAL`; empty if an early version did not write it.
+    result: content of the run's `result.json`; empty before the run ends.
+
+  Returns:
+    Such as ` (after 6 steps, ensemble of 2, ten crops)`; '' for one view of the last epoch's net.
+  """
+  trial = contents.without_nulls(trial, contents.TRIAL)
+  members, views = trial.get('members', []), trial.get('tta', 'none')
+  words = [_checkpoint_in_words(trial, result)] if trial.get('checkpoint') in _CHECKPOINTS else []
+  if len(members) > 1:
+    words.append(f'ensemble of {len(members)}')
+  elif members and 'seed' in members[0]:
+    words.append(f'seed {members[0]["seed"]}')
+  words.append(VIEWS.get(views, views))
+  words = [word for word in words if word not in (_CHECKPOINTS['last'], VIEWS['none'])]
+  return f' ({", ".join(words)})' if words else ''
+
+
 def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tuple[str, str]:
   """Returns the name of an evaluation and its views, in words."""
   split, checkpoint = content.get('split'), content.get('checkpoint')

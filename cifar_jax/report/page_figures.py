@@ -108,14 +108,15 @@ def own_pictures(runs: list[Run]) -> Html:
   parts = []
   for run in runs:
     path = run.workdir / evaluations.FOLDER / 'own_pictures'
-    rows = thumbnails.read(path.with_suffix('.json'), GUESSES)
     title = f'What {run.config["model"]["name"]} takes your pictures for'
-    if rows:
+    if rows := thumbnails.read(path.with_suffix('.json'), GUESSES):
+      title += evaluations.trial_in_words(rows[0].get('by') or {}, run.result)
       content: Html | None = tag('div', *map(_guesses, rows), class_='guesses')
     else:
+      title = 'Your pictures'  # the picture itself says what classified them
       content = page_diagrams.of_file(path.with_suffix('.png'), title, is_photographs=True)
     if content:
-      parts += [tag('h3', f'{run.name}: {title}' if len(runs) > 1 else title), content]
+      parts += [tag('h3', _name(run, runs) + title), content]
   return markup.join(*parts)
 
 

@@ -137,11 +137,13 @@ CONFIG_OF_LEG: Description = {
   **CONFIG,
   'schedule': {'name': is_text, 'boundaries?': are(is_measure, at_least=0)},
 }
-SCORECARD: Description = {  # of an evaluation, beside what its command prints alone
-  **dict.fromkeys(('split?', 'checkpoint?', 'tta?'), is_text),
-  'error_percent?': is_measure,
-  'data?': {'name?': is_text},
+TRIAL: Description = {  # the net or nets that something is of
+  **dict.fromkeys(('checkpoint?', 'tta?'), is_text),
   'members?': are(fits({'workdir?': is_text, 'step?': is_count}), at_least=0),
+}
+SCORECARD: Description = {  # of an evaluation, beside what its command prints alone
+  **TRIAL,
+  **{'split?': is_text, 'error_percent?': is_measure, 'data?': {'name?': is_text}},
   'classes?': are(
     fits(
       {
@@ -169,6 +171,7 @@ GUESSES: Description = {  # at a picture of the user
   'image': _is_picture,
   'name': is_text,
   'guesses': are(_is_guess, at_least=0),
+  'by?': TRIAL,
 }
 TRACKED: Description = {  # what a service has of a run
   'id': is_text,

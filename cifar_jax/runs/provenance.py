@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -23,6 +24,11 @@ COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that i
 COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
 # JAX's settings on which its random numbers depend, beside the seed.
 _RANDOM = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_random_seed_offset')
+# The beginnings of variables that change how JAX, XLA, oneDNN or this package computes.
+_PREFIXES = ('JAX_', 'XLA_', 'ONEDNN_', 'DNNL_', 'CIFAR_JAX_')
+# In Linux' names of a processor's features: instructions that compute with vectors and matrices.
+_COMPUTES = re.compile(r'sse|ssse|fma|f16c|avx|amx|asimd|sve|sme(?!p)|bf16|i8mm')
+_ROUNDS = re.compile('XLA_FLAGS|ONEDNN_|DNNL_|JAX_DEFAULT_MATMUL')  # of these, what may round
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -81,12 +87,21 @@ def random_settings() -> dict[str, Any]:
   return {name: getattr(jax.config, name) for name in _RANDOM}
 
 
+def arithmetic() -> dict[str, str]:
+  """What else the rounding of a run depends on, by name: instructions and settings of libraries."""
+  words = next(iter(_cpuinfo('flags', 'Features')), '').split()
+  return {
+    "the processor's instructions": ' '.join(sorted(filter(_COMPUTES.match, words))),
+    'the environment': ' '.join(filter(_ROUNDS.match, _environment())),
+  }
+
+
 def _environment() -> list[str]:
   """The variables of the user that change how JAX computes, in the syntax of a shell."""
   variables = {
     name: value
     for name, value in sorted(os.environ.items())
-    if name.startswith(('JAX_', 'XLA_', 'CIFAR_JAX_')) and name not in (COMMIT, COMPILATION_CACHE)
+    if name.startswith(_PREFIXES) and name not in (COMMIT, COMPILATION_CACHE)
   }
   flags = xla_flags.without_own(variables.pop('XLA_FLAGS', ''))
   if flags:
@@ -138,8 +153,11 @@ def _commit_that_pip_noted(root: pathlib.Path) -> str | None:
 
 
 def _processor() -> str:
+  return next(iter(_cpuinfo('model name')), platform.processor() or platform.machine())
+
+
+def _cpuinfo(*keys: str) -> list[str]:
+  """The values that Linux gives for some keys, first those of the first core; none elsewhere."""
   cpuinfo = pathlib.Path('/proc/cpuinfo')
-  for line in cpuinfo.read_text(errors='replace').splitlines() if cpuinfo.exists() else ():
-    if line.startswith('model name'):
-      return line.partition(':')[2].strip()
-  return platform.processor() or platform.machine()
+  lines = cpuinfo.read_text(errors='replace').splitlines() if cpuinfo.exists() else []
+  return [line.partition(':')[2].strip() for line in lines if line.startswith(keys)]

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from cifar_jax import input_files, json_text, models, output_files
+from cifar_jax import models, output_files
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset
 from cifar_jax.errors import InputError
-from cifar_jax.evaluation import scorecard
+from cifar_jax.evaluation import result_scorecard, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions, read_predictions
 from cifar_jax.experiment.eval_step import (
   DeviceSplit,
@@ -106,16 +106,19 @@ def _at_best(
   }
 
 
-def save_scorecard(workdir: pathlib.Path, experiment: Experiment, logits: np.ndarray) -> None:
+def save_scorecard(
+  workdir: pathlib.Path, experiment: Experiment, step: int, logits: np.ndarray
+) -> None:
   """Writes the scorecard that `python -m cifar_jax.evaluate` gives for the last checkpoint.
 
   Args:
     workdir: of the run.
     experiment: the experiment of the run.
+    step: of the last checkpoint.
     logits: on the test split, float32 `[n, classes]`, or `[seeds, n, classes]` for several seeds,
       of which the first gets a scorecard.
   """
-  stem = _stem(experiment.seeds)
+  stem = result_scorecard.stem(experiment.seeds)
   scorecard.save(
     workdir / scorecard.FOLDER,
     stem,
@@ -123,7 +126,10 @@ def save_scorecard(workdir: pathlib.Path, experiment: Experiment, logits: np.nda
       f'{workdir.resolve().name}_{stem}', logits if experiment.num_seeds == 1 else logits[0]
     ),
     _truth(experiment.dataset),
-    {'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
+    {
+      **{'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
+      'members': [{'workdir': str(workdir), 'step': step}],
+    },
   )
 
 
@@ -160,18 +166,18 @@ def _draw_scorecard(
 ) -> None:
   """Draws the pictures of the scorecard of `save_scorecard`, if one of them is not there."""
   seeds = tuple(result.get('seeds', [result['seed']]))
-  folder, stem = workdir / scorecard.FOLDER, stem_of_scorecard(result)
-  path = folder / f'{stem}.json'
-  if not path.exists():
+  path = result_scorecard.beginning(workdir, result)
+  if not path.with_suffix('.json').exists():
     return
   title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
-  with output_files.decoration(folder):
-    content = json_text.parse(input_files.read_text(path))
-    pictures = scorecard.picture_paths(folder, stem, content)
+  with output_files.decoration(path.parent):
+    if not (content := result_scorecard.read(workdir, result)):
+      return
+    pictures = scorecard.picture_paths(path.parent, path.name, content)
     if not all(picture.exists() for picture in pictures):
       truth = _truth(dataset())
       _check_tested_on(truth, path.with_suffix('.npz'))
-      scorecard.draw(folder, stem, title, content, truth)
+      scorecard.draw(path.parent, path.name, title, content, truth)
 
 
 def _check_tested_on(truth: GroundTruth, predictions: pathlib.Path) -> None:
@@ -192,22 +198,19 @@ def send_end(workdir: pathlib.Path, run_copies: Copies) -> None:
 
 def _pictures(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, pathlib.Path]:
   """The pictures of the scorecard of `save_scorecard` that there are, by their titles."""
-  beginning = workdir / scorecard.FOLDER / stem_of_scorecard(result)
+  path = result_scorecard.beginning(workdir, result)
+  own = None
+  if path.with_suffix('.json').exists():
+    with output_files.decoration(path):
+      own = result_scorecard.read(workdir, result)
+  if not own:
+    return {}
   endings = {
     'mistakes': scorecard.MISTAKES_PICTURE,
     'confusion matrix': scorecard.CONFUSION_PICTURE,
   }
-  paths = {title: beginning.with_name(beginning.name + end) for title, end in endings.items()}
+  paths = {title: path.with_name(path.name + end) for title, end in endings.items()}
   return {title: path for title, path in paths.items() if path.is_file()}
-
-
-def stem_of_scorecard(result: dict[str, Any]) -> str:
-  """The beginning of the names of the scorecard's files, for the result of a run."""
-  return _stem(tuple(result.get('seeds', [result['seed']])))
-
-
-def _stem(seeds: tuple[int, ...]) -> str:
-  return 'test_last' + (f'_seed{seeds[0]}' if len(seeds) > 1 else '')
 
 
 def _truth(dataset: Dataset) -> GroundTruth:

@@ -213,7 +213,7 @@ def run_session(
         return None
       result, logits = evaluate_run(loop, state)
     if processes.is_first():
-      save_scorecard(workdir, experiment, logits)
+      save_scorecard(workdir, experiment, result['num_steps'], logits)
       if experiment.train_settings.test_each_epoch:
         result['best_by_test'] = best_by_test(read_records(workdir))
     if initial_weights.KEY in run_info:

@@ -85,11 +85,11 @@ def first_or_latest_state(
         'from that of an undisturbed run by rounding',
         *(earlier, hardware),
       )
-    # An earlier version did not record it.
-    if changes := _changes(run_info.get('software', software), software):
+    # An earlier version did not record all of it.
+    if changes := _changes(software | run_info.get('software', {}), software):
       logger.warning(
-        'other software than before, which may round differently, so that the result differs from '
-        'that of an undisturbed run: %s',
+        'other software or settings than before, which may round differently, so that the result '
+        'differs from that of an undisturbed run: %s',
         changes,
       )
     run_info['schedule_start'] = experiment.schedule_start
@@ -194,7 +194,8 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
 
 def _software() -> dict[str, Any]:
   """What the rounding of a run depends on beside its hardware, by name."""
-  return provenance.versions() | {'the library of convolutions': layers.library_of_convolutions()}
+  library = {'the library of convolutions': layers.library_of_convolutions()}
+  return provenance.versions() | library | provenance.arithmetic()
 
 
 def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -222,6 +222,21 @@ def test_a_forged_cache_is_replaced(fault: str, cached: pathlib.Path) -> None:
   assert loads_from_files(cached) and not loads_from_files(cached)
 
 
+def test_a_cache_larger_than_the_memory_is_replaced_and_not_read(
+  cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  directory, size = cached / 'cifar_jax_cache' / 'cifar10', 1 << 42
+  record = json.loads((directory / 'record.json').read_text())
+  record['arrays']['train_images']['bytes'] = size
+  (directory / 'record.json').write_text(json.dumps(record))
+  os.truncate(directory / 'train_images.npy', size)  # takes no room on the disk
+  checksum = unittest.mock.Mock(wraps=zlib.crc32)
+  monkeypatch.setattr(cache.zlib, 'crc32', checksum)
+  assert loads_from_files(cached)
+  assert max(call.args[0].nbytes for call in checksum.mock_calls) < 10**6
+  assert not loads_from_files(cached)
+
+
 def test_a_pipe_in_a_cache_is_not_waited_for(cached: pathlib.Path) -> None:
   directory = cached / 'cifar_jax_cache' / 'cifar10'
   record = json.loads((directory / 'record.json').read_text())

@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import unittest.mock
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from cifar_jax import data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import download, tfds
 from cifar_jax.data.dataset import Published
+from cifar_jax.errors import ShortageError
+from cifar_jax.runtime import memory
 from tests.support.fake_cifar import draw, message
 
 PROGRAM = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n'
@@ -124,6 +127,18 @@ def test_grey_images_become_rgb_and_unequal_sizes_need_image_size(tmp_path: path
   write_set(tmp_path / 'sizes', {'test': [8, 12]})
   assert 'set data.image_size' in message(lambda: load(tmp_path / 'sizes'))
   assert load(tmp_path / 'sizes', image_size=6).test.images.shape == (2, 6, 6, 3)
+
+
+def test_images_that_do_not_fit_in_memory_are_refused_after_the_first(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  write_set(tmp_path, {'test': [8] * 5})
+  monkeypatch.setattr(memory, 'host_bytes', lambda: 5 * 8 * 8 * 3 - 1)
+  read = unittest.mock.Mock(wraps=tfds._as_rgb)
+  monkeypatch.setattr(tfds, '_as_rgb', read)
+  with pytest.raises(ShortageError, match='5 images of 8 x 8 pixels'):
+    load(tmp_path)
+  assert read.call_count == 1
 
 
 def test_images_of_four_channels_are_refused() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset, Split, select_split
-from cifar_jax.evaluation import evaluate, scorecard, scores
+from cifar_jax.evaluation import evaluate, result_scorecard, scorecard, scores, trial
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
 from cifar_jax.evaluation.restore import Restored, restore_run
 from cifar_jax.evaluation.sources import load_ground_truth
@@ -144,6 +144,33 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   from_file = json.loads((tmp_path / 'one_test_last.json').read_text())
   assert from_file == {key: values[key] for key in from_file}
   assert not (tmp_path / 'one_test_last_mistakes.png').exists()  # the file has no images
+
+
+def test_an_evaluation_of_an_older_checkpoint_does_not_replace_the_one_of_the_result(
+  sharper: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  files = sharper / 'evaluation'
+
+  def evaluate_while_the_run_ends(num_steps: int) -> None:
+    # As `main` does that ends while this command computes.
+    def predict_zeros(members: list[Restored], split: Split, tta: str) -> np.ndarray:
+      monkeypatch.setattr(trial, 'read_result', lambda run: {'num_steps': num_steps})
+      return np.zeros((len(split), 10), np.float32)
+
+    monkeypatch.setattr(evaluate, 'predict_ensemble', predict_zeros)
+    evaluate.evaluate_runs([sharper], 'test', 'last', 'none', [], None)
+
+  evaluate_while_the_run_ends(9)
+  assert {path.name for path in files.glob('*.json')} == {
+    *('test_step3.json', 'test_step3_mistakes.json')
+  }
+  evaluate_while_the_run_ends(3)
+  assert (files / 'test_last.json').exists()
+  result = {'seed': 0, 'num_steps': 3}
+  assert result_scorecard.read(sharper, result) == json.loads(
+    (files / 'test_last.json').read_text()
+  )
+  assert result_scorecard.read(sharper, result | {'num_steps': 9}) is None
 
 
 @pytest.mark.ci

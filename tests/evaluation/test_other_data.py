@@ -13,10 +13,12 @@ import pytest
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import archives, corrupted
 from cifar_jax.data.dataset import Split
+from cifar_jax.errors import ShortageError
 from cifar_jax.evaluation import corruptions, evaluate, other_data, scorecard
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.evaluation.sources import collect_predictions
+from cifar_jax.runtime import memory
 from tests.support import fake_run
 from tests.support.fake_cifar import message
 
@@ -112,6 +114,15 @@ def test_other_data_of_another_size_or_split_are_refused(
 def by_first_pixel(members: list[Restored], tta: str) -> Callable[[Split], np.ndarray]:
   """A predictor of the class that the first pixel of an image gives."""
   return lambda split: np.eye(10)[split.images[:, 0, 0, 0]]
+
+
+def test_corruptions_that_do_not_fit_in_memory_are_refused(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  np.save(tmp_path / 'fog.npy', np.zeros((5, 32, 32, 3), np.uint8))
+  monkeypatch.setattr(memory, 'host_bytes', lambda: 5 * 32 * 32 * 3 - 1)
+  with pytest.raises(ShortageError, match='5 images of 32 x 32 pixels'):
+    corrupted.read(tmp_path / 'fog.npy', 10)
 
 
 def test_all_corruptions_and_severities_are_one_table(

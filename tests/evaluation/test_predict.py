@@ -1,5 +1,6 @@
 """The command `predict`, on image files."""
 
+import json
 import pathlib
 import shutil
 from typing import Any
@@ -59,6 +60,9 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
   ]
   assert lines[0].count('%') == 3
   assert (run / 'evaluation' / 'own_pictures.png').read_bytes().startswith(b'\x89PNG')
+  rows = json.loads((run / 'evaluation' / 'own_pictures.json').read_text())
+  members = [{'workdir': str(run), 'model': 'resnet8', 'step': 3}]
+  assert rows[1]['by'] == {'checkpoint': 'last', 'tta': 'none', 'members': members}
 
 
 def test_a_run_predicts_directories_on_a_machine_without_its_data(

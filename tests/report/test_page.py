@@ -1,5 +1,6 @@
 """The page on a run: its content, its safety, and the command that writes it."""
 
+import dataclasses
 import html.parser
 import json
 import pathlib
@@ -368,6 +369,30 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
   assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
   assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 6
   assert 'folder mine, test images, last epoch' in names[2:]
+
+
+@pytest.mark.parametrize(
+  ('trial', 'words'),
+  [
+    ({}, ''),
+    ({'checkpoint': None, 'members': None, 'tta': None}, ''),
+    ({'checkpoint': 'last', 'tta': 'none', 'members': [{'step': 9}]}, ''),
+    ({'checkpoint': 'last', 'members': [{'step': 6}], 'tta': 'flip'},
+     ' (after 6 steps, with mirror images)'),
+    ({'checkpoint': 'best', 'members': [{'step': 6, 'seed': 4}]},
+     ' (best epoch by validation, seed 4)'),
+    ({'checkpoint': 'last', 'members': [{'step': 9}] * 2}, ' (ensemble of 2)'),
+  ],
+)  # fmt: skip
+def test_the_pictures_of_the_user_say_which_net_classified_them(
+  run: pathlib.Path, trial: dict[str, Any], words: str
+) -> None:
+  result = {'num_steps': 9, 'best': {'step': 6}}
+  (run / 'evaluation').mkdir()
+  rows = [{'name': 'a.jpg', 'guesses': [['cat', 0.5]], 'by': trial}]
+  thumbnails.write(run / 'evaluation' / 'own_pictures.json', np.zeros((1, 2, 2, 3), np.uint8), rows)
+  read = dataclasses.replace(page_data.read(run), result=result)
+  assert f'takes your pictures for{words}</h3>' in str(page_figures.own_pictures([read]))
 
 
 @pytest.mark.parametrize(

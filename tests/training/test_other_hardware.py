@@ -74,6 +74,24 @@ def test_a_run_that_continues_with_other_software_warns(
       assert ('the library of convolutions was' in caplog.text) == is_warned
 
 
+def test_instructions_and_settings_of_libraries_are_recorded(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  for name in ('ONEDNN_MAX_CPU_ISA', 'XLA_FLAGS', 'JAX_PLATFORMS'):
+    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setattr(
+    provenance, '_cpuinfo', lambda *keys: ['fpu sse2 smep avx512f avx2 apic', 'sse2']
+  )
+  expected = {"the processor's instructions": 'avx2 avx512f sse2', 'the environment': ''}
+  assert provenance.arithmetic() == expected
+  monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX2')
+  monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_enable_fast_math=true')
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')  # rounds nothing
+  words = 'ONEDNN_MAX_CPU_ISA=AVX2 XLA_FLAGS=--xla_cpu_enable_fast_math=true'
+  assert sorted(provenance.arithmetic()['the environment'].split()) == words.split()
+  assert provenance.arithmetic().items() <= start._software().items()
+
+
 def test_the_hardware_of_an_accelerator_does_not_depend_on_the_cores(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:

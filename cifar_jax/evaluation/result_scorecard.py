@@ -1,0 +1,62 @@
+"""The scorecard that a run writes at its end: of its last checkpoint, on the test images.
+
+`python -m cifar_jax.evaluate` writes the same files again. They are the run's own only while they
+are of the step of its result: an evaluation that began before the run went on may end after it.
+"""
+
+import pathlib
+from typing import Any
+
+from cifar_jax.errors import InputError
+from cifar_jax.evaluation import scorecard
+from cifar_jax.runs import contents
+from cifar_jax.runs.results import read_object
+from cifar_jax.runtime.console import logger
+
+
+def stem(seeds: tuple[int, ...]) -> str:
+  """The beginning of the names of the files, for a run with these seeds."""
+  return 'test_last' + (f'_seed{seeds[0]}' if len(seeds) > 1 else '')
+
+
+def beginning(workdir: pathlib.Path, result: dict[str, Any]) -> pathlib.Path:
+  """The path of the files without their endings.
+
+  Args:
+    workdir: of the run.
+    result: content of its `result.json`.
+  """
+  seeds = tuple(result.get('seeds', [result['seed']]))
+  return workdir / scorecard.FOLDER / stem(seeds)
+
+
+def read(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, Any] | None:
+  """Reads the scorecard of a finished run.
+
+  Args:
+    workdir: of the run.
+    result: content of its `result.json`.
+
+  Returns:
+    The scorecard; None, after a warning, if that file is of another checkpoint.
+
+  Raises:
+    InputError: the file is missing, or is no scorecard.
+  """
+  path = beginning(workdir, result).with_suffix('.json')
+  content = read_object(path, 'cifar_jax.evaluate writes it again')
+  if wrong := contents.wrong_value(content, contents.SCORECARD):
+    raise InputError(f'{path}: {wrong} is wrong: cifar_jax.evaluate writes it again')
+  if _steps(content) <= {result['num_steps']}:
+    return content
+  logger.warning(
+    '%s is not of step %d, which the result is of: cifar_jax.evaluate writes it again',
+    *(path, result['num_steps']),
+  )
+  return None
+
+
+def _steps(content: dict[str, Any]) -> set[int]:
+  """The steps that a scorecard is of; none if it is of an early version, which does not say it."""
+  steps = {member.get('step') for member in content.get('members') or []}
+  return steps - {None}
