@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import homework_curves
+from benchmarks import depth_picture, homework_curves
 from cifar_jax import output_files
 from cifar_jax.report.figures import activations, branch_correlation, lesion, path_length
 
@@ -24,6 +24,7 @@ _DRAWINGS: dict[str, Callable[[Any], 'Figure']] = {
   'homework': homework_curves.figure,
   'lesions': lambda content: lesion.figure(content['runs']),
   'path_lengths': path_length.figure,
+  'plain_and_residual': depth_picture.figure,
 }
 
 
