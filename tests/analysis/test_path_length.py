@@ -55,6 +55,12 @@ def test_the_gradient_is_that_of_the_cross_entropy() -> None:
   )
 
 
+def test_norms_do_not_underflow() -> None:
+  gradient = np.array([3.0, 4.0, 0.0]) * np.array([1e-30, 1.0, 0.0])[:, None]
+  norms = path_length.norms(jnp.asarray(gradient.reshape(3, 1, 1, 3), jnp.float32))
+  np.testing.assert_allclose(norms, [5e-30, 5.0, 0.0], rtol=1e-6)
+
+
 def test_shares_are_binomial_if_all_paths_have_equal_norms() -> None:
   share = path_length.gradient_share(3, [0, 3], [0.1, 0.1])
   np.testing.assert_allclose(share, [1 / 8, 3 / 8, 3 / 8, 1 / 8])
