@@ -23,6 +23,7 @@ _DRAWINGS: dict[str, Callable[[Any], 'Figure']] = {
   'branch_correlation': branch_correlation.figure,
   'homework': homework_curves.figure,
   'lesions': lambda content: lesion.figure(content['runs']),
+  'lesions_110': lambda content: lesion.figure(content['runs']),
   'path_lengths': path_length.figure,
   'plain_and_residual': depth_picture.figure,
 }
