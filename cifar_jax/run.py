@@ -182,11 +182,7 @@ class Run(Analyses):
 
   @property
   def _scorecard(self) -> dict[str, Any]:
-    if not (own := result_scorecard.read(self.workdir, self.result)):
-      raise InputError(
-        f'{self.workdir} was evaluated at an older checkpoint: Run.evaluate() does it again'
-      )
-    return own
+    return result_scorecard.read(self.workdir, self.result)
 
   @functools.cached_property
   @in_words_of_python()

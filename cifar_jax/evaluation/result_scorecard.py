@@ -11,7 +11,8 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
 from cifar_jax.runs import contents
 from cifar_jax.runs.results import read_object
-from cifar_jax.runtime.console import logger
+
+_ADVICE = 'cifar_jax.evaluate writes it again'
 
 
 def stem(seeds: tuple[int, ...]) -> str:
@@ -30,33 +31,24 @@ def beginning(workdir: pathlib.Path, result: dict[str, Any]) -> pathlib.Path:
   return workdir / scorecard.FOLDER / stem(seeds)
 
 
-def read(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, Any] | None:
+def read(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, Any]:
   """Reads the scorecard of a finished run.
 
   Args:
     workdir: of the run.
     result: content of its `result.json`.
 
-  Returns:
-    The scorecard; None, after a warning, if that file is of another checkpoint.
-
   Raises:
-    InputError: the file is missing, or is no scorecard.
+    InputError: the file is missing, is no scorecard, or is of another step than the result.
   """
   path = beginning(workdir, result).with_suffix('.json')
-  content = read_object(path, 'cifar_jax.evaluate writes it again')
+  content = read_object(path, _ADVICE)
   if wrong := contents.wrong_value(content, contents.SCORECARD):
-    raise InputError(f'{path}: {wrong} is wrong: cifar_jax.evaluate writes it again')
-  if _steps(content) <= {result['num_steps']}:
-    return content
-  logger.warning(
-    '%s is not of step %d, which the result is of: cifar_jax.evaluate writes it again',
-    *(path, result['num_steps']),
-  )
-  return None
-
-
-def _steps(content: dict[str, Any]) -> set[int]:
-  """The steps that a scorecard is of; none if it is of an early version, which does not say it."""
-  steps = {member.get('step') for member in content.get('members') or []}
-  return steps - {None}
+    raise InputError(f'{path}: {wrong} is wrong: {_ADVICE}')
+  # None in files of an early version, which do not say it.
+  steps = {member.get('step') for member in content.get('members') or []} - {None}
+  if steps - {result['num_steps']}:
+    raise InputError(
+      f'{path} is of step {steps.pop()}, and the result is of {result["num_steps"]}: {_ADVICE}'
+    )
+  return content

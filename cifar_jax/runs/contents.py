@@ -143,7 +143,9 @@ TRIAL: Description = {  # the net or nets that something is of
 }
 SCORECARD: Description = {  # of an evaluation, beside what its command prints alone
   **TRIAL,
-  **{'split?': is_text, 'error_percent?': is_measure, 'data?': {'name?': is_text}},
+  'split?': is_text,
+  'error_percent?': is_measure,
+  'data?': {'name?': is_text},
   'classes?': are(
     fits(
       {
@@ -163,8 +165,7 @@ SCORECARD: Description = {  # of an evaluation, beside what its command prints a
 }
 MISTAKE: Description = {  # an image of a scorecard
   'image': _is_picture,
-  'true': is_text,
-  'predicted': is_text,
+  **dict.fromkeys(('true', 'predicted'), is_text),
   'confidence': is_measure,
 }
 GUESSES: Description = {  # at a picture of the user

@@ -127,7 +127,9 @@ def save_scorecard(
     ),
     _truth(experiment.dataset),
     {
-      **{'split': 'test', 'checkpoint': 'last', 'tta': 'none'},
+      'split': 'test',
+      'checkpoint': 'last',
+      'tta': 'none',
       'members': [{'workdir': str(workdir), 'step': step}],
     },
   )
@@ -171,8 +173,7 @@ def _draw_scorecard(
     return
   title = f'{result["model"]}, test split' + (f', seed {seeds[0]}' if len(seeds) > 1 else '')
   with output_files.decoration(path.parent):
-    if not (content := result_scorecard.read(workdir, result)):
-      return
+    content = result_scorecard.read(workdir, result)
     pictures = scorecard.picture_paths(path.parent, path.name, content)
     if not all(picture.exists() for picture in pictures):
       truth = _truth(dataset())
@@ -199,11 +200,9 @@ def send_end(workdir: pathlib.Path, run_copies: Copies) -> None:
 def _pictures(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, pathlib.Path]:
   """The pictures of the scorecard of `save_scorecard` that there are, by their titles."""
   path = result_scorecard.beginning(workdir, result)
-  own = None
-  if path.with_suffix('.json').exists():
-    with output_files.decoration(path):
-      own = result_scorecard.read(workdir, result)
-  if not own:
+  try:
+    result_scorecard.read(workdir, result)
+  except InputError:  # `_draw_scorecard` has said why
     return {}
   endings = {
     'mistakes': scorecard.MISTAKES_PICTURE,

@@ -16,6 +16,7 @@ import pytest
 
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset, Split, select_split
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation import evaluate, result_scorecard, scorecard, scores, trial
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
 from cifar_jax.evaluation.restore import Restored, restore_run
@@ -170,7 +171,8 @@ def test_an_evaluation_of_an_older_checkpoint_does_not_replace_the_one_of_the_re
   assert result_scorecard.read(sharper, result) == json.loads(
     (files / 'test_last.json').read_text()
   )
-  assert result_scorecard.read(sharper, result | {'num_steps': 9}) is None
+  with pytest.raises(InputError, match='is of step 3, and the result is of 9'):
+    result_scorecard.read(sharper, result | {'num_steps': 9})
 
 
 @pytest.mark.ci
