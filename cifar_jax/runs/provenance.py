@@ -92,7 +92,7 @@ def arithmetic() -> dict[str, str]:
   words = next(iter(_cpuinfo('flags', 'Features')), '').split()
   return {
     "the processor's instructions": ' '.join(sorted(filter(_COMPUTES.match, words))),
-    'the environment': ' '.join(filter(_ROUNDS.match, _environment())),
+    'the variables of XLA and oneDNN': ' '.join(filter(_ROUNDS.match, _environment())) or 'none',
   }
 
 
