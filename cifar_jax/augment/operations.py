@@ -91,9 +91,14 @@ def apply(
 
   def if_any(names: tuple[str, ...], function: Operation, images: jax.Array) -> jax.Array:
     # The condition is seldom false. But without it XLA on CPUs computes the function again wherever
-    # its result is used, which doubles the time of the whole.
+    # its result is used, which doubles the time of the whole. On GPUs XLA may copy a condition to
+    # the host and wait for it, so there the function is always computed.
     is_used = jnp.isin(operation, jnp.array([INDEX[name] for name in names]))
-    return jax.lax.cond(jnp.any(is_used), function, lambda images: images, images)
+
+    def on_cpu(images: jax.Array) -> jax.Array:
+      return jax.lax.cond(jnp.any(is_used), function, lambda images: images, images)
+
+    return jax.lax.platform_dependent(images, cpu=on_cpu, default=function)
 
   maps = _maps(operation, argument, *images.shape[1:3])
   images = if_any(MOVING, lambda images: affine.warp_nearest(images, maps, fill), images)

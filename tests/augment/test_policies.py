@@ -74,6 +74,18 @@ def test_operations_equal_pillows(name: str) -> None:
   assert name == 'identity' or np.any(out != images)
 
 
+def test_a_gpu_never_asks_the_host_which_operations_a_batch_needs() -> None:
+  traced = apply.trace(
+    jnp.zeros((4, 32, 32, 3)), jnp.zeros(4, jnp.int32), jnp.zeros(4), jnp.ones(3)
+  )
+
+  def num_conditions(platform: str) -> int:
+    return traced.lower(lowering_platforms=(platform,)).as_text().count('stablehlo.case')
+
+  # What both have are choices of a platform. Their conditions are constants, which XLA removes.
+  assert num_conditions('cpu') - num_conditions('cuda') == 3
+
+
 def test_arguments_equal_those_of_the_authors_code() -> None:
   def argument(name: str, level: float, negate: bool = False) -> float:
     arguments = operations.arguments(
