@@ -20,12 +20,12 @@ from typing import Any
 from cifar_jax import input_files, own_files, paths
 from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
-from cifar_jax.models import families
+from cifar_jax.models import families, own_cells
 
 logger = logging.getLogger(__name__)
 
 LIST = 'own_modules.txt'  # in `paths.cache_folder()`: in each line a SHA-256 and a module
-_SHA256 = 'own_module_sha256'  # key of the `run_info` in a checkpoint
+KEY = 'own_module_sha256'  # key of the `run_info` in a checkpoint, and of a result
 HOW = (
   'give it by --config.model.module=FILE.py (or =PACKAGE.MODULE), or from Python import it first'
 )
@@ -131,19 +131,24 @@ def is_of(family: families.Family, module: str) -> bool:
 
 
 def describe(model: Any) -> dict[str, str]:
-  """What a checkpoint says of the module of a model's family; `{}` for one of the package."""
+  """What checkpoints and results say of the module of a model's family; `{}` for the package's."""
   family = families.of_model(model)
-  return {_SHA256: family.sha256} if family and family.sha256 else {}
+  sha256 = _digest_of(family) if family else ''
+  return {KEY: sha256} if sha256 else {}
 
 
 def warn_if_changed(model: Any, run_info: dict[str, Any]) -> None:
-  """Logs a warning if the file of a model's family has changed since a checkpoint was written."""
-  earlier = run_info.get(_SHA256)
+  """Logs a warning if the code of a model's family has changed since a checkpoint was written."""
+  earlier = run_info.get(KEY)
   family = families.of_model(model)
-  if earlier and family and earlier != family.sha256:
-    logger.warning(
-      'the module %s has changed since the run was trained with it', family.module or '(a script)'
-    )
+  if earlier and family and earlier != _digest_of(family):
+    place = f'module {family.module}' if family.module else f'cell or script of {family.pattern!r}'
+    logger.warning('the %s has changed since the run was trained with it', place)
+
+
+def _digest_of(family: families.Family) -> str:
+  """The SHA-256 of the module of a family, or of its notebook cells or script."""
+  return family.sha256 or own_cells.digest(family.make, family.model_class)
 
 
 def _file(module: str) -> pathlib.Path | None:

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -39,6 +40,22 @@ class Run:
   config: dict[str, Any]
   result: dict[str, Any]
   records: list[Record]
+
+  @property
+  def inputs(self) -> dict[str, tuple[str, str]]:
+    """What the run read: of each input, what the configuration says of it, and its SHA-256.
+
+    The inputs are `data`, `initial weights` and `own module`. Results of earlier versions, and runs
+    that have not ended, lack some.
+    """
+    data, init = self.config['data'], self.result.get('init', {})
+    settings = {key: value for key, value in data.items() if key != 'data_dir'}
+    inputs = {
+      'data': (json.dumps(settings, sort_keys=True), self.result.get('data_sha256')),
+      'initial weights': (init.get('source', ''), init.get('sha256')),
+      'own module': (self.config['model'].get('module', ''), self.result.get('own_module_sha256')),
+    }
+    return {name: (said, sha256) for name, (said, sha256) in inputs.items() if sha256}
 
   @property
   def epoch(self) -> float:

@@ -45,6 +45,9 @@ def _compare(runs: list[Run]) -> tuple[list[list[str]], list[list[str]]]:
     key: [json.dumps(config[key]) if key in config else MISSING for config in configs]
     for key in sorted(set().union(*configs))
   }
+  for name in runs[0].inputs:
+    if all(name in run.inputs for run in runs):
+      rows[f'{name}: SHA-256'] = [run.inputs[name][1][:12] for run in runs]
   differing = [[key, *cells] for key, cells in rows.items() if len(set(cells)) > 1]
   same = [[key, cells[0]] for key, cells in rows.items() if len(set(cells)) == 1]
   return differing, same

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import textwrap
 from typing import Any
 
@@ -171,14 +172,7 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
     remarks.append("Not the papers' lengths: schedules keep their shape over fewer or more epochs.")
   if in_legs := [row['label'] for row in table if row['has_legs']]:
     remarks.append(f'Trained longer after its end, by a schedule of its own: {", ".join(in_legs)}.')
-  digests = {settings: sha256 for row in table for settings, sha256 in row['data']}
-  others = [
-    row['label']
-    for row in table
-    if any(digests[settings] != sha256 for settings, sha256 in row['data'])
-  ]
-  if others:
-    remarks.append(f'NOT COMPARABLE, because the data changed between runs: {", ".join(others)}.')
+  remarks += _remarks_on_inputs(table)
   remarks += _remarks_on_baseline(table)
   if study['changes']:
     remarks.append(f'{changes_line(study)}.')
@@ -186,6 +180,19 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   devices = sorted({device for row in table for device in row['devices']})
   if commits:
     remarks.append(f'Commit {", ".join(commits)}; on {", ".join(devices)}.')
+  return remarks
+
+
+def _remarks_on_inputs(table: list[Row]) -> list[str]:
+  """Returns a sentence on each input that differs, although the configurations say the same."""
+  remarks = []
+  for name in sorted({name for row in table for inputs in row['inputs'] for name in inputs}):
+    read = {row['label']: [i[name] for i in row['inputs'] if name in i] for row in table}
+    digests = dict(itertools.chain(*read.values()))
+    if others := [
+      label for label in read if any(digests[said] != sha256 for said, sha256 in read[label])
+    ]:
+      remarks.append(f'NOT COMPARABLE: between runs the {name} changed: {", ".join(others)}.')
   return remarks
 
 

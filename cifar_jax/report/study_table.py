@@ -35,11 +35,6 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
   return study
 
 
-def _data(run: page_data.Run) -> tuple[str, str]:
-  settings = {key: value for key, value in run.config['data'].items() if key != 'data_dir'}
-  return json.dumps(settings, sort_keys=True), run.result['data_sha256']
-
-
 def rows(folder: str | os.PathLike[str]) -> list[Row]:
   """Returns the rows of the table, with the results of all finished runs.
 
@@ -51,7 +46,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
     (finished or not); from the finished runs `seeds` (rising) and `errors` (in percent), one of
     each per seed, `train_errors` (in percent) and `seconds`, one of each per run, their different
     `commits` and `devices`, `has_legs`: whether one of them was trained longer after its end,
-    and `data`: of each, the settings of its data and the digest of the data.
+    and `inputs`: of each run, what it read, as `page_data.Run.inputs`.
 
   Raises:
     InputError: the study or one of its runs cannot be read.
@@ -73,7 +68,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'seconds': [run.result['seconds'] for run in finished],
         'commits': sorted({str(run.result.get('commit')) for run in finished}),
         'devices': sorted({run.result['device'] for run in finished}),
-        'data': [_data(run) for run in finished if 'data_sha256' in run.result],
+        'inputs': [run.inputs for run in finished],
         'has_legs': any('legs' in run.result for run in finished),
       }
     )

@@ -108,15 +108,15 @@ RESULT: Description = {
   'num_params?': is_count,
   'seed?': is_count,
   'seeds?': are(is_count),
-  'model?': is_text,
-  'data?': is_text,
   'best?': _AT_BEST,
   'best_by_test?': _AT_BEST,
   'legs?': are(fits({'num_epochs': is_amount, 'seconds?': is_amount, 'test?': _MEASURES})),
   'tta?': {'views': is_text, 'test': _MEASURES},
   'published?': {'error_percent': is_amount, 'source': is_text},
   'versions?': _is_object_of_texts,
-  **dict.fromkeys(('command?', 'commit?', 'machine?', 'data_sha256?'), is_text),
+  'init?': {'source': is_text, 'sha256': is_text},
+  **dict.fromkeys(('model?', 'data?', 'command?', 'commit?', 'machine?'), is_text),
+  **dict.fromkeys(('data_sha256?', 'own_module_sha256?'), is_text),
 }
 RESULT_OF_LEG: Description = {**RESULT, 'num_steps': is_count}
 # Of a run whose command is given again: the first versions wrote these values too.
@@ -178,7 +178,7 @@ TRACKED: Description = {  # what a service has of a run
   'id': is_text,
   'step': is_measure,
   'splits': are(is_text, at_least=0),
-  'of?': {'workdir': is_text, 'legs': is_count, 'length': is_text},
+  'of?': {'workdir': is_text, 'inode?': is_count, 'legs': is_count, 'length': is_text},
 }
 _ENTRY: Description = {
   'label': is_text,

@@ -18,6 +18,7 @@ from cifar_jax.data.dataset import digest
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.later_leg import continue_schedule
+from cifar_jax.models import own_module
 from cifar_jax.report import summary
 from cifar_jax.runs import first_save, identity, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
@@ -216,8 +217,8 @@ def run_session(
       save_scorecard(workdir, experiment, result['num_steps'], logits)
       if experiment.train_settings.test_each_epoch:
         result['best_by_test'] = best_by_test(read_records(workdir))
-    if initial_weights.KEY in run_info:
-      result['init'] = run_info[initial_weights.KEY]
+    inputs = (initial_weights.KEY, own_module.KEY)
+    result |= {key: run_info[key] for key in inputs if key in run_info}
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 

@@ -96,6 +96,7 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
   sha256 = hashlib.sha256(OWN.encode()).hexdigest()
   assert (place / 'list').read_text().splitlines() == [f'{sha256} {own}']
+  assert json.loads((place / 'run' / 'result.json').read_text())['own_module_sha256'] == sha256
 
 
 def test_a_link_to_a_known_module_runs_nothing_beside_the_link(

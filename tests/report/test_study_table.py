@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cifar_jax.report import study_differences, study_formats, study_table
+from cifar_jax.report import page_data, study_differences, study_formats, study_table
 from cifar_jax.report.figures import study as study_figure
 
 STUDY: dict[str, Any] = {
@@ -23,7 +23,8 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
   return {
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
-    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'has_legs': False, 'data': [],
+    'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'inputs': [],
+    'has_legs': False,
   } | more  # fmt: skip
 
 
@@ -157,9 +158,28 @@ def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None
   assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()
 
 
-def test_the_table_says_that_runs_of_equal_settings_had_different_data() -> None:
-  same = [row('a', [10.0], data=[('{}', 'x')]), row('b', [9.0], data=[('{}', 'x'), ('{1}', 'y')])]
+@pytest.mark.parametrize('name', ['data', 'initial weights', 'own module'])
+def test_the_table_says_that_runs_of_equal_settings_had_different_inputs(name: str) -> None:
+  def inputs(*said_and_sha256: tuple[str, str]) -> list[dict[str, tuple[str, str]]]:
+    return [{name: pair} for pair in said_and_sha256]
+
+  same = [row('a', [10.0], inputs=inputs(('{}', 'x')))]
+  same += [row('b', [9.0, 9.5], inputs=[*inputs(('{}', 'x'), ('{1}', 'y')), {}])]
   assert 'NOT COMPARABLE' not in study_formats.text(STUDY, same)
-  other = [*same, row('c', [8.0, 9.0], data=[('{}', 'z'), ('{}', 'z')])]
+  other = [*same, row('c', [8.0, 9.0], inputs=inputs(('{}', 'z'), ('{}', 'z')))]
   text = ' '.join(study_formats.text(STUDY, other).split())
-  assert 'NOT COMPARABLE, because the data changed between runs: a, b.' in text
+  assert f'NOT COMPARABLE: between runs the {name} changed: a, b.' in text
+
+
+def test_the_inputs_of_a_run_are_named_with_what_was_read(tmp_path: pathlib.Path) -> None:
+  data = {'name': 'folder', 'data_dir': '/a'}
+  config = {'seed': 0, 'data': data, 'model': {'name': 'own', 'module': 'own.py'}}
+  (tmp_path / 'config.json').write_text(json.dumps(config | {'train': {'num_epochs': 1}}))
+  result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': '1 x cpu'}
+  result |= {'init': {'source': 'w.npz', 'sha256': 'w'}, 'own_module_sha256': 'm'}
+  (tmp_path / 'result.json').write_text(json.dumps(result | {'data_sha256': 'd'}))
+  assert page_data.read(tmp_path).inputs == {
+    'data': ('{"name": "folder"}', 'd'),
+    'initial weights': ('w.npz', 'w'),
+    'own module': ('own.py', 'm'),
+  }

@@ -179,6 +179,21 @@ def test_a_copied_workdir_has_a_run_of_its_own_and_a_renamed_one_keeps_its_run(
 
 
 @pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_copy_of_a_renamed_workdir_has_a_run_of_its_own(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  (tmp_path / 'base').mkdir()
+  log(tmp_path / 'base', config, 0, 10)
+  (tmp_path / 'base').rename(tmp_path / 'low')
+  shutil.copytree(tmp_path / 'low', tmp_path / 'high')
+  log(tmp_path / 'high', config, 10, 20)
+  log(tmp_path / 'low', config, 10, 20)
+  # MLflow's files are in the workdir, under an absolute path.
+  assert service.opened == ['run1', 'run2', 'run3' if name == 'mlflow' else 'run1']
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
 def test_a_leg_that_replaces_one_that_was_given_up_has_a_run_of_its_own(
   name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

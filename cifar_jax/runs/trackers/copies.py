@@ -166,7 +166,7 @@ def open_alone(workdir: pathlib.Path, config: ConfigDict) -> Copies:
     try:
       make: Any = getattr(importlib.import_module(module), kind)
       of_service = sent.get(name, {})
-      run_id = of_service.get('id') if _is_same_run(name, of_service, of) else None
+      run_id = of_service.get('id') if _is_same_run(of_service, of) else None
       trackers[name] = make(workdir, config, run_id)
     except Exception as error:
       raise InputError(
@@ -177,33 +177,31 @@ def open_alone(workdir: pathlib.Path, config: ConfigDict) -> Copies:
 
 
 def _describe(workdir: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
-  """Where a run is, the number of its earlier legs, and a digest of its length and schedule."""
+  """Where a run is, the number of its earlier legs, and a digest of its length and schedule.
+
+  The inode of its folder stays when the folder is renamed, and a copy has another.
+  """
   length = json.dumps([config.train.num_epochs, config.schedule.to_dict()], sort_keys=True)
   return {
     'workdir': os.path.realpath(workdir),
+    'inode': workdir.stat().st_ino,
     'legs': len(legs.earlier(workdir)),
     'length': hashlib.sha256(length.encode()).hexdigest()[:16],
   }
 
 
-def _is_same_run(name: str, sent: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
+def _is_same_run(sent: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
   """Whether what a service has is of this run, and not of what it was copied from or gave up.
 
   Args:
-    name: of the service.
-    sent: what `trackers.json` says of it. Earlier versions do not say what it is of.
+    sent: what `trackers.json` says of the service. Earlier versions do not say what it is of.
     of: this run, from `_describe`.
   """
   before = sent.get('of', of)
   if before['length'] != of['length'] and before['legs'] == of['legs']:
     return False
-  original = pathlib.Path(before['workdir'])
-  if before['workdir'] == of['workdir'] or not (original / FILE).exists():  # it was renamed
-    return True
-  try:
-    return bool(_read(original).get(name, {}).get('id') != sent['id'])
-  except InputError:  # it cannot be read
-    return False
+  is_renamed = before.get('inode') == of['inode']
+  return is_renamed or before['workdir'] == of['workdir']
 
 
 def lack_the_end(workdir: pathlib.Path, settings: TrainSettings) -> bool:
