@@ -34,8 +34,16 @@ def main() -> None:
   )
   if len(models) < 2:
     raise InputError('a comparison needs two or more models; give another run or file')
-  compared = compare.compare_models(models, truth)
+  compared = {
+    'split': arguments.split,
+    'checkpoint': arguments.checkpoint,
+    'tta': arguments.tta,
+    **compare.compare_models(models, truth),
+  }
   compare.write(arguments.out, compared, models, truth)
+  views = '' if arguments.tta == 'none' else f' with {arguments.tta}'
+  images = f'{len(truth.labels)} {arguments.split} images'
+  print(f'{images}; of runs the {arguments.checkpoint} checkpoint{views}')
   print('\n'.join([*compare.lines(compared), f'written: {arguments.out}']))
 
 

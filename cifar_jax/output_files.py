@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from cifar_jax import input_files, json_text, own_files
@@ -27,20 +27,26 @@ _OF_A_CHECKPOINT = 'commit_success.txt'  # a file in the folder of each checkpoi
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, outdated: Sequence[pathlib.Path] = ()) -> Iterator[pathlib.Path]:
   """Yields a temporary path to write to, and renames it to `path` when the block ends.
 
   The new content is on disk before the rename. Whenever the process is killed, `path` holds the old
-  content or the new, and neither is cut off. If the block raises an exception, `path` stays as it
-  was.
+  content or the new, and neither is cut off. If the block raises an exception, or the disk is full,
+  all files stay as they were.
+
+  Args:
+    path: of the file.
+    outdated: files that were made of the old content, such as pictures. They are removed just
+      before the rename, so that no failure or kill leaves them with the new content.
 
   Raises:
     InputError: the file cannot be written there, or belongs to a run.
     ShortageError: the disk is full, for example.
   """
-  check_not_of_a_run(path)
+  for file in (path, *outdated):
+    check_not_of_a_run(file)
   try:
-    with _renaming(path) as temporary:
+    with _renaming(path, outdated) as temporary:
       yield temporary
   except OSError as error:
     raise cannot_write(path, error) from error
@@ -86,14 +92,19 @@ def not_own(path: pathlib.Path) -> InputError:
   )
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
+def write_text(path: pathlib.Path, text: str, outdated: Sequence[pathlib.Path] = ()) -> None:
   """Writes a text file in UTF-8, or replaces one, in the way of `replacing`.
+
+  Args:
+    path: of the file.
+    text: its content.
+    outdated: files that were made of the old content; none of a run.
 
   Raises:
     OSError: the file cannot be written. It stays an OSError so that `cli.run` can tell a full disk
       from a wrong path.
   """
-  with _renaming(path) as temporary:
+  with _renaming(path, outdated) as temporary:
     temporary.write_text(text, encoding='utf-8')
 
 
@@ -117,17 +128,20 @@ def own_settings() -> Iterator[None]:
 
 
 @own_settings()
-def save_figure(figure: 'Figure', path: pathlib.Path) -> None:
+def save_figure(
+  figure: 'Figure', path: pathlib.Path, outdated: Sequence[pathlib.Path] = ()
+) -> None:
   """Writes a figure as a PNG, in the way of `replacing`.
 
   Args:
     figure: is rendered at `DOTS_PER_INCH`.
     path: of the PNG, in a directory that exists.
+    outdated: files that were made with the old picture.
 
   Raises:
     InputError: the file cannot be written.
   """
-  with replacing(path) as temporary:
+  with replacing(path, outdated) as temporary:
     figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH)
 
 
@@ -142,23 +156,6 @@ def decoration(path: pathlib.Path) -> Iterator[None]:
   except Exception as error:
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     logger.warning('%s could not be made: %s', path, reason)
-
-
-def remove(paths: Iterable[pathlib.Path]) -> None:
-  """Removes what was made of earlier numbers, before new numbers are written beside it.
-
-  Otherwise a failure or a kill leaves an earlier picture with the new numbers.
-
-  Raises:
-    InputError: a file belongs to a run, or cannot be removed.
-    ShortageError: the disk is read-only, for example.
-  """
-  for path in paths:
-    check_not_of_a_run(path)
-    try:
-      path.unlink(missing_ok=True)
-    except OSError as error:
-      raise cannot_write(path, error) from error
 
 
 def make_folder(folder: pathlib.Path) -> None:
@@ -179,13 +176,15 @@ def make_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _renaming(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def _renaming(path: pathlib.Path, outdated: Sequence[pathlib.Path]) -> Iterator[pathlib.Path]:
   """Does the work of `replacing`, and lets an OSError pass."""
   own_files.check_held(path)
   temporary = _temporary(path)
   try:
     yield temporary
     sync(temporary)
+    for file in outdated:
+      file.unlink(missing_ok=True)
     temporary.replace(path)
     sync(path.parent)
   finally:

@@ -15,6 +15,7 @@ from cifar_jax import output_files
 from cifar_jax.analysis.sample import Sample, take_sample
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import select_split
+from cifar_jax.errors import InputError
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.runs import distinct_names, provenance
@@ -35,6 +36,7 @@ class AnalysedRun:
     experiment: the experiment of the run.
     workdir: directory of the run.
     step: number of training steps of the checkpoint.
+    images: the data set, shape and CRC-32 of the split that the sample is of.
   """
 
   name: str
@@ -44,6 +46,7 @@ class AnalysedRun:
   experiment: Experiment
   workdir: pathlib.Path
   step: int
+  images: str
 
 
 def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> None:
@@ -67,19 +70,28 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     output_files.make_folder(workdir / FOLDER)
     results, table, figure = measure_run(name, workdir, arguments)
     file = workdir / FOLDER / name
-    output_files.remove([file.with_suffix('.png')])
-    _write_json(file.with_suffix('.json'), results)
+    _write_json(file.with_suffix('.json'), results, outdated=file.with_suffix('.png'))
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
     images = f'{results["num_images"]} {arguments.split} images'
     print(f'{workdir} ({results["model"]}), {images}\n{table}\n-> {file}.json, .png\n')
     all_results.append(results)
   if picture := arguments.picture:
+    _check_same_images(all_results, picture)
     names = distinct_names.of_directories(arguments.workdir)
     all_results = [{**of_run, 'run': run} for of_run, run in zip(all_results, names, strict=True)]
-    output_files.remove([picture, picture.with_suffix('.json')])
+    _write_json(picture.with_suffix('.json'), all_results, outdated=picture)
     output_files.save_figure(figure(all_results), picture)
-    _write_json(picture.with_suffix('.json'), all_results)
     print(f'-> {picture}, {picture.with_suffix(".json")}')
+
+
+def _check_same_images(all_results: list[dict[str, Any]], picture: pathlib.Path) -> None:
+  """Raises InputError unless one picture may show all results."""
+  (first, *others) = all_results
+  if other := next((results for results in others if results['images'] != first['images']), None):
+    raise InputError(
+      f'{first["run"]} and {other["run"]} were measured on different images ({first["images"]}, '
+      f'{other["images"]}), so {picture} is not drawn; each has its own picture'
+    )
 
 
 def measure_run(
@@ -125,14 +137,15 @@ def _results(
     'checkpoint': arguments.checkpoint,
     'step': run.step,
     'split': arguments.split,
+    'images': run.images,
     'num_images': run.sample.size,
     **measurements,
     'provenance': origin,
   }
 
 
-def _write_json(path: pathlib.Path, value: Any) -> None:
-  with output_files.replacing(path) as temporary:
+def _write_json(path: pathlib.Path, value: Any, outdated: pathlib.Path) -> None:
+  with output_files.replacing(path, [outdated]) as temporary:
     temporary.write_text(json.dumps(value, indent=1) + '\n')
 
 
@@ -168,4 +181,5 @@ def open_run(
     experiment,
     restored.workdir,
     restored.step,
+    f'{experiment.dataset.name} {"x".join(map(str, split.images.shape))} {split.images_crc32:08x}',
   )

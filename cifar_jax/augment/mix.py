@@ -1,7 +1,7 @@
 """Mixtures of two images and of their labels: mixup and CutMix.
 
 The partner of an image is the previous one in the global batch. The order of the batch is random,
-so the partner is a random image other than the image itself. Where the batch is split over devices,
+so the partner is a random image, almost always another one. Where the batch is split over devices,
 each device passes one image to the next.
 """
 

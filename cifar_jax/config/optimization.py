@@ -17,8 +17,8 @@ class LossSettings(Section):
   """The section `loss`.
 
   Attributes:
-    label_smoothing: share of the target spread evenly over all classes: Szegedy et al. 2016,
-      arXiv 1512.00567, section 7.
+    label_smoothing: share of the target spread evenly over all classes in training: Szegedy et al.
+      2016, arXiv 1512.00567, section 7. Validation and test losses are without it.
   """
 
   NAME: ClassVar[str] = 'loss'

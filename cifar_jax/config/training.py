@@ -22,10 +22,10 @@ class TrainSettings(Section):
     batch_size: images of a step over all devices, in training and evaluation; for each seed.
     accumulation: number of parts that a batch is divided into, for batches that do not fit in
       memory. The gradients of the parts are averaged, and the weights change once. Each part is
-      normalised by its own batch statistics, one part after another changes the running ones.
+      normalised by its own batch statistics, and each part in turn updates the running ones.
     log_every_steps: steps between two records of the training metrics.
     best_threshold: relative gain from which a validation accuracy is the best so far, so that its
-      epoch's checkpoint replaces the best one. By default that is less than one image.
+      epoch's checkpoint replaces the best one. The default is less than one of 10,000 images.
     patience: early stopping: the run ends after this number of epochs without a best validation
       accuracy, as if they were its last; 0 for never. Of several seeds the mean counts.
     test_each_epoch: whether to look at the test images after each epoch, as some published texts

@@ -49,11 +49,13 @@ def load(name: str, data_dir: str) -> Published:
   cache_directory = directory / _CACHE_DIR / name
 
   source = official_search.find(path, official)
-  published = cache.read(cache_directory, source.identity() if source else None)
+  identity = source.identity() if source else None
+  published = cache.read(cache_directory, identity)
   if published is None:
     source = source or _download(name, directory)
+    identity = identity or source.identity()  # before the files are read, which others may replace
     published = _read(source, official)
-    cache.write(cache_directory, published, source.identity())
+    cache.write(cache_directory, published, identity)
   _warn_of_missing_images(name, published, official)
   return published
 

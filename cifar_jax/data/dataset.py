@@ -168,9 +168,14 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
   }
 
 
-def digest(dataset: Dataset) -> str:
-  """The SHA-256 of the `fingerprint`, hexadecimal."""
-  return hashlib.sha256(json.dumps(fingerprint(dataset)).encode()).hexdigest()
+def digests(dataset: Dataset) -> dict[str, str]:
+  """`data_sha256`, of the `fingerprint`, and `test_sha256`, of the test images; hexadecimal."""
+  whole, test = fingerprint(dataset), dataset.test
+  of_test = [test.images.shape, test.images_crc32, test.labels.tobytes().hex(), whole[_CLASS_NAMES]]
+  return {
+    f'{name}_sha256': hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    for name, content in (('data', whole), ('test', of_test))
+  }
 
 
 def without_images(settings: DataSettings, run_info: dict[str, Any]) -> Dataset | None:

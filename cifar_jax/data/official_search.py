@@ -9,6 +9,7 @@ compared when it is read.
 
 import dataclasses
 import pathlib
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,9 +35,8 @@ class Source:
   is_archive: bool
 
   def identity(self) -> list[Any]:
-    """Returns names, sizes and modification times, to compare a cache with; ready for JSON."""
-    stats = [(path.name, path.stat()) for path in self.paths if path.exists()]
-    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    """Returns the names and CRC-32s of the files, to compare a cache with; ready for JSON."""
+    return [[path.name, _crc32(path)] for path in self.paths if path.exists()]
 
 
 def find(path: pathlib.Path, official: Official) -> Source | None:
@@ -62,6 +62,15 @@ def find(path: pathlib.Path, official: Official) -> Source | None:
       if any((folder / file).is_file() for file in form.data_files):
         return _unpacked(form, folder)
   return _archive(_paths_in(path), official) or next(_below(path, official), None)
+
+
+def _crc32(path: pathlib.Path) -> int:
+  """The CRC-32 of a file: 0.2 s for all files of CIFAR-10."""
+  value = 0
+  with path.open('rb') as file:
+    while chunk := file.read(1 << 24):
+      value = zlib.crc32(chunk, value)
+  return value
 
 
 def _unpacked(form: Form, folder: pathlib.Path) -> Source:

@@ -120,8 +120,8 @@ def write(
   """
   output_files.make_folder(out)
   matrix_path, images_path = (out / name for name in PICTURES)
-  output_files.remove((matrix_path, images_path))
-  output_files.write_text(out / NUMBERS, json.dumps(compared, indent=2) + '\n')
+  text = json.dumps(compared, indent=2) + '\n'
+  output_files.write_text(out / NUMBERS, text, outdated=(matrix_path, images_path))
   picture = comparison.matrix(compared['models'], compared['pairs'])
   output_files.save_figure(picture, matrix_path)
   all_fail = compared['all_fail']

@@ -31,7 +31,7 @@ def restore_ensemble(
 
   Args:
     runs: the workdirs.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data.
     seed_index: index of the seed, from 0, in runs that trained several seeds.
 
@@ -114,7 +114,7 @@ def make_predictor(members: list[Restored], tta: str) -> Callable[[Split], np.nd
 def _for_images(experiment: Experiment, num_images: int) -> Experiment:
   """The experiment with a batch that is no larger than a number of images needs.
 
-  One with data keeps its batch, which is no larger than the data, and so the rounding of its run.
+  An experiment with data keeps its batch size, so that it rounds as its run did.
   """
   devices = experiment.mesh.size
   size = min(experiment.batch_size, -(-num_images // devices) * devices)

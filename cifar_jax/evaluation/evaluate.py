@@ -108,6 +108,14 @@ def _measure_corruptions(
   return results, [heading, *corruptions.lines(results), f'written: {path}']
 
 
+def _check_is_of_file(out: pathlib.Path, stem: str) -> None:
+  """Raises InputError unless the files of a result are absent, or of a model of such a file."""
+  path, keys = out / f'{stem}.json', ('error_percent', 'accuracy_interval')
+  output_files.check_is_own(path, *keys, beside=scorecard.pictures(out, stem))
+  if path.exists() and 'members' in json_text.parse(input_files.read_text(path)):  # of runs
+    raise output_files.not_own(path)
+
+
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:
   """Evaluates each model of a prediction file, and writes and prints the results.
 
@@ -129,15 +137,19 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
   for model in models:
     check_predictions(model, truth)
   stems = {model.name: model.name.replace('/', '_') for model in models}
-  if len(set(stems.values())) < len(stems):
-    raise InputError(
-      f'{file} has models whose names differ only in / and _, and so would their files: give '
-      'FILE.npz:NAME'
-    )
   out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
+  files = [
+    path
+    for stem in stems.values()
+    for path in (out / f'{stem}.json', *scorecard.pictures(out, stem))
+  ]
+  if len(set(files)) < len(files):
+    raise InputError(
+      f'{file} has models whose results would have the same file, as a/b and a_b, or a and '
+      'a_mistakes: give FILE.npz:NAME'
+    )
   for stem in stems.values():
-    path, keys = out / f'{stem}.json', ('error_percent', 'accuracy_interval')
-    output_files.check_is_own(path, *keys, beside=scorecard.pictures(out, stem))
+    _check_is_of_file(out, stem)
   width = max(len(model.name) for model in models)
   for model in models:
     results = scorecard.compute(model, truth)

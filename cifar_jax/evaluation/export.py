@@ -74,8 +74,6 @@ def write(member: Restored, out: pathlib.Path) -> None:
   output_files.check_is_own(beside, 'class_names', 'platforms')
   output_files.make_folder(out.parent)
   content = export_net(member).serialize()
-  with output_files.replacing(out) as temporary:
-    temporary.write_bytes(content)
   height, width, _ = member.experiment.image_shape
   description = {
     'model': member.config.model.name,
@@ -89,6 +87,8 @@ def write(member: Restored, out: pathlib.Path) -> None:
   }
   with output_files.replacing(beside) as temporary:
     temporary.write_text(json.dumps(description, indent=2) + '\n', encoding='utf-8')
+    with output_files.replacing(out, [beside]) as temporary_net:
+      temporary_net.write_bytes(content)
 
 
 def export_run(
@@ -99,7 +99,7 @@ def export_run(
   Args:
     run: the workdir. The run's data are not needed.
     out: the file to write.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     overrides: `--config.SECTION.KEY=VALUE`.
     seed_index: index of the seed, from 0, in a run that trained several seeds.
 

@@ -36,7 +36,7 @@ def restore(
 
   Args:
     runs: the workdirs.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     overrides: `--config.SECTION.KEY=VALUE`; those of the section `data` describe the other data.
     seed_index: index of the seed, from 0, in runs that trained several seeds.
 

@@ -77,7 +77,7 @@ def classify_files(
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
       images, for the page on the run. Neither replaces an image that is classified, or a JSON file
       of another kind.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`.
 
@@ -105,9 +105,8 @@ def classify_files(
   trial = Trial(runs, members, checkpoint, tta, None)
   title = f'{trial.heading()}\nWhat it sees, and its {len(guesses[0])} best guesses'
   names = [as_text(path.name) for path in files]
-  output_files.remove([out, out.with_suffix('.json')])
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
-  output_files.save_figure(picture, out)
+  output_files.save_figure(picture, out, outdated=[out.with_suffix('.json')])
   by = trial.details()
   captions = [
     {'name': name, 'guesses': g, 'by': by} for name, g in zip(names, guesses, strict=True)

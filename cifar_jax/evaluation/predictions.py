@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import pathlib
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class GroundTruth:
 
   @functools.cached_property
   def shape_and_crc32(self) -> str:
-    """Of the images, such as `10000x32x32x3 1a2b3c4d`; '' if they are not known."""
+    """The shape and CRC-32 of the images, such as `10000x32x32x3 1a2b3c4d`; '' if unknown."""
     if self.images is None:
       return self.images_hash
     return f'{"x".join(map(str, self.images.shape))} {self.split().images_crc32:08x}'
@@ -103,8 +104,19 @@ class Predictions:
     return cls(name, np.argmax(logits, axis=1).astype(np.int32), logits.astype(np.float32))
 
 
-def write_predictions(path: pathlib.Path, truth: GroundTruth, predictions: Predictions) -> None:
+def write_predictions(
+  path: pathlib.Path,
+  truth: GroundTruth,
+  predictions: Predictions,
+  outdated: Sequence[pathlib.Path] = (),
+) -> None:
   """Writes a prediction file of one model, completely or not at all.
+
+  Args:
+    path: of the file.
+    truth: labels of the images.
+    predictions: of the model.
+    outdated: files that were made of earlier predictions in this file.
 
   Raises:
     InputError: the file cannot be written.
@@ -117,7 +129,7 @@ def write_predictions(path: pathlib.Path, truth: GroundTruth, predictions: Predi
   }
   name = predictions.name
   arrays[f'{name} (model)' if name in arrays else name] = values
-  with output_files.replacing(path) as temporary, temporary.open('wb') as file:
+  with output_files.replacing(path, outdated) as temporary, temporary.open('wb') as file:
     np.savez_compressed(file, **arrays)
 
 

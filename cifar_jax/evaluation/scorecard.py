@@ -139,18 +139,18 @@ def save(
   """
   output_files.make_folder(out)
   scorecard = compute(predictions, truth) | details
-  output_files.remove([out / f'{stem}.json'])  # before a kill leaves other predictions beside it
-  write_predictions(out / f'{stem}.npz', truth, predictions)
-  write(out, stem, scorecard)
+  file = out / f'{stem}.json'
+  with output_files.replacing(file) as temporary:
+    temporary.write_text(json.dumps(scorecard, indent=2) + '\n')
+    write_predictions(out / f'{stem}.npz', truth, predictions, [file, *pictures(out, stem)])
   return scorecard
 
 
 def write(out: pathlib.Path, stem: str, scorecard: Scorecard) -> None:
   """Writes `STEM.json` and removes earlier pictures; raises InputError if that is impossible."""
   output_files.make_folder(out)
-  output_files.check_not_of_a_run(out / f'{stem}.json')
-  output_files.remove(pictures(out, stem))
-  output_files.write_text(out / f'{stem}.json', json.dumps(scorecard, indent=2) + '\n')
+  with output_files.replacing(out / f'{stem}.json', pictures(out, stem)) as temporary:
+    temporary.write_text(json.dumps(scorecard, indent=2) + '\n')
 
 
 def pictures(out: pathlib.Path, stem: str) -> list[pathlib.Path]:

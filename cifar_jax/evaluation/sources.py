@@ -35,7 +35,7 @@ def collect_predictions(
   Args:
     sources: workdirs of runs, and prediction files `FILE.npz` or `FILE.npz:NAME`.
     split: one of `config.dataset.SPLITS`, which the runs predict.
-    checkpoint: checkpoint of the runs, one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: checkpoint of the runs, one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: views of the runs, one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`, for each run and for the data of the files.
 

@@ -23,7 +23,7 @@ class Trial:
   Attributes:
     runs: the workdirs.
     members: the restored runs.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     data: the section `data` of other data; None for the data of the runs.
   """
@@ -107,7 +107,7 @@ def open_trial(
 
   Args:
     runs: the workdirs.
-    checkpoint: one of `options.CHECKPOINT_CHOICES`.
+    checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`, such as another location of the data. If they name a
       data set, they describe other data than those of the runs.

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import struct
 from jax.sharding import Mesh
 
@@ -36,7 +37,7 @@ class Evaluation:
 
   @classmethod
   def empty(cls, mesh: Mesh, shape: tuple[int, ...] = ()) -> 'Evaluation':
-    """The progress before the first batch, replicated like every later one: one compilation.
+    """The progress before the first batch, replicated as the step returns it: one compilation.
 
     Args:
       mesh: the devices.
@@ -83,8 +84,9 @@ def evaluate_split(
     split: the images and labels.
 
   Returns:
-    Mean loss (in nats), accuracy and top-5 accuracy (in [0, 1]), as `metrics.read`; and the logits,
-    float32 `[n, classes]` or `[seeds, n, classes]`, on the host.
+    Mean cross-entropy of the labels (in nats, without smoothing), accuracy and top-5 accuracy (in
+    [0, 1]), as `metrics.read`; and the logits, float32 `[n, classes]` or `[seeds, n, classes]`, on
+    the host.
   """
   state = state.to_evaluate
   evaluation = Evaluation.empty(split.mesh, state.step.shape)
@@ -123,7 +125,7 @@ def eval_step(
   """Evaluates the next batch of a split.
 
   Args:
-    experiment: the model, the loss, the normalisation and the batch size.
+    experiment: the model, the normalisation and the batch size.
     views_fn: the views of normalised images whose probabilities are averaged.
     evaluation: the progress so far.
     params: the model's parameters.
@@ -141,7 +143,7 @@ def eval_step(
   batch, targets = experiment.normalize(images[indices]), labels[indices]
   variables = {'params': params, 'batch_stats': batch_stats}
   logits = average_views(experiment.model, variables, views_fn(batch), views_fn.weights)
-  losses = experiment.loss_fn(logits, targets)
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
   means = metrics.of_batch(losses, logits, targets, indices < size)
   return Evaluation(evaluation.index + 1, evaluation.means.merge(means)), logits
 

@@ -97,7 +97,7 @@ class Experiment:
 
   @property
   def steps_per_dispatch(self) -> int:
-    """Steps that one call of the compiled program takes; chosen by platform where it is 0."""
+    """Steps of one call of the compiled program; chosen by platform where the setting is 0."""
     on_cpu = self.mesh.devices.flat[0].platform == 'cpu'
     chosen = 1 if on_cpu else STEPS_PER_DISPATCH_ON_ACCELERATORS
     return self.train_settings.steps_per_dispatch or chosen
@@ -140,7 +140,7 @@ def check_config(config: ConfigDict) -> None:
     )
   if optimizer_settings.lookahead_steps and optimizer_settings.ema_decay:
     raise InputError('a run keeps one average: set optimizer.lookahead_steps or .ema_decay to 0')
-  # The number of steps depends on the data; whether the values make sense does not.
+  # The data are not read yet, but any number of steps shows whether the values make sense.
   make_schedule(1000, train_settings.num_epochs, schedule_settings)
 
 

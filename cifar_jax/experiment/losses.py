@@ -23,8 +23,8 @@ def make(settings: LossSettings) -> Loss:
 
   def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if labels.ndim == 1:
-      # Not by their indices: the gradient would be a scatter, which a GPU's deterministic kernels
-      # may compute one image after another.
+      # One-hot, because the gradient of picking by index is a scatter, which a GPU's deterministic
+      # kernels may compute one image after another.
       labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return optax.softmax_cross_entropy(
       logits, optax.smooth_labels(labels, settings.label_smoothing)

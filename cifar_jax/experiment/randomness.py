@@ -5,8 +5,7 @@ from typing import Any
 
 import jax
 
-# The Flax streams that modules draw from.
-MODULE_STREAMS = ('dropout', 'drop_path', 'shake')
+from cifar_jax.models.classifier import STREAMS
 
 
 def stream(key: jax.Array, name: str, index: Any) -> jax.Array:
@@ -27,4 +26,4 @@ def module_streams(key: jax.Array, step: Any) -> dict[str, jax.Array]:
     key: the root key, a scalar.
     step: int32 scalar.
   """
-  return {name: stream(key, name, step) for name in MODULE_STREAMS}
+  return {name: stream(key, name, step) for name in STREAMS}

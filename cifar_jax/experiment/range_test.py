@@ -81,9 +81,11 @@ def measure(experiment: Experiment, first: float, last: float, num_steps: int) -
   images, labels = replicate((train.images, train.labels), rising.mesh)
   key, state = replicate_key(rising.key, rising.mesh), initial_state(rising)
   total, best = 0.0, math.inf
+  last_epoch = -1
   for step in range(num_steps):
     epoch = epoch_of_step(step, rising.batch_size, len(train))
-    order = order_of_epoch(key, jnp.int32(epoch), len(train))
+    if epoch != last_epoch:
+      order, last_epoch = order_of_epoch(key, jnp.int32(epoch), len(train)), epoch
     state = train_step(state, key, images, labels, order)
     wait_on_cpu(state.step)
     loss = metrics.read(state.means, rising.dataset.num_classes)['loss']

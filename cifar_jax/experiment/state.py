@@ -117,8 +117,12 @@ def update_average(state: State, settings: OptimizerSettings, num_steps: int) ->
   weights, average = (state.params, state.batch_stats), (state.average_params, state.average_stats)
   if isinstance(state, LookaheadState):
     average, weights = lookahead.update(
-      *(average, weights, state.step, settings.lookahead_steps, settings.lookahead_decay),
-      num_steps,
+      average,
+      weights,
+      state.step,
+      every=settings.lookahead_steps,
+      decay=settings.lookahead_decay,
+      num_steps=num_steps,
     )
   else:
     average = ema.update(average, weights, settings.ema_decay, state.step)

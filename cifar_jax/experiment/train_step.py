@@ -108,7 +108,7 @@ def draw_batch(
 def nonfinite_step(step: jax.Array, loss: jax.Array, gradient: Any) -> jax.Array:
   """`State.first_nonfinite` of one step; int32 scalar.
 
-  A gradient counts as finite if its norm is a float32.
+  A gradient counts as finite if its global norm is finite in float32: one that overflows is not.
 
   Args:
     step: int32 scalar, the number of steps taken before.

@@ -4,7 +4,8 @@ A model is a Linen module that maps images to logits (`Classifier`). Four option
 protocol each; code asks for a part with `isinstance`. Names of submodules are part of the
 contract too:
 
-  - the batch normalisation after a convolution `conv1` is called `norm1`;
+  - the batch normalisation of a convolution `conv1` is called `norm1`: it comes after the
+    convolution, or before it in pre-activation and wide ResNets, PyramidNets and DenseNets;
   - the last dense layer is called `head`;
   - residual blocks are called `stage1_block1`, `stage1_block2`, ...; `stage1_rest` is a scanned run
     of blocks, whose parameters are stacked along a leading axis.
@@ -12,6 +13,7 @@ contract too:
 
 from typing import Any, Protocol, runtime_checkable
 
+import flax
 import jax
 import jax.numpy as jnp
 
@@ -19,6 +21,7 @@ from cifar_jax.errors import InputError
 
 CIFAR_IMAGE_SIZE = 32  # pixels
 COLLECTIONS = ('params', 'batch_stats')  # the variables of a model
+STREAMS = ('dropout', 'drop_path', 'shake')  # of random numbers, in training
 
 
 @runtime_checkable
@@ -28,7 +31,7 @@ class Classifier(Protocol):
   `apply(variables, images, train=False)` takes float32 images `[batch, height, width, 3]`,
   normalised, and returns float32 logits `[batch, num_classes]`. `variables` holds the collections
   `params` and `batch_stats`. With `train=True` it normalises by the batch, updates `batch_stats`
-  and draws from the streams `dropout`, `drop_path` and `shake`.
+  and draws from `STREAMS`.
   """
 
   num_classes: int
@@ -120,8 +123,8 @@ def check_classifier(model: Any, image_shape: tuple[int, ...]) -> None:
     image_shape: height, width and channels.
 
   Raises:
-    InputError: the model has variables of other collections, or its logits have another shape or
-      dtype, in evaluation or in training.
+    InputError: the model has variables of other collections, draws from other streams, or its
+      logits have another shape or dtype, in evaluation or in training.
   """
   kind = type(model).__name__
   images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
@@ -134,11 +137,18 @@ def check_classifier(model: Any, image_shape: tuple[int, ...]) -> None:
 
   def train(key: Any, variables: Any, images: Any) -> Any:
     mutable = ['batch_stats', 'auxiliary_logits']  # as in the training step
-    rngs = {'params': key}  # stands in for every stream
+    rngs = dict.fromkeys(STREAMS, key)
     return model.apply(variables, images, train=True, mutable=mutable, rngs=rngs)[0]
 
   evaluated = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
-  for logits in (evaluated, jax.eval_shape(train, key, variables, images)):
+  try:
+    trained = jax.eval_shape(train, key, variables, images)
+  except flax.errors.InvalidRngError as error:
+    raise InputError(
+      f'{kind} draws random numbers from another stream than {", ".join(STREAMS)}, which are those '
+      'of a run'
+    ) from error
+  for logits in (evaluated, trained):
     shape, dtype = getattr(logits, 'shape', None), getattr(logits, 'dtype', None)
     if shape != (2, model.num_classes) or dtype != jnp.float32:
       raise InputError(

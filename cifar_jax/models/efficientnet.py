@@ -121,7 +121,7 @@ class EfficientNet(nn.Module):
     x = conv(scaled_width(1280, self.width), 1, name='head_conv')(x)
     x = layers.swish(norm(name='head_norm')(x))
     pooled = layers.dropout(layers.global_average(x), self.dropout, train)
-    return nn.Dense(self.num_classes, kernel_init=uniform_fan_out, name='head')(pooled)
+    return layers.logits(pooled, self.num_classes, kernel_init=uniform_fan_out)
 
   def __post_init__(self) -> None:
     """Raises InputError for an impossible scaling, size or probability."""

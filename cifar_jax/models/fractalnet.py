@@ -151,8 +151,7 @@ class FractalNet(nn.Module):
         train=train,
         name=f'block{index + 1}',
       )(x, None if active is None else active[index])
-    x = layers.global_average(x)
-    return nn.Dense(self.num_classes, kernel_init=xavier, name='head')(x)
+    return layers.head(x, self.num_classes, kernel_init=xavier)
 
   def __post_init__(self) -> None:
     """Raises InputError for an impossible depth, width or probability, or unknown columns."""
@@ -241,7 +240,8 @@ PATTERN = r'fractalnet(?P<depth>\d+)(_w(?P<base_width>\d+))?'
 # Those of width 16 are the ultra-deep ones of table 3.
 NAMES = ('fractalnet20', *(f'fractalnet{depth}_w16' for depth in (5, 10, 20, 40, 80, 160)))
 _SOURCE = 'Larsson et al. 2017, arXiv 1605.07648, table 1, drop-path and dropout'
-PUBLISHED = {'fractalnet20': Published(_SOURCE, 4.60, 23.73)}
+_REGULARIZED = {'drop_path': 0.15, 'dropout': 0.4}
+PUBLISHED = {'fractalnet20': Published(_SOURCE, 4.60, 23.73, fields=_REGULARIZED)}
 
 
 @register(PATTERN, grammar=GRAMMAR, names=NAMES, published=PUBLISHED)

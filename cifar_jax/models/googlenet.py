@@ -150,7 +150,7 @@ class GoogLeNet(nn.Module):
       if self.auxiliary and name in AUXILIARIES:
         self._sow_auxiliary(AUXILIARIES[name], x, norm, train)
     pooled = layers.dropout(layers.global_average(x), self.dropout, train)
-    return layers.head(pooled[:, None, None], self.num_classes)
+    return layers.logits(pooled, self.num_classes)
 
   def _scaled(self, width: int) -> int:
     return max(1, round(width * self.width))
@@ -168,9 +168,7 @@ class GoogLeNet(nn.Module):
       return layers.max_pool(x, 3, 2, (1, 1))
     if last and self.five == '3x3':
       return layers.max_pool(x, 2, 2, (0, 0))
-    return layers.max_pool(
-      x, 3, 2, (0, 1)
-    )  # 112 to 56 pixels, as in Caffe: the last window is cut off
+    return layers.max_pool(x, 3, 2, (0, 1))  # as in Caffe: the last window is cut off
 
   def _sow_auxiliary(self, index: int, x: jax.Array, norm: layers.Norm, train: bool) -> None:
     initializing = self.is_initializing()  # parameters are made whatever `train` is

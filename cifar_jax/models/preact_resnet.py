@@ -149,7 +149,7 @@ class PreActResNet(layers.ResidualNet):
     """Raises InputError for an impossible depth, or an unknown order or shortcut."""
     layers.check_one_of('order', self.order, ORDERS)
     layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
-    self.check_fields(narrowest=16)
+    self.check_fields(narrowest=64 if self.bottleneck else 16)
     _ = self.stage_sizes  # raises where the depth is impossible
     super().__post_init__()
 

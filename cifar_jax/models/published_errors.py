@@ -1,6 +1,7 @@
 """Errors that the papers print."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from cifar_jax.config.dataset import TITLES
 
@@ -16,12 +17,14 @@ class Published(NamedTuple):
     cifar10: on CIFAR-10 with the usual flips and crops.
     cifar100: on CIFAR-100 with the usual flips and crops.
     imagenet: on the ILSVRC 2012 validation images, one crop.
+    fields: those of the net's fields that its name does not say.
   """
 
   source: str
   cifar10: float | None = None
   cifar100: float | None = None
   imagenet: float | None = None
+  fields: Mapping[str, Any] = {}
 
   def error(self, dataset: str) -> float | None:
     """The error in percent on a data set; None where it is unknown, or is not in `DATASETS`."""

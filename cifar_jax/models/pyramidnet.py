@@ -153,7 +153,7 @@ class PyramidNet(layers.ResidualNet):
       raise InputError(f'the alpha of a PyramidNet is at least 1, not {self.alpha:g}')
     layers.check_one_of('growth', self.growth, GROWTHS)
     layers.check_one_of('shortcut', self.shortcut, SHORTCUTS)
-    self.check_fields(narrowest=16)
+    self.check_fields(narrowest=64 if self.bottleneck else 16)
     layers.check_shake_drop(self.shake_drop, self.survival_probability)
     super().__post_init__()
 
@@ -215,8 +215,8 @@ PATTERN = (
   r'(?P<bottleneck>_bottleneck)?(?P<short>_short)?'
 )
 PUBLISHED = {
-  name: Published("Han et al. 2017, table 4 and the authors' README", *errors)
-  for name, *errors in (
+  name: Published("Han et al. 2017, table 4 and the authors' README", cifar10, cifar100)
+  for name, cifar10, cifar100 in (
     ('pyramidnet110_mul_4.75', 4.62, 23.16),
     ('pyramidnet110_a48', 4.62, 23.31),
     ('pyramidnet110_mul_8', 4.50, 20.94),

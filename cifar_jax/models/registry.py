@@ -25,6 +25,7 @@ NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in 
 _MOST_DIGITS = 6  # of a number in a name, such as a depth
 _LARGEST_FIELD = 10**6  # such as a width; the sizes of all arrays are far below 2**63 then
 _PLACES = {'stem': 0, 'final': 2, 'head': 3}  # of parts of a net; the others are between
+_CHANGE_NO_RESULT = ('module', 'dtype', 'remat')  # of the fields of a configuration's model
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
@@ -197,13 +198,18 @@ def published(name: str) -> Published | None:
   return None
 
 
-def published_error(name: str, dataset: str) -> dict[str, Any] | None:
+def published_error(name: str, dataset: str, **fields: Any) -> dict[str, Any] | None:
   """`error_percent` and `source` of a model's published error, for a report; None if unknown.
 
   Args:
     name: any model's name.
     dataset: any data set's name.
+    **fields: of the model, as for `create`. Those that change results must be as published.
   """
   known = published(name)
   error = known.error(dataset) if known else None
-  return {'error_percent': error, 'source': known.source} if known and error else None
+  if known is None or error is None:
+    return None
+  fields = {field: value for field, value in fields.items() if field not in _CHANGE_NO_RESULT}
+  is_published = create(name, **fields) == create(name, **known.fields)
+  return {'error_percent': error, 'source': known.source} if is_published else None

@@ -153,5 +153,9 @@ NAMES = tuple(PUBLISHED)
 def from_name(
   depth: str, branches: str, cardinality: str, base_width: str, **fields: Any
 ) -> ShakeResNeXt:
-  """The net of a name that matches `PATTERN`; raises InputError for an impossible one."""
-  return ShakeResNeXt(int(depth), int(branches), int(cardinality), int(base_width), **fields)
+  """The net of a name that matches `PATTERN`, in the mode S-E-I of table 2.
+
+  Raises InputError for an impossible one.
+  """
+  numbers = (int(depth), int(branches), int(cardinality), int(base_width))
+  return ShakeResNeXt(*numbers, **({'backward': 'even'} | fields))

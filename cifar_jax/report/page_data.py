@@ -19,6 +19,7 @@ from cifar_jax.runs.results import (
 )
 from cifar_jax.runtime.console import logger
 
+_OF_TRAINING = ('images_per_class', 'validation_size')  # keys of `data` that keep the test images
 # The ends of the names, without `.json`, of files that `thumbnails` writes.
 THUMBNAILS = ('_mistakes', 'own_pictures')
 
@@ -45,13 +46,15 @@ class Run:
   def inputs(self) -> dict[str, tuple[str, str]]:
     """What the run read: of each input, what the configuration says of it, and its SHA-256.
 
-    The inputs are `data`, `initial weights` and `own module`. Results of earlier versions, and runs
-    that have not ended, lack some.
+    The inputs are `data`, its `test images`, `initial weights` and `own module`. Results of earlier
+    versions, and runs that have not ended, lack some.
     """
     data, init = self.config['data'], self.result.get('init', {})
     settings = {key: value for key, value in data.items() if key != 'data_dir'}
+    of_test = {key: value for key, value in settings.items() if key not in _OF_TRAINING}
     inputs = {
       'data': (json.dumps(settings, sort_keys=True), self.result.get('data_sha256')),
+      'test images': (json.dumps(of_test, sort_keys=True), self.result.get('test_sha256')),
       'initial weights': (init.get('source', ''), init.get('sha256')),
       'own module': (self.config['model'].get('module', ''), self.result.get('own_module_sha256')),
     }
@@ -167,8 +170,17 @@ def settings(content: dict[str, Any]) -> str:
   split, checkpoint, number = (content.get(key) for key in ('split', 'checkpoint', 'num_images'))
   step = f' (step {content["step"]})' if 'step' in content else ''
   phrases = [f'{checkpoint} checkpoint{step}'] if checkpoint else []
-  phrases += [f'{number} {split} images'] if split and number else []
+  data = f' of {content["images"].partition(" ")[0]}' if 'images' in content else ''
+  phrases += [f'{number} {split} images{data}'] if split and number else []
   return ', '.join(phrases)
+
+
+def of_same_images(contents: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+  """Returns the contents of analyses in groups, each of the same images; in order."""
+  groups: dict[Any, list[dict[str, Any]]] = {}
+  for content in contents:
+    groups.setdefault(str(content.get('images')), []).append(content)
+  return list(groups.values())
 
 
 def data_url(png: bytes) -> str:

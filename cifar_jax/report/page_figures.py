@@ -80,7 +80,7 @@ def mistakes(runs: list[Run], groups: list[Groups]) -> Html:
 
 
 def analyses(runs: list[Run]) -> Html:
-  """Returns the analyses; one that several runs have is drawn of all together."""
+  """Returns the analyses; one of several runs on the same images is drawn of all together."""
   found = [_analyses_of(run) for run in runs]
   pictures = [page_data.pictures(run.workdir / 'analysis') for run in runs]
   names = sorted(set().union(*found, *pictures))
@@ -224,25 +224,25 @@ def _guesses(row: dict[str, Any]) -> Html:
 def _analysis(name: str, contents: list[dict[str, Any]], pictures: list[pathlib.Path]) -> Html:
   """Returns an analysis of one run or several: heading, what was measured, panels."""
   title = _ANALYSES.get(name) or name.replace('_', ' ').capitalize()
+  groups = page_data.of_same_images(contents)
+  drawn = [_panels(name, group, title) for group in groups]
+  if None in drawn or not drawn:
+    groups, drawn = [contents], [markup.join(*(page_diagrams.of_file(p, title) for p in pictures))]
+  if any(drawn):
+    return markup.join(tag('h3', title), *map(markup.join, map(_measured, groups), drawn))
+  if name in _ANALYSES:
+    _leave_out(pathlib.Path('analysis', f'{name}.json'))
+  return Html()
+
+
+def _measured(contents: list[dict[str, Any]]) -> Html | None:
+  """Returns a line with the checkpoints and the images that were measured."""
   settings = list(dict.fromkeys(filter(None, map(page_data.settings, contents))))
-  content = _panels(name, contents, title)
-  if content is None:
-    content = markup.join(*(page_diagrams.of_file(path, title) for path in pictures))
-  if not content:
-    if name in _ANALYSES:
-      _leave_out(pathlib.Path('analysis', f'{name}.json'))
-    return Html()
-  return markup.join(
-    tag('h3', title),
-    tag('p', f'{"; ".join(settings)}.'.capitalize(), class_='quiet') if settings else None,
-    content,
-  )
+  return tag('p', f'{"; ".join(settings)}.'.capitalize(), class_='quiet') if settings else None
 
 
 def _panels(name: str, contents: list[dict[str, Any]], title: str) -> Html | None:
-  """Returns the panels of an analysis; None without numbers, or where they are of another form."""
-  if not contents:
-    return None
+  """Returns the panels of an analysis; None where the numbers are of another form."""
   try:
     figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure(contents)
     return page_diagrams.panels(figure, title)

@@ -159,4 +159,8 @@ def differences(runs: list[Run]) -> Html | None:
       ]
     lines.append(line)
   head = ['', 'test error', f'against {runs[0].name}']
-  return markup.table(head + (['95 % interval', 'p'] if has_test else []), lines)
+  tested_on = {run.inputs['test images'][1] for run in runs if 'test images' in run.inputs}
+  return markup.join(
+    tag('p', 'NOT COMPARABLE: the test images differ.') if len(tested_on) > 1 else None,
+    markup.table(head + (['95 % interval', 'p'] if has_test else []), lines),
+  )

@@ -167,6 +167,19 @@ def clear(workdir: pathlib.Path) -> None:
   (workdir / RESULT).unlink()
 
 
+def give_up(workdir: pathlib.Path) -> None:
+  """Moves the outputs of the current leg, which another one replaces, into a folder of their own.
+
+  They are of checkpoints whose steps the other leg has too, but not their weights.
+  """
+  names = [name for name in _MOVED if (workdir / name).exists()]
+  if names:
+    folder = own_files.unused(workdir / f'leg{len(earlier(workdir)) + 1}_given_up')
+    folder.mkdir()
+    for name in names:
+      (workdir / name).rename(folder / name)
+
+
 def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, Any]]:
   """What the result of a run says of its legs, the last one included; `[]` if there is only one.
 

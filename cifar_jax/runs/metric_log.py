@@ -86,7 +86,7 @@ class MetricLog:
   def write_last(self, step: int, epoch: float, values: dict[str, Any]) -> None:
     """Writes the record of the test split at the end of the run.
 
-    It takes the place of the one that a session left behind which was killed after it.
+    It replaces the record of a session that was killed after writing it.
 
     Args:
       step: number of steps of the run.

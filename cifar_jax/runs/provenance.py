@@ -126,7 +126,7 @@ def commit(root: pathlib.Path) -> str | None:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
   with contextlib.suppress(OSError, subprocess.CalledProcessError):
-    # A copy inside the checkout of something else has not that one's commit.
+    # A copy that lies inside another project's checkout must not take that project's commit.
     if pathlib.Path(git('rev-parse', '--show-toplevel')).resolve() == root.resolve():
       changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
       return git('rev-parse', '--short=12', 'HEAD') + changes

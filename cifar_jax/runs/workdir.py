@@ -154,6 +154,8 @@ def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   try:
     if extends(workdir, config):
       legs.archive(workdir)
+    elif (workdir / CONFIG).exists() and loading.changed_keys(read_config(workdir), config):
+      legs.give_up(workdir)
     write_text(workdir / CONFIG, loading.to_json(config))
   except OSError as error:
     raise cannot_write(f'in {workdir}', error) from error

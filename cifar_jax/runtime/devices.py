@@ -94,7 +94,9 @@ def replicate_key(key: jax.Array, mesh: Mesh) -> jax.Array:
 
 
 def wait_on_cpu(result: Any) -> None:
-  """On CPUs, waits until a compiled program has computed its result; call it after each program.
+  """On CPUs, waits until a compiled program has computed its result.
+
+  Call it after each program that the devices compute together, such as a step or an evaluation.
 
   On CPUs, too, the call of a compiled program returns at once. Without this wait, dozens of steps
   of several seconds each would be pending when a signal comes. Also, several programs at a time on

@@ -22,8 +22,8 @@ def advice(experiment: Experiment) -> str:
     problem = f'{problem} and train.seeds {experiment.num_seeds}'
     remedy = f'fewer train.seeds, {remedy}'
   num_parts = experiment.mesh.size * experiment.train_settings.accumulation
-  while size % (2 * num_parts) == 0:
-    size //= 2
+  while size >= 2 * num_parts:
+    size = size // num_parts // 2 * num_parts
     needed = step_bytes(experiment, size)
     if needed <= limit:
       return (
@@ -31,8 +31,8 @@ def advice(experiment: Experiment) -> str:
         f'{limit / 2**30:.3g} GiB (or {remedy})'
       )
   return (
-    f'{problem}, and not even {size} would fit; take a smaller model, a smaller data.image_size or '
-    'larger devices'
+    f'{problem}, and not even {size} would fit; take {remedy}, a smaller model, a smaller '
+    'data.image_size or larger devices'
   )
 
 

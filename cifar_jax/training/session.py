@@ -9,12 +9,12 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from cifar_jax import data, models, output_files
+from cifar_jax import data, output_files
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.config.optimization import ScheduleSettings, doubt_about_rate
 from cifar_jax.config.training import TrainSettings
 from cifar_jax.convert import initial_weights
-from cifar_jax.data.dataset import digest
+from cifar_jax.data.dataset import digests
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.later_leg import continue_schedule
@@ -35,7 +35,7 @@ from cifar_jax.runs.workdir import (
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import out_of_memory, start
+from cifar_jax.training import out_of_memory, published, start
 from cifar_jax.training.finish import (
   evaluate_run,
   report_run,
@@ -72,7 +72,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   """
   copies.check_installed(TrainSettings(**config.train))
   start.record_own_module(config)
-  processes.check_same(lambda: start.program(config))
+  processes.check_same(lambda: start.describe_program(config))
   with processes.first_process_first():
     check_workdir(workdir, config)
   if _is_finished(workdir, config):
@@ -81,7 +81,12 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   experiment = _build(config, workdir)
   stopping = StopRequest()
   handling = contextlib.nullcontext(stopping) if from_python else stopping
-  with _advised(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:
+  with (
+    _explaining_shortages(experiment),
+    claim_workdir(workdir, config),
+    _log(workdir),
+    handling as stop,
+  ):
     if _is_finished(workdir, config):  # another command has finished the run since
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
@@ -101,7 +106,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
         processes.part()
         return stop.exit_status
       if processes.is_first():
-        result['data_sha256'] = digest(experiment.dataset)
+        result |= digests(experiment.dataset)
         _write_result(workdir, config, result, origin)
       processes.part()
       report_run(workdir, lambda: experiment.dataset)
@@ -125,7 +130,7 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
 
 
 @contextlib.contextmanager
-def _advised(experiment: Experiment) -> Iterator[None]:
+def _explaining_shortages(experiment: Experiment) -> Iterator[None]:
   """Turns JAX's errors for a lack of memory and a lost process into ones that say what to do."""
   try:
     yield
@@ -150,7 +155,7 @@ def _first_says(answer: bool) -> bool:
 
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   """Reports a run that has a result; raises InputError if the result cannot be read."""
-  summary.lines(workdir)
+  summary.lines(workdir)  # raises before anything is drawn
   processes.part()
   logger.info('this run is finished')
   report_run(workdir, lambda: data.load(DataSettings(**config.data)))
@@ -243,8 +248,7 @@ def _write_result(
   """Writes `result.json`: what the run gave, what it was, and its origin."""
   model, data = config.model.name, config.data.name
   result = result | {'model': model, 'data': data, 'seed': config.seed}
-  # A published error is of random initial weights.
-  result['published'] = None if config.init.get('source') else models.published_error(model, data)
+  result['published'] = published.error_of(config)
   result |= origin | {'commit': result['commit']}  # of all sessions, not only of the last
   if described := legs.describe(workdir, result):
     result['legs'] = described

@@ -32,7 +32,7 @@ def record_own_module(config: ConfigDict) -> None:
     own_module.note(module)
 
 
-def program(config: ConfigDict) -> dict[str, Any]:
+def describe_program(config: ConfigDict) -> dict[str, Any]:
   """What all processes of a run must have in common, apart from the data."""
   flat = flatten(config)
   keys = {key: flat[key] for key in flat if key not in ('data.data_dir', 'model.module')}
@@ -52,17 +52,17 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
 
 def check_initial_weights(experiment: Experiment) -> None:
   """Raises InputError if the weights to begin with cannot be used."""
-  initial_weights.read(*_initial(experiment))
+  initial_weights.read(*_arguments_of_initial_weights(experiment))
 
 
 def _describe_initial_weights(experiment: Experiment) -> dict[str, Any]:
   """As `initial_weights.describe`; InputError if the weights differ between processes."""
-  described = initial_weights.describe(*_initial(experiment))
+  described = initial_weights.describe(*_arguments_of_initial_weights(experiment))
   processes.check_same(lambda: {'the initial weights': initial_weights.digest_in(described)})
   return described
 
 
-def _initial(experiment: Experiment) -> tuple[InitSettings, nn.Module, int]:
+def _arguments_of_initial_weights(experiment: Experiment) -> tuple[InitSettings, nn.Module, int]:
   """The section `init`, and the model and the size of the images that the weights are for."""
   return experiment.init_settings, experiment.model, experiment.image_shape[0]
 
@@ -131,7 +131,7 @@ def _restore(
   """The state and the `run_info` of a checkpoint; InputError if the run cannot go on from it."""
   state, run_info = checkpoints.restore(step, abstract_state(experiment))
   check_same_data(experiment.dataset, run_info)
-  initial_weights.check_unchanged(*_initial(experiment), run_info)
+  initial_weights.check_unchanged(*_arguments_of_initial_weights(experiment), run_info)
   _check_random_settings(run_info)
   _check_schedule_start(experiment, state.num_steps, run_info)
   return state, run_info

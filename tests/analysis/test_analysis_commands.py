@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from cifar_jax.analysis import runner
 from cifar_jax.errors import InputError
 from tests.support import fake_run
 from tests.support.paths import ROOT
@@ -45,6 +46,13 @@ def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   assert results['num_images'] == 48 and results['provenance']['versions']['jax']
   assert (run / 'analysis' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
   assert 'shake_shake_8_2x4d' in capsys.readouterr().out
+
+
+def test_results_of_different_images_are_not_drawn_together(tmp_path: pathlib.Path) -> None:
+  same = [{'run': name, 'images': 'cifar10 1'} for name in 'ab']
+  runner._check_same_images(same, tmp_path)
+  with pytest.raises(InputError, match='a and c were measured on different images'):
+    runner._check_same_images([*same, {'run': 'c', 'images': 'shapes 2'}], tmp_path)
 
 
 @pytest.mark.ci

@@ -1,6 +1,7 @@
 """The loss along lines, against known values."""
 
 import functools
+import types
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from cifar_jax import models
 from cifar_jax.analysis.measures import landscape
 from cifar_jax.analysis.sample import PADDING
+from tests.support.fake_cifar import message
 from tests.support.filled import filled_variables
 from tests.support.samples import two_batches
 
@@ -96,3 +98,23 @@ def test_statistics_are_those_of_evaluation_whatever_training_leaves_out(
       np.testing.assert_array_equal(leaf, before)
     else:
       np.testing.assert_allclose(leaf, after, rtol=1e-3, atol=1e-4)
+
+
+def test_a_line_ends_only_at_a_net_with_the_same_model_and_data() -> None:
+  def run(name: str, model: str = 'resnet8', mean: tuple[float, ...] = (0.5,)) -> Any:
+    dataset = types.SimpleNamespace(class_names=('cat', 'dog'), mean=mean, std=(0.2,))
+    net = models.create(model)
+    return types.SimpleNamespace(
+      name=model,
+      model=net,
+      variables={'params': {'x': jnp.ones(2)}},
+      workdir=name,
+      experiment=types.SimpleNamespace(dataset=dataset),
+    )
+
+  assert not np.any(landscape._difference(run('a'), run('b'))['x'])
+  assert 'with other fields' in message(
+    lambda: landscape._difference(run('a'), run('b', 'resnet14'))
+  )
+  text = message(lambda: landscape._difference(run('a'), run('b', mean=(0.4,))))
+  assert 'b was trained on other data than a' in text

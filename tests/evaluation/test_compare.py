@@ -156,7 +156,11 @@ def test_runs_and_prediction_files_are_compared(
   compared = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
   names = [row['name'] for row in compared['models']]
   assert names == ['a', 'a 2', 'run', 'b'] and compared['num_images'] == 48
-  assert 'written' in capsys.readouterr().out
+  assert (compared['split'], compared['checkpoint'], compared['tta']) == ('test', 'last', 'none')
+  printed = capsys.readouterr().out
+  assert (
+    printed.startswith('48 test images; of runs the last checkpoint\n') and 'written' in printed
+  )
   (tmp_path / 'out' / 'comparison.json').write_text('{"mine": 1}')
   assert 'comparison.json would be replaced' in message(command.main)
   (tmp_path / 'out' / 'comparison.json').unlink()  # then the pictures are not of this program

@@ -1,16 +1,17 @@
 """Prediction files: written and read, or refused in one line."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import zipfile
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
-from cifar_jax.errors import InputError
-from cifar_jax.evaluation import predictions
+from cifar_jax.errors import InputError, ShortageError
+from cifar_jax.evaluation import predictions, scorecard
 from cifar_jax.evaluation.predictions import (
   GroundTruth,
   Predictions,
@@ -159,3 +160,27 @@ def test_files_that_are_not_npz_are_refused(tmp_path: pathlib.Path) -> None:
   assert 'single array' in message(lambda: read_predictions(str(path)))
   np.savez(path, net=np.arange(3))
   assert 'it has net' in message(lambda: read_predictions(f'{path}:other'))
+
+
+@pytest.mark.parametrize('full', ['numbers', 'predictions'])
+def test_a_full_disk_leaves_an_earlier_scorecard_as_it_was(
+  full: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  truth = GroundTruth(np.array([0, 1, 1]), ('cat', 'dog'))
+  scorecard.save(tmp_path, 'test_last', Predictions('a', np.array([0, 1, 1])), truth, {})
+  (picture := tmp_path / 'test_last_confusion_matrix.png').touch()
+  before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+  def no_space(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  place: tuple[Any, str] = {
+    'numbers': (pathlib.Path, 'write_text'),
+    'predictions': (np, 'savez_compressed'),
+  }[full]
+  with monkeypatch.context() as patch, pytest.raises(ShortageError, match='the disk is full'):
+    patch.setattr(*place, no_space)
+    scorecard.save(tmp_path, 'test_last', Predictions('a', np.array([1, 1, 1])), truth, {})
+  assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+  scorecard.save(tmp_path, 'test_last', Predictions('a', np.array([1, 1, 1])), truth, {})
+  assert not picture.exists()  # of the earlier predictions

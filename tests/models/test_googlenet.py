@@ -17,11 +17,12 @@ from cifar_jax.augment.statistics import Statistics
 from cifar_jax.config import loading
 from cifar_jax.config.augmentation import AugmentSettings
 from cifar_jax.config.optimization import LossSettings
-from cifar_jax.experiment import losses, metrics, randomness
+from cifar_jax.experiment import losses, metrics
 from cifar_jax.experiment.epoch_order import order_of_epoch
 from cifar_jax.experiment.state import create_state
 from cifar_jax.experiment.train_step import make_train_step
 from cifar_jax.models import googlenet, layers
+from cifar_jax.models.classifier import STREAMS
 from cifar_jax.runtime.devices import replicate
 from tests.models import exact_counts
 from tests.support import fill
@@ -171,7 +172,7 @@ def test_the_recipe_makes_the_auxiliary_classifiers_on_request() -> None:
   config = loading.load(str(ROOT / 'configs' / 'googlenet.py') + ':auxiliary=true')
   model = models.create(**config.model)
   assert model.auxiliary and model.auxiliary_weight == 0.3
-  assert set(randomness.MODULE_STREAMS) >= {'dropout'}
+  assert set(STREAMS) >= {'dropout'}
 
 
 def test_images_that_end_in_a_map_without_pixels_are_refused() -> None:

@@ -37,6 +37,8 @@ class Tiny(nn.Module):
     x = nn.Dropout(0.5, deterministic=not train)(x)
     if self.fault == 'memory':
       self.variable('memory', 'last', jnp.zeros, (1,))
+    if self.fault == 'stream' and train:
+      x += jax.random.normal(self.make_rng('noise'), x.shape)
     logits = nn.Dense(self.num_classes, name='head')(x.mean(axis=(1, 2)))
     if self.fault == 'pair':
       return logits, x
@@ -115,6 +117,7 @@ def test_names_of_the_package_are_not_replaced() -> None:
     ('pair', ['None', 'float32 [batch, 10]']),
     ('classes in training', ['(2, 9)']),
     ('dtype', ['bfloat16']),
+    ('stream', ['another stream than dropout, drop_path, shake']),
   ],
 )
 def test_a_model_that_breaks_the_contract_is_refused_before_training(

@@ -3,6 +3,9 @@
 import pytest
 
 from cifar_jax import models
+from cifar_jax.config import loading
+from cifar_jax.config.command_line import override
+from cifar_jax.training import published
 from tests.support.paths import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -83,9 +86,38 @@ def test_recipes_and_models_state_the_same_published_errors(config: str) -> None
 def test_every_published_error_is_of_a_registered_model_and_has_a_source() -> None:
   for family in models.FAMILIES.values():
     assert set(family.published) <= set(family.names)
-    for published in family.published.values():
-      assert published.source and any(published[1:])
-      assert all(0 < error < 100 for error in published[1:] if error is not None)
+    for source, *errors, _ in family.published.values():
+      assert source and any(errors)
+      assert all(0 < error < 100 for error in errors if error is not None)
+
+
+@pytest.mark.parametrize(
+  ('recipe', 'error'),
+  [
+    ('resnet.py', 8.75), ('resnet.py:dataset=svhn', None),
+    ('shake_shake.py:base_width=32', 3.55), ('shake_shake.py:base_width=32,mode=E-E-B', None),
+    ('shake_shake.py:net=a', None), ('shake_shake.py:net=resnext,dataset=cifar100', 15.85),
+    ('wide_resnet.py', 4.00), ('wide_resnet.py:dropout=0.3', None),
+    ('fractalnet.py', 4.60), ('fractalnet.py:regularize=false', None),
+    ('densenet.py', 4.51), ('densenet.py:remat=true', 4.51), ('densenet.py:augment=false', None),
+    ('pyramidnet.py', 4.62), ('stochastic_depth.py', 5.23), ('speedrun.py', 5.99),
+    ('speedrun.py:dtype=bfloat16', 5.99), ('vgg.py', 6.66), ('alexnet.py', 22.78),
+    ('googlenet.py:dataset=cifar100', 21.97), ('preact_resnet.py', 5.46), ('resnext.py', 3.65),
+  ],
+)  # fmt: skip
+def test_a_result_stands_beside_the_error_of_its_very_net(recipe: str, error: float | None) -> None:
+  found = published.error_of(loading.load(f'{CONFIGS}/{recipe}'))
+  assert (found and found['error_percent']) == error
+
+
+def test_a_run_without_crops_or_with_given_weights_stands_beside_no_published_error() -> None:
+  config = loading.load(f'{CONFIGS}/resnet.py')
+  config.augment.pad = 0
+  assert published.error_of(config) is None
+  config.augment.pad = 4
+  assert published.error_of(config)
+  override(config, ['--config.init.source=weights.npz'])
+  assert published.error_of(config) is None
 
 
 def test_a_report_finds_an_error_by_model_and_data_set() -> None:

@@ -293,6 +293,24 @@ def test_an_analysis_of_two_runs_is_one_figure(run: pathlib.Path, tmp_path: path
   ]
 
 
+def test_analyses_of_different_images_are_two_figures_and_their_errors_not_comparable(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  runs = [run, make_run(tmp_path / 'other')]
+  for workdir, data in zip(runs, ('cifar10', 'shapes'), strict=True):
+    (workdir / 'analysis').mkdir()
+    results = {'analysis': 'landscape', 'model': 'a', 'run': workdir.name, 'to': ''}
+    results |= {'images': f'{data} 40x32x32x3 0', 'split': 'test', 'checkpoint': 'last'}
+    points = {'points': [{'position': 0.0, 'loss': 1.0, 'error': 0.1}], 'num_images': 40}
+    (workdir / 'analysis' / 'landscape.json').write_text(json.dumps(results | points))
+    (workdir / 'result.json').write_text(json.dumps(RESULT | {'test_sha256': data}))
+  seen, _ = write_page(runs, tmp_path / 'page.html')
+  images = [attributes['alt'] for tag, attributes in seen.tags if tag == 'img']
+  assert len([alt for alt in images if 'weights' in alt]) == 4
+  assert '40 test images of cifar10' in seen.text and '40 test images of shapes' in seen.text
+  assert 'NOT COMPARABLE: the test images differ.' in seen.text
+
+
 @pytest.mark.parametrize('with_views_first', [True, False])
 def test_a_measure_that_only_one_run_has_is_in_the_results(
   run: pathlib.Path, tmp_path: pathlib.Path, with_views_first: bool

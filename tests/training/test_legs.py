@@ -131,11 +131,16 @@ def test_a_leg_that_diverged_is_given_up_for_one_at_another_rate(
   other = configure(tmp_path, tiny_cifar, 3, 'seed=1')
   assert 'another configuration' in message(lambda: session.run(other, run))
   (run / 'checkpoints' / '20').rmdir()
+  (run / 'evaluation').mkdir()  # of a checkpoint of the leg
+  (run / 'evaluation' / 'test_last.json').touch()
 
   for name in ('run', 'undisturbed'):
     assert session.run(good, tmp_path / name) == 0
   assert comparable(run) == comparable(tmp_path / 'undisturbed')
   assert 10 in damaged.steps_in(run / 'checkpoints')  # the end of the first leg
+  assert list((run / 'leg2_given_up').rglob('*.json')) == [
+    run / 'leg2_given_up' / 'evaluation' / 'test_last.json'
+  ]
 
 
 @pytest.mark.ci

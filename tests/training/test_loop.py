@@ -189,7 +189,11 @@ def test_advice_on_too_large_a_batch_names_one_that_fits(
   assert 'train.batch_size is 160; 40 would fit' in out_of_memory.advice(experiment)
   monkeypatch.setattr(out_of_memory, 'step_bytes', lambda _, size: size)
   monkeypatch.setattr(out_of_memory, 'limit_bytes', lambda _: 0)
-  assert 'not even 5 would fit' in out_of_memory.advice(experiment)
+  assert 'not even 1 would fit; take a larger' in out_of_memory.advice(experiment)
+  settings = dataclasses.replace(experiment.train_settings, batch_size=125)
+  odd = dataclasses.replace(experiment, train_settings=settings)
+  monkeypatch.setattr(out_of_memory, 'limit_bytes', lambda _: 70)
+  assert 'train.batch_size is 125; 62 would fit' in out_of_memory.advice(odd)
   monkeypatch.setattr(out_of_memory, 'limit_bytes', lambda _: 100)
 
   def no_memory(*_: object, **__: object) -> NoReturn:

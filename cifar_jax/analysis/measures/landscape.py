@@ -146,11 +146,17 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
 
 
 def _difference(run: runner.AnalysedRun, other: runner.AnalysedRun) -> Any:
-  """The parameters of another run minus those of a run; InputError if the models differ."""
+  """The parameters of another run minus those of a run; InputError if nets or data differ."""
   if other.model != run.model:
     raise InputError(
       f'{other.workdir} holds a {other.name} with other fields than {run.workdir}: there is no '
       'line between nets of different kinds'
+    )
+  data, other_data = run.experiment.dataset, other.experiment.dataset
+  if any(getattr(data, key) != getattr(other_data, key) for key in ('class_names', 'mean', 'std')):
+    raise InputError(
+      f'{other.workdir} was trained on other data than {run.workdir}, so that the same images are '
+      'not normalised as both nets need them'
     )
   return jax.tree.map(jnp.subtract, other.variables['params'], run.variables['params'])
 

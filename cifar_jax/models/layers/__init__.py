@@ -19,7 +19,7 @@ from cifar_jax.models.layers.activations import dropout, local_response_norm, re
 from cifar_jax.models.layers.convolution import Conv, conv, conv1x1, conv3x3
 from cifar_jax.models.layers.dtypes import Dtype
 from cifar_jax.models.layers.field_checks import blocks_per_stage, check_fraction, check_one_of
-from cifar_jax.models.layers.heads import check_classifier, classifier, head
+from cifar_jax.models.layers.heads import check_classifier, classifier, head, logits
 from cifar_jax.models.layers.initializers import (
   he_fan_in,
   he_fan_out,
@@ -73,8 +73,8 @@ __all__ = [
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
   'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'global_average', 'he_fan_in',
-  'he_fan_out', 'head', 'library_of_convolutions', 'local_response_norm', 'max_pool', 'normal_001',
-  'pad_channels', 'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages',
+  'he_fan_out', 'head', 'library_of_convolutions', 'local_response_norm', 'logits', 'max_pool',
+  'normal_001', 'pad_channels', 'plain_forms', 'relu', 'residual_add', 'residual_sum', 'run_stages',
   'shake_drop_gates', 'shapes_only', 'subsample', 'survival_gates', 'survival_probabilities',
   'swish', 'uniform_fan_in', 'variance_scaling', 'xavier_uniform',
 ]  # fmt: skip

@@ -43,8 +43,29 @@ def head(
   x = global_average(x)
   if hidden_features:
     x = nn.Dense(hidden_features, kernel_init=kernel_init, name='hidden')(x)
+  return logits(x, num_classes, kernel_init=kernel_init, bias=bias)
+
+
+def logits(
+  features: jax.Array,
+  num_classes: int,
+  *,
+  kernel_init: nn.initializers.Initializer = uniform_fan_in,
+  bias: float = 0.0,
+) -> jax.Array:
+  """A linear classifier. To be called in a compact method.
+
+  Args:
+    features: float32 `[batch, channels]`.
+    num_classes: number of classes.
+    kernel_init: initialiser of the kernel.
+    bias: initial value of the biases.
+
+  Returns:
+    Logits, float32 `[batch, num_classes]`.
+  """
   bias_init = nn.initializers.constant(bias)
-  return nn.Dense(num_classes, kernel_init=kernel_init, bias_init=bias_init, name='head')(x)
+  return nn.Dense(num_classes, kernel_init=kernel_init, bias_init=bias_init, name='head')(features)
 
 
 def classifier(
@@ -84,7 +105,7 @@ def classifier(
   if head == 'linear':
     # Whole channels are dropped, so that it is the pooled features that are dropped.
     x = nn.Dropout(dropout, broadcast_dims=(1, 2), deterministic=not train)(x)
-    return _linear_head(x, num_classes, kernel_init=kernel_init or uniform_fan_in)
+    return logits(global_average(x), num_classes, kernel_init=kernel_init or uniform_fan_in)
   dense = functools.partial(nn.Dense, kernel_init=kernel_init or normal_001)
   bias_init = nn.initializers.constant(hidden_bias)
   x = jnp.reshape(x, (x.shape[0], -1))
@@ -92,9 +113,6 @@ def classifier(
     x = relu(dense(HIDDEN_WIDTH, bias_init=bias_init, dtype=dtype, name=f'hidden{i}')(x))
     x = drop(x, dropout, train)
   return dense(num_classes, name='head')(x.astype(jnp.float32))
-
-
-_linear_head = head  # `classifier` has an argument of the same name
 
 
 def check_classifier(head: str, dropout: float) -> None:

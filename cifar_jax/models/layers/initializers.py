@@ -51,7 +51,7 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> nn.initializ
     size, channels = math.prod(shape), sum(shape[axis] for axis in axes) / len(axes)
     fan = math.prod(shape[:-2]) * channels
     deviation = jnp.sqrt(factor * jnp.array(scale / fan, dtype))
-    # Multiplied before it is cut: XLA then rounds once, as it does without the cut.
+    # Scaled before slicing, so that XLA rounds the product as in `jax.nn.initializers`.
     return (draw(key, (_rounded_up(size),), dtype) * deviation)[:size].reshape(shape)
 
   def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:

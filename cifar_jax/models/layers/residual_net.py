@@ -124,8 +124,9 @@ class ResidualNet(nn.Module, kw_only=True):
     Args:
       images: `[batch, ...]`.
       train: whether gates are drawn.
-      gates: gates that were given in place of drawn ones, or None. Given gates may be closed in the
-        forward pass alone, so that every branch is computed.
+      gates: gates that were given in place of drawn ones, or None. With given gates every
+        branch is computed: a gate that is closed in the forward pass may be open in the backward
+        pass.
     """
     if gates is not None:
       return gates, False

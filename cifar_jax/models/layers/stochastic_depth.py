@@ -3,7 +3,8 @@
 Each residual branch is dropped for a whole mini-batch, with a probability that rises linearly with
 depth. Nothing is rescaled in training; at test time each branch is multiplied by its survival
 probability (section 3, eq. 5), as in the authors' `ResidualDrop.lua`. A dropped branch is not
-computed, and its running statistics do not change.
+computed, and its running statistics do not change. (Several seeds at once on an accelerator: it is
+computed, and the result is discarded.)
 
 Every residual family has this as its fields `survival_probability` (of its last block) and
 `survival_decay`.
