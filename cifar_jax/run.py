@@ -32,7 +32,7 @@ from cifar_jax.picture import Picture
 from cifar_jax.python_errors import in_words_of_python
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
-from cifar_jax.runs.results import Record, read_records, read_result
+from cifar_jax.runs.results import RESULT, Record, read_records, read_result
 from cifar_jax.runs.workdir import read_config
 from cifar_jax.runtime import console, xla_flags
 from cifar_jax.study.plan import shortened
@@ -119,7 +119,7 @@ class Run(Analyses):
 
   def __repr__(self) -> str:
     """The summary that the command prints; of an unfinished run, the directory."""
-    if not (self.workdir / session.RESULT).exists():
+    if not (self.workdir / RESULT).exists():
       return f'<unfinished run in {self.workdir}>'
     return '\n'.join(summary.lines(self.workdir))
 

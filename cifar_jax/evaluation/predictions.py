@@ -6,8 +6,7 @@
   NAME          one array per model, under any other name: integer `[n]` predicted classes, or float
                 `[n, classes]` logits
 
-A file has both `labels` and `class_names`, or none of the three. Without them it is scored by the
-labels of a data set.
+A file has `labels` and `class_names`, or none of the three: then the labels of a data set count.
 """
 
 import dataclasses
@@ -116,7 +115,7 @@ def write_predictions(
     path: of the file.
     truth: labels of the images.
     predictions: of the model.
-    outdated: files that were made of earlier predictions in this file.
+    outdated: files made of earlier predictions.
 
   Raises:
     InputError: the file cannot be written.

@@ -147,7 +147,7 @@ class Features(NamedTuple):
   """
 
   maps: tuple[jax.Array, ...]
-  statistics: layers.Statistics | None
+  statistics: layers.Moments | None
 
   @classmethod
   def of(cls, x: jax.Array, train: bool) -> 'Features':

@@ -11,6 +11,8 @@ from typing import Any
 from cifar_jax import input_files, json_text
 from cifar_jax.runs import contents, distinct_names
 from cifar_jax.runs.results import (
+  METRICS,
+  RESULT,
   Record,
   last_epoch_mean,
   read_config_dict,
@@ -115,8 +117,8 @@ def read(workdir: str | os.PathLike[str]) -> Run:
     name=workdir.resolve().name,
     workdir=workdir,
     config=read_config_dict(workdir),
-    result=read_result(workdir) if (workdir / 'result.json').exists() else {},
-    records=read_records(workdir) if (workdir / 'metrics.jsonl').exists() else [],
+    result=read_result(workdir) if (workdir / RESULT).exists() else {},
+    records=read_records(workdir) if (workdir / METRICS).exists() else [],
   )
 
 

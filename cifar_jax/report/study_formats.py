@@ -180,6 +180,11 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   devices = sorted({device for row in table for device in row['devices']})
   if commits:
     remarks.append(f'Commit {", ".join(commits)}; on {", ".join(devices)}.')
+  versions: dict[str, set[str]] = {}
+  for name, version in (pair for row in table for of in row['versions'] for pair in of.items()):
+    versions.setdefault(name, set()).add(version)
+  if several := [f'{name} {", ".join(sorted(v))}' for name, v in versions.items() if len(v) > 1]:
+    remarks.append(f'The runs had different versions: {"; ".join(several)}.')
   return remarks
 
 

@@ -44,9 +44,9 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
   Returns:
     For each entry `label`, `epochs`, `full_epochs`, `published`, `published_train` and `num_runs`
     (finished or not); from the finished runs `seeds` (rising) and `errors` (in percent), one of
-    each per seed, `train_errors` (in percent) and `seconds`, one of each per run, their different
-    `commits` and `devices`, `has_legs`: whether one of them was trained longer after its end,
-    and `inputs`: of each run, what it read, as `page_data.Run.inputs`.
+    each per seed; `train_errors` (in percent), `seconds` and `versions`, one of each per run; their
+    different `commits` and `devices`; `has_legs`: whether one of them was trained longer after its
+    end; and `inputs`: of each run, what it read, as `page_data.Run.inputs`.
 
   Raises:
     InputError: the study or one of its runs cannot be read.
@@ -68,6 +68,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'seconds': [run.result['seconds'] for run in finished],
         'commits': sorted({str(run.result.get('commit')) for run in finished}),
         'devices': sorted({run.result['device'] for run in finished}),
+        'versions': [run.result.get('versions', {}) for run in finished],
         'inputs': [run.inputs for run in finished],
         'has_legs': any('legs' in run.result for run in finished),
       }

@@ -6,7 +6,7 @@ from typing import Any
 
 from cifar_jax.errors import InputError
 from cifar_jax.runs import contents
-from cifar_jax.runs.results import read_result
+from cifar_jax.runs.results import RESULT, read_result
 
 
 def lines(workdir: str | os.PathLike[str]) -> list[str]:
@@ -19,7 +19,7 @@ def lines(workdir: str | os.PathLike[str]) -> list[str]:
     InputError: there is no result, or it cannot be read.
   """
   workdir = pathlib.Path(workdir)
-  result, path = read_result(workdir), workdir / 'result.json'
+  result, path = read_result(workdir), workdir / RESULT
   if wrong := contents.wrong_value(result, contents.RESULT_OF_FINISHED_RUN):
     raise InputError(f'{path}: {wrong} is missing or wrong: delete the file and run again')
   return [_outcome(result), _effort(result), f'{path} and {workdir / "report.html"}']

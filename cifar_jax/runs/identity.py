@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError
 from cifar_jax.runs import legs
-from cifar_jax.runs.results import read_config_dict
+from cifar_jax.runs.results import CONFIG, read_config_dict
 
 KEY, STEP = 'config', 'step'  # of the `run_info` in a checkpoint
 
@@ -50,7 +50,7 @@ def check(directory: pathlib.Path, step: int, run_info: dict[str, Any]) -> None:
 def _check_config(directory: pathlib.Path, step: int, run_info: dict[str, Any]) -> None:
   """Raises InputError unless a checkpoint has the configuration of the workdir it lies in."""
   workdir = directory.parent
-  if KEY not in run_info or not (workdir / legs.CONFIG).exists():
+  if KEY not in run_info or not (workdir / CONFIG).exists():
     return
   saved = _config(run_info[KEY])
   loading.check(saved, f'checkpoint {step} in {directory}')

@@ -16,9 +16,8 @@ from cifar_jax import input_files, output_files, own_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError
 from cifar_jax.runs import contents, leg_schedules
-from cifar_jax.runs.results import METRICS, read_config_dict, read_object
+from cifar_jax.runs.results import CONFIG, METRICS, RESULT, read_config_dict, read_object
 
-CONFIG, RESULT = 'config.json', 'result.json'
 _EPOCHS = 'train.num_epochs'
 _REMEDY = 'restore it from a copy'
 _COPIED = (CONFIG, METRICS, RESULT)

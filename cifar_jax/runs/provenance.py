@@ -16,9 +16,9 @@ from jax.sharding import Mesh
 
 from cifar_jax import json_text
 from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 
 ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
-COMPILATION_CACHE = 'JAX_COMPILATION_CACHE_DIR'  # changes no result
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
 # `git archive` writes the commit into this file (.gitattributes).
 COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
@@ -47,7 +47,7 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
   return {
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': commit(ROOT),
-    'versions': {'python': platform.python_version(), **_own_version(), **versions()},
+    'versions': {'python': platform.python_version(), **own_version(), **versions()},
     'device': _devices(num_devices or jax.device_count()),
     'machine': _machine(),
   }
@@ -70,7 +70,7 @@ def _machine() -> str:
   return f'{_processor()}, {cores} cores'
 
 
-def _own_version() -> dict[str, str]:
+def own_version() -> dict[str, str]:
   """The version of this package, by name; `{}` in a copy that is not installed."""
   with contextlib.suppress(importlib.metadata.PackageNotFoundError):
     return {'cifar_jax': importlib.metadata.version('cifar_jax')}

@@ -20,7 +20,7 @@ from cifar_jax import input_files, json_text
 from cifar_jax.errors import InputError
 from cifar_jax.runs import contents
 
-METRICS = 'metrics.jsonl'
+METRICS, RESULT, CONFIG = 'metrics.jsonl', 'result.json', 'config.json'
 # Of the records: those of 100 seeds at each of 100,000 steps have half of it.
 _MAX_RECORD_BYTES = 1 << 30
 
@@ -69,7 +69,7 @@ def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     InputError: the file is missing, as before the end of the run, or is not a JSON object with the
       values of a result.
   """
-  path = pathlib.Path(workdir) / 'result.json'
+  path = pathlib.Path(workdir) / RESULT
   result = read_object(path, 'let the run finish: start it again with the same --workdir')
   if wrong := contents.wrong_in_result(result):
     raise InputError(f'{path}: {wrong} is missing or wrong: delete the file and run again')
@@ -87,7 +87,7 @@ def read_config_dict(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   Raises:
     InputError: the file is missing, or is not a JSON object with the sections that a page shows.
   """
-  path = pathlib.Path(workdir) / 'config.json'
+  path = pathlib.Path(workdir) / CONFIG
   config = read_object(path, 'give the --workdir of a run')
   if wrong := contents.wrong_value(config, contents.CONFIG):
     raise InputError(f'{path}: {wrong} is missing or wrong: restore it from a copy')

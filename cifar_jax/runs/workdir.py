@@ -14,10 +14,9 @@ from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
 from cifar_jax.runs import damaged, legs, linked, names
-from cifar_jax.runs.results import METRICS, read_records
+from cifar_jax.runs.results import CONFIG, METRICS, read_records
 from cifar_jax.runtime import processes
 
-CONFIG = 'config.json'
 CHECKPOINTS = 'checkpoints'
 LOCK = 'lock'
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cifar_jax.errors import InputError
 
+COMPILATION_CACHE = 'JAX_COMPILATION_CACHE_DIR'  # the variable; it changes no result
 _BEGINNINGS = ('--jax_', '--nojax_')
 
 

@@ -19,7 +19,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.study import definition, launch
 
 if TYPE_CHECKING:  # `plan` imports JAX
-  from cifar_jax.study.plan import Run
+  from cifar_jax.study.plan import PlannedRun
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def _list_studies() -> int:
 
 def _plan(
   study: definition.Study, arguments: argparse.Namespace, overrides: list[str]
-) -> 'list[Run]':
+) -> 'list[PlannedRun]':
   """Plans all runs of a study and writes its file, once every entry is checked."""
   # Here, because --list and --help need neither JAX nor numpy.
   from cifar_jax.study import plan, study_file
@@ -73,7 +73,7 @@ def _plan(
   return runs
 
 
-def _run(runs: 'list[Run]', workdir: pathlib.Path, baseline: str | None) -> int:
+def _run(runs: 'list[PlannedRun]', workdir: pathlib.Path, baseline: str | None) -> int:
   """Starts all unfinished runs one after another; returns the exit status of the study."""
   from cifar_jax.report import study_table
   from cifar_jax.runs.workdir import is_finished

@@ -14,9 +14,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
+from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 from cifar_jax.runtime.signals import SIGNALS
-
-CACHE_DIR = 'JAX_COMPILATION_CACHE_DIR'
 
 
 @contextlib.contextmanager
@@ -25,15 +24,15 @@ def shared_cache() -> Iterator[None]:
 
   The cache is removed at the end. One that the environment names is used as it is, and kept.
   """
-  if CACHE_DIR in os.environ:
+  if COMPILATION_CACHE in os.environ:
     yield
     return
   with tempfile.TemporaryDirectory(prefix='cifar_jax_study_', ignore_cleanup_errors=True) as folder:
-    os.environ[CACHE_DIR] = folder
+    os.environ[COMPILATION_CACHE] = folder
     try:
       yield
     finally:
-      del os.environ[CACHE_DIR]
+      del os.environ[COMPILATION_CACHE]
 
 
 def run(command: list[str]) -> tuple[int, bool]:

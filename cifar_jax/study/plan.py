@@ -16,7 +16,7 @@ from cifar_jax.study.definition import Entry, Study
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class PlannedRun:
   """A run of one entry with one seed.
 
   Attributes:
@@ -36,7 +36,7 @@ class Run:
 
 def make(
   study: Study, workdir: pathlib.Path, epochs: int | None, seeds: int, overrides: list[str]
-) -> list[Run]:
+) -> list[PlannedRun]:
   """Returns all runs of a study: all entries with the first seed, then with the next. Starts none.
 
   Args:
@@ -64,7 +64,7 @@ def _run(
   epochs: int | None,
   index: int,
   overrides: list[str],
-) -> Run:
+) -> PlannedRun:
   file, colon, recipe_arguments = entry.config.partition(':')
   beside = study.path.parent / file
   recipe = f'{beside if beside.is_file() else file}{colon}{recipe_arguments}'
@@ -85,7 +85,7 @@ def _run(
     raise InputError(f'{study.name}, entry {entry.label!r}: {error}') from error
   command = [sys.executable, '-m', 'cifar_jax.main', '--config', recipe]
   command += ['--workdir', str(run_workdir), *options]
-  return Run(entry, config, full_epochs, run_workdir, command)
+  return PlannedRun(entry, config, full_epochs, run_workdir, command)
 
 
 def _as_options(changes: dict[str, Any]) -> list[str]:

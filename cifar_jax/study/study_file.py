@@ -8,7 +8,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import study_table
 from cifar_jax.study.definition import Study
-from cifar_jax.study.plan import Run
+from cifar_jax.study.plan import PlannedRun
 
 
 def check(folder: pathlib.Path, study: Study) -> None:
@@ -27,7 +27,7 @@ def check(folder: pathlib.Path, study: Study) -> None:
     raise InputError(f'{folder} is not empty and holds no study; give another --workdir')
 
 
-def write(folder: pathlib.Path, study: Study, runs: list[Run], overrides: list[str]) -> None:
+def write(folder: pathlib.Path, study: Study, runs: list[PlannedRun], overrides: list[str]) -> None:
   """Makes the folder of a study and writes `study.json` into it.
 
   Args:

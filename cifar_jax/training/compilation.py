@@ -8,8 +8,8 @@ import jax
 
 from cifar_jax.report.summary import duration
 from cifar_jax.runtime.console import logger
+from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 
-CACHE_DIR = 'JAX_COMPILATION_CACHE_DIR'
 # Compilation takes the longer, the more different kernels there are: equal blocks are compiled as
 # one. Measured on two AMD cores with an empty cache.
 _SECONDS, _SECONDS_PER_KERNEL = 5.0, 0.5
@@ -27,8 +27,8 @@ def announcement(params: Any) -> str:
     kernels = {leaf.shape for leaf in jax.tree.leaves(params) if len(leaf.shape) > 1}
     seconds = _SECONDS + _SECONDS_PER_KERNEL * len(kernels)
     how_long = f'about {_rounded(seconds)}, once'
-  if os.environ.get(CACHE_DIR):
-    how_long += f', unless {CACHE_DIR} has it'
+  if os.environ.get(COMPILATION_CACHE):
+    how_long += f', unless {COMPILATION_CACHE} has it'
   return f'compiling the training step ({how_long})'
 
 

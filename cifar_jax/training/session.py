@@ -23,7 +23,7 @@ from cifar_jax.report import summary
 from cifar_jax.runs import first_save, identity, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
-from cifar_jax.runs.results import METRICS, best_by_test, read_records
+from cifar_jax.runs.results import METRICS, RESULT, best_by_test, read_records
 from cifar_jax.runs.trackers import copies
 from cifar_jax.runs.workdir import (
   CHECKPOINTS,
@@ -45,8 +45,6 @@ from cifar_jax.training.finish import (
 from cifar_jax.training.loop import Loop
 from cifar_jax.training.profiler import FOLDER, Profiler
 from cifar_jax.training.progress import Progress
-
-RESULT = 'result.json'
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False) -> int:
@@ -81,12 +79,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   experiment = _build(config, workdir)
   stopping = StopRequest()
   handling = contextlib.nullcontext(stopping) if from_python else stopping
-  with (
-    _explaining_shortages(experiment),
-    claim_workdir(workdir, config),
-    _log(workdir),
-    handling as stop,
-  ):
+  with _advice(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:
     if _is_finished(workdir, config):  # another command has finished the run since
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
@@ -130,7 +123,7 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
 
 
 @contextlib.contextmanager
-def _explaining_shortages(experiment: Experiment) -> Iterator[None]:
+def _advice(experiment: Experiment) -> Iterator[None]:
   """Turns JAX's errors for a lack of memory and a lost process into ones that say what to do."""
   try:
     yield

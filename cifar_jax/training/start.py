@@ -88,8 +88,8 @@ def first_or_latest_state(
     # An earlier version did not record all of it.
     if changes := _changes(software | run_info.get('software', {}), software):
       logger.warning(
-        'other software or settings than before, which may round differently, so that the result '
-        'differs from that of an undisturbed run: %s',
+        'other code, software or settings than before, which may compute otherwise, so that the '
+        'result may differ from that of an undisturbed run: %s',
         changes,
       )
     run_info['schedule_start'] = experiment.schedule_start
@@ -193,9 +193,10 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
 
 
 def _software() -> dict[str, Any]:
-  """What the rounding of a run depends on beside its hardware, by name."""
+  """What the result of a run depends on beside its settings and hardware, by name."""
+  code = provenance.own_version() | {'the commit': provenance.commit(provenance.ROOT)}
   library = {'the library of convolutions': layers.library_of_convolutions()}
-  return provenance.versions() | library | provenance.arithmetic()
+  return code | provenance.versions() | library | provenance.arithmetic()
 
 
 def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
     'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'inputs': [],
-    'has_legs': False,
+    'versions': [], 'has_legs': False,
   } | more  # fmt: skip
 
 
@@ -169,6 +169,14 @@ def test_the_table_says_that_runs_of_equal_settings_had_different_inputs(name: s
   other = [*same, row('c', [8.0, 9.0], inputs=inputs(('{}', 'z'), ('{}', 'z')))]
   text = ' '.join(study_formats.text(STUDY, other).split())
   assert f'NOT COMPARABLE: between runs the {name} changed: a, b.' in text
+
+
+def test_the_table_says_which_versions_the_runs_had_if_they_differ() -> None:
+  old, new = {'jax': '0.10', 'numpy': '2'}, {'jax': '0.11', 'numpy': '2'}
+  table = [row('a', [10.0], versions=[old]), row('b', [9.0], versions=[old])]
+  assert 'different versions' not in study_formats.text(STUDY, table)
+  text = ' '.join(study_formats.text(STUDY, [*table, row('c', [8.0], versions=[new])]).split())
+  assert 'The runs had different versions: jax 0.10, 0.11.' in text
 
 
 def test_the_inputs_of_a_run_are_named_with_what_was_read(tmp_path: pathlib.Path) -> None:

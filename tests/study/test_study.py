@@ -15,6 +15,7 @@ from cifar_jax import cli
 from cifar_jax.config import loading, locations
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import override
+from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 from cifar_jax.study import __main__, definition, launch, plan
 from tests.support.paths import ROOT
 
@@ -296,20 +297,20 @@ def test_the_list_shows_every_study(
 def test_all_runs_share_a_compilation_cache_that_goes_with_the_study(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  monkeypatch.delenv(launch.CACHE_DIR, raising=False)
+  monkeypatch.delenv(COMPILATION_CACHE, raising=False)
   with launch.shared_cache():
-    folder = pathlib.Path(os.environ[launch.CACHE_DIR])
+    folder = pathlib.Path(os.environ[COMPILATION_CACHE])
     assert folder.is_dir()
-  assert launch.CACHE_DIR not in os.environ and not folder.exists()
+  assert COMPILATION_CACHE not in os.environ and not folder.exists()
 
 
 def test_a_compilation_cache_of_the_user_is_kept(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setenv(launch.CACHE_DIR, str(tmp_path))
+  monkeypatch.setenv(COMPILATION_CACHE, str(tmp_path))
   with launch.shared_cache():
-    assert os.environ[launch.CACHE_DIR] == str(tmp_path)
-  assert os.environ[launch.CACHE_DIR] == str(tmp_path) and tmp_path.exists()
+    assert os.environ[COMPILATION_CACHE] == str(tmp_path)
+  assert os.environ[COMPILATION_CACHE] == str(tmp_path) and tmp_path.exists()
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 from cifar_jax.training import compilation
 from cifar_jax.training.progress import Progress
 
@@ -25,11 +26,11 @@ def test_the_forecast_grows_with_the_number_of_different_kernels(
 ) -> None:
   monkeypatch.setattr(compilation, '_SECONDS', 5.0)
   monkeypatch.setattr(compilation, '_SECONDS_PER_KERNEL', 0.5)
-  monkeypatch.delenv(compilation.CACHE_DIR, raising=False)
+  monkeypatch.delenv(COMPILATION_CACHE, raising=False)
   assert compilation.announcement(params(1)) == 'compiling the training step (about 10 s, once)'
   assert compilation.announcement(params(70)).endswith('(about 40 s, once)')
   assert compilation.announcement(params(230)).endswith('(about 2 minutes, once)')
-  monkeypatch.setenv(compilation.CACHE_DIR, '/cache')
+  monkeypatch.setenv(COMPILATION_CACHE, '/cache')
   assert 'once, unless JAX_COMPILATION_CACHE_DIR has it' in compilation.announcement(params(1))
 
 

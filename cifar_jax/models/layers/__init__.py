@@ -32,9 +32,9 @@ from cifar_jax.models.layers.initializers import (
 from cifar_jax.models.layers.layer import Layer
 from cifar_jax.models.layers.normalization import (
   BatchNorm,
+  Moments,
   NoNorm,
   Norm,
-  Statistics,
   batch_norm,
   batch_statistics,
 )
@@ -68,8 +68,8 @@ from cifar_jax.models.layers.stochastic_depth import (
 )
 
 __all__ = [
-  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Layer', 'NoNorm', 'Norm', 'ResidualBlock', 'ResidualNet',
-  'SqueezeExcitation', 'Statistics', 'average_pool', 'batch_norm', 'batch_statistics',
+  'BatchNorm', 'Conv', 'Dtype', 'Gates', 'Layer', 'Moments', 'NoNorm', 'Norm', 'ResidualBlock',
+  'ResidualNet', 'SqueezeExcitation', 'average_pool', 'batch_norm', 'batch_statistics',
   'blocks_per_stage', 'check_classifier', 'check_fraction', 'check_one_of', 'check_shake_drop',
   'check_survival', 'classifier', 'compute_if_open', 'compute_once', 'conv', 'conv1x1', 'conv3x3',
   'convolve', 'draw_shake_drop_gates', 'dropout', 'forms_for', 'global_average', 'he_fan_in',

@@ -24,7 +24,7 @@ from cifar_jax.models.layers.platform_forms import channel_sums
 Norm = Callable[..., nn.Module]
 
 
-class Statistics(NamedTuple):
+class Moments(NamedTuple):
   """The statistics of each channel, float32 `[channels]`; the variance is the biased one."""
 
   mean: jax.Array
@@ -51,7 +51,7 @@ class BatchNorm(Layer):
   use_scale: bool = True
 
   @nn.compact
-  def __call__(self, x: jax.Array, statistics: Statistics | None = None) -> jax.Array:
+  def __call__(self, x: jax.Array, statistics: Moments | None = None) -> jax.Array:
     """Maps `[..., channels]` to the same shape.
 
     Args:
@@ -70,7 +70,7 @@ class BatchNorm(Layer):
     if self.use_running_average:
       deviation = lax.sqrt(lax.add(variance.value, self.epsilon))
       return normalize(x, mean.value, deviation, scale, bias)
-    running = Statistics(mean.value, variance.value)
+    running = Moments(mean.value, variance.value)
     statistics = statistics or batch_statistics(x)
     y, moved = normalize_batch(x, statistics, scale, bias, running, self.momentum, self.epsilon)
     if not self.is_initializing():
@@ -105,12 +105,12 @@ def batch_norm(train: bool, dtype: Dtype, momentum: float = 0.9, epsilon: float 
   )
 
 
-def batch_statistics(x: jax.Array) -> Statistics:
+def batch_statistics(x: jax.Array) -> Moments:
   """The statistics of a batch `[..., channels]`; no gradient flows through them."""
   x = lax.stop_gradient(x)
   # In one pass over the array. Rounding can bring a variance of zero below zero.
   mean, mean_square = (lax.div(total, _count(x)) for total in channel_sums(x, x))
-  return Statistics(mean, lax.max(lax.sub(mean_square, lax.mul(mean, mean)), 0.0))
+  return Moments(mean, lax.max(lax.sub(mean_square, lax.mul(mean, mean)), 0.0))
 
 
 def normalize(
@@ -133,13 +133,13 @@ def normalize(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def normalize_batch(
   x: jax.Array,
-  statistics: Statistics,
+  statistics: Moments,
   scale: jax.Array,
   bias: jax.Array,
-  running: Statistics,
+  running: Moments,
   momentum: float,
   epsilon: float,
-) -> tuple[jax.Array, Statistics]:
+) -> tuple[jax.Array, Moments]:
   """Normalises by the batch's own statistics.
 
   Args:
@@ -160,13 +160,13 @@ def normalize_batch(
 
 def _forward(
   x: jax.Array,
-  statistics: Statistics,
+  statistics: Moments,
   scale: jax.Array,
   bias: jax.Array,
-  running: Statistics,
+  running: Moments,
   momentum: float,
   epsilon: float,
-) -> tuple[tuple[jax.Array, Statistics], Any]:
+) -> tuple[tuple[jax.Array, Moments], Any]:
   mean, variance = _of_batch(statistics, x)
   deviation = lax.sqrt(lax.add(variance, epsilon))
   y = normalize(x, mean, deviation, scale, bias)
@@ -174,24 +174,24 @@ def _forward(
     lax.add(lax.mul(old, momentum), lax.mul(new, 1.0 - momentum))
     for old, new in zip(running, statistics, strict=True)
   ]
-  return (y, Statistics(*moved)), (x, mean, deviation, scale)
+  return (y, Moments(*moved)), (x, mean, deviation, scale)
 
 
 @jax.custom_jvp
-def _of_batch(statistics: Statistics, x: jax.Array) -> Statistics:
+def _of_batch(statistics: Moments, x: jax.Array) -> Moments:
   """The statistics, with their derivative by `x`, which second derivatives of a norm need."""
   del x
   return statistics
 
 
 @_of_batch.defjvp
-def _of_batch_jvp(primals: Any, tangents: Any) -> tuple[Statistics, Statistics]:
+def _of_batch_jvp(primals: Any, tangents: Any) -> tuple[Moments, Moments]:
   (statistics, x), (_, tangent) = primals, tangents
   tangent, axes = _wide(tangent), tuple(range(x.ndim - 1))
   centred = lax.sub(_wide(x), _spread(statistics.mean, x))
   of_mean = lax.div(jnp.sum(tangent, axes), _count(x))
   of_variance = lax.div(jnp.sum(lax.mul(centred, tangent), axes), _count(x) / 2)
-  return statistics, Statistics(of_mean, of_variance)
+  return statistics, Moments(of_mean, of_variance)
 
 
 def _backward(
