@@ -21,21 +21,21 @@ def find(path: str, folder: pathlib.PurePath = RECIPES) -> pathlib.Path:
   """Finds a file of Python.
 
   Args:
-    path: of a file; or of one of the package, by its name alone (`resnet`) or as in a clone
-      (`configs/resnet.py`). A file that exists comes first.
+    path: of one of the package, by its name alone (`resnet`); or of a file; or of one of the
+      package as in a clone (`configs/resnet.py`), if there is no such file.
     folder: the folder of the package, `RECIPES` or `STUDIES`.
 
   Raises:
     InputError: there is no such file.
   """
+  by_name = {known.stem: known for known in available(folder)}
+  if path in by_name:  # even if the current folder, which may be a stranger's, has such a file
+    return by_name[path]
   file = paths.local(path)
   if file.is_file():
     return file
-  by_name = {known.stem: known for known in available(folder)}
-  if file.parent == pathlib.Path(folder) or path == file.stem:
-    known = by_name.get(file.stem)
-    if known and file.suffix in ('', '.py'):
-      return known
+  if file.parent == pathlib.Path(folder) and file.suffix in ('', '.py') and file.stem in by_name:
+    return by_name[file.stem]
   hint = _recipe_of_model(path, by_name) or nearest(file.stem, by_name)
   beside = [str(other) for other in sorted(file.parent.glob('*.py'))]
   kind = 'study' if folder == STUDIES else 'configuration'

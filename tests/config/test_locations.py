@@ -46,6 +46,7 @@ def test_a_file_of_the_user_comes_before_one_of_the_package(
   (elsewhere / 'configs').mkdir()
   (elsewhere / 'configs' / 'resnet.py').write_text(OWN)
   assert loading.load(name).seed == 7
+  (elsewhere / 'resnet').write_text(OWN)  # in a folder of a stranger: a name is no path
   assert loading.load('resnet').seed == 0
 
 
