@@ -28,7 +28,9 @@ check_extra "$extra"
 check_form --runs "$runs" '[^:[:cntrl:]]+' 'a folder without a colon in its path'
 [[ $build_only ]] || check_arguments "$@"
 
-run docker build --file launch/Containerfile --build-arg "EXTRA=$extra" --tag "$image" .
+commit=$(git describe --always --abbrev=12 --dirty=+changes --exclude='*' 2>/dev/null || true)
+run docker build --file launch/Containerfile --build-arg "EXTRA=$extra" --build-arg "COMMIT=$commit" \
+  --tag "$image" .
 [[ $build_only ]] && exit
 run mkdir -p "$runs"
 devices=()

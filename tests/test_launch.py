@@ -11,6 +11,7 @@ import tomllib
 import pytest
 import yaml
 
+from cifar_jax.runs import provenance
 from tests.support.launch_scripts import LAUNCH, NEEDED, QUOTED, RUN, SCRIPTS, TPU, dry_run, launch
 from tests.support.paths import ROOT
 
@@ -182,10 +183,12 @@ def test_kubernetes_passes_every_dollar_on() -> None:
 
 def test_a_container_is_built_and_restarts() -> None:
   build, folder, start, _ = dry_run('container.sh').splitlines()
-  assert shlex.split(build) == [
+  words, commit = shlex.split(build), provenance.commit(ROOT) or ''
+  assert words[:6] == [
     *('docker', 'build', '--file', 'launch/Containerfile', '--build-arg', 'EXTRA=cuda13'),
-    *('--tag', 'i', '.'),
   ]
+  assert words[6] == '--build-arg' and words[7].startswith(f'COMMIT={commit.partition("+")[0]}')
+  assert words[8:] == ['--tag', 'i', '.']
   assert shlex.split(folder)[:2] == ['mkdir', '-p']
   docker_run = shlex.split(start)
   assert docker_run[-len(RUN) - 1 :] == ['i', *RUN]

@@ -48,8 +48,8 @@ class Run:
   def inputs(self) -> dict[str, tuple[str, str]]:
     """What the run read: of each input, what the configuration says of it, and its SHA-256.
 
-    The inputs are `data`, its `test images`, `initial weights` and `own module`. Results of earlier
-    versions, and runs that have not ended, lack some.
+    The inputs are `data`, its `test images`, `initial weights`, `own module` and this package's
+    `code`, of which the commit is said. Earlier versions, and runs that have not ended, lack some.
     """
     data, init = self.config['data'], self.result.get('init', {})
     settings = {key: value for key, value in data.items() if key != 'data_dir'}
@@ -59,6 +59,7 @@ class Run:
       'test images': (json.dumps(of_test, sort_keys=True), self.result.get('test_sha256')),
       'initial weights': (init.get('source', ''), init.get('sha256')),
       'own module': (self.config['model'].get('module', ''), self.result.get('own_module_sha256')),
+      'code': (str(self.result.get('commit')), self.result.get('code')),
     }
     return {name: (said, sha256) for name, (said, sha256) in inputs.items() if sha256}
 

@@ -1,6 +1,8 @@
 """The origin of a result: command, commit, versions and machine."""
 
 import contextlib
+import functools
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -130,7 +132,21 @@ def commit(root: pathlib.Path) -> str | None:
     if pathlib.Path(git('rev-parse', '--show-toplevel')).resolve() == root.resolve():
       changes = '+changes' if git('status', '--porcelain', '--', 'cifar_jax', 'configs') else ''
       return git('rev-parse', '--short=12', 'HEAD') + changes
-  return os.environ.get(COMMIT, '')[:12] or _commit_of_archive(root) or _commit_that_pip_noted(root)
+  given, plus, changes = os.environ.get(COMMIT, '').partition('+')
+  return given[:12] + plus + changes or _commit_of_archive(root) or _commit_that_pip_noted(root)
+
+
+@functools.cache
+def code() -> str:
+  """The first 12 digits of the SHA-256 of this package's source files, as this process found them.
+
+  It tells apart what has no commit, and changes that are not committed.
+  """
+  package, sha256 = ROOT / 'cifar_jax', hashlib.sha256()
+  for path in sorted(path for path in package.rglob('*') if path.suffix in ('.py', '.cc')):
+    sha256.update(f'{path.relative_to(package)}\0'.encode())
+    sha256.update(path.read_bytes())
+  return sha256.hexdigest()[:12]
 
 
 def _commit_of_archive(root: pathlib.Path) -> str | None:

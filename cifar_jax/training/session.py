@@ -191,6 +191,7 @@ def run_session(
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
     state, run_info = start.first_or_latest_state(experiment, checkpoints)
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
+    run_info['codes'] = list(dict.fromkeys([*run_info.get('codes', []), provenance.code()]))
     if config is not None:
       run_info |= identity.describe(config)
     step = state.num_steps
@@ -217,6 +218,7 @@ def run_session(
         result['best_by_test'] = best_by_test(read_records(workdir))
     inputs = (initial_weights.KEY, own_module.KEY)
     result |= {key: run_info[key] for key in inputs if key in run_info}
+    result['code'] = ', '.join(run_info['codes'])
     return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
 
 

@@ -22,6 +22,8 @@ from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
 from cifar_jax.training.progress import log_new_run
 
+CODE = 'the code'  # of this package, in what all sessions and processes have in common
+
 
 def record_own_module(config: ConfigDict) -> None:
   """Sets `model.module` to where the model's family is registered, if it is a user's own."""
@@ -39,6 +41,7 @@ def describe_program(config: ConfigDict) -> dict[str, Any]:
   return {
     **keys,
     'the own module': own_module.digest(config.model.get('module', '')),
+    CODE: provenance.code(),
     'the commit': provenance.commit(provenance.ROOT),
     **provenance.versions(),
     **provenance.random_settings(),
@@ -194,9 +197,10 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
 
 def _software() -> dict[str, Any]:
   """What the result of a run depends on beside its settings and hardware, by name."""
-  code = provenance.own_version() | {'the commit': provenance.commit(provenance.ROOT)}
+  code = {CODE: provenance.code(), 'the commit': provenance.commit(provenance.ROOT)}
   library = {'the library of convolutions': layers.library_of_convolutions()}
-  return code | provenance.versions() | library | provenance.arithmetic()
+  versions = provenance.own_version() | provenance.versions()
+  return code | versions | library | provenance.arithmetic()
 
 
 def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -185,11 +185,12 @@ def test_the_inputs_of_a_run_are_named_with_what_was_read(tmp_path: pathlib.Path
   (tmp_path / 'config.json').write_text(json.dumps(config | {'train': {'num_epochs': 1}}))
   result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': '1 x cpu'}
   result |= {'init': {'source': 'w.npz', 'sha256': 'w'}, 'own_module_sha256': 'm'}
-  result['test_sha256'] = 't'
+  result |= {'test_sha256': 't', 'commit': 'a+changes', 'code': 'c'}
   (tmp_path / 'result.json').write_text(json.dumps(result | {'data_sha256': 'd'}))
   assert page_data.read(tmp_path).inputs == {
     'data': ('{"images_per_class": 10, "name": "folder"}', 'd'),
     'test images': ('{"name": "folder"}', 't'),
     'initial weights': ('w.npz', 'w'),
     'own module': ('own.py', 'm'),
+    'code': ('a+changes', 'c'),
   }

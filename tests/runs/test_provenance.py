@@ -58,8 +58,8 @@ def test_a_plain_copy_has_the_commit_of_the_environment_or_none(
   shutil.copy(ROOT / provenance.COMMIT_FILE, copy / provenance.COMMIT_FILE)
   monkeypatch.delenv(provenance.COMMIT, raising=False)
   assert provenance.commit(copy) is None
-  monkeypatch.setenv(provenance.COMMIT, '0123456789abcdef')
-  assert provenance.commit(copy) == '0123456789ab'
+  monkeypatch.setenv(provenance.COMMIT, '0123456789abcdef+changes')
+  assert provenance.commit(copy) == '0123456789ab+changes'
 
 
 def test_what_pip_installs_from_a_repository_has_the_commit_that_pip_noted(
@@ -95,3 +95,17 @@ def test_a_command_has_the_flags_of_the_user_and_not_those_of_the_package(
   )
   expected = 'XLA_FLAGS=--xla_cpu_copy_insertion_use_region_analysis=true python -m'
   assert expected in provenance.describe(1)['command']
+
+
+def test_the_digest_of_the_code_changes_with_each_source_file(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (tmp_path / 'cifar_jax' / 'room').mkdir(parents=True)
+  for name in ('a.py', 'room/b.cc', 'commit.txt'):
+    (tmp_path / 'cifar_jax' / name).write_text(name)
+  monkeypatch.setattr(provenance, 'ROOT', tmp_path)
+  digests = [provenance.code.__wrapped__()]
+  for name in ('commit.txt', 'a.py', 'room/b.cc'):
+    (tmp_path / 'cifar_jax' / name).write_text('changed')
+    digests.append(provenance.code.__wrapped__())
+  assert digests[0] == digests[1] and len(set(digests)) == 3 and len(digests[0]) == 12

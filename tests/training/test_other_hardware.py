@@ -73,9 +73,10 @@ def test_a_run_that_continues_with_other_software_warns(
       start.first_or_latest_state(experiment, checkpoints)
       assert ('the library of convolutions was' in caplog.text) == is_warned
     monkeypatch.setattr(provenance, 'own_version', lambda: {'cifar_jax': '9.9'})
+    monkeypatch.setattr(provenance, 'code', lambda: 'def')
     monkeypatch.setattr(provenance, 'commit', lambda _: 'abc')
     start.first_or_latest_state(experiment, checkpoints)
-    assert 'and is now 9.9; the commit was' in caplog.text and 'is now abc' in caplog.text
+    assert all(f'is now {new}' in caplog.text for new in ('9.9', 'abc', 'def'))
 
 
 def test_instructions_and_settings_of_libraries_are_recorded(
