@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import depth_picture, homework_curves
 from cifar_jax import output_files
-from cifar_jax.report.figures import activations, branch_correlation, lesion, path_length
+from cifar_jax.report.figures import activations, branch_correlation, lesion, path_length, study
 
 if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions that draw import it
   from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ _DRAWINGS: dict[str, Callable[[Any], 'Figure']] = {
   'lesions_110': lambda content: lesion.figure(content['runs']),
   'path_lengths': path_length.figure,
   'plain_and_residual': depth_picture.figure,
+  'schedules': lambda content: study.figure(content | {'changes': []}, content['entries']),
 }
 
 

@@ -32,8 +32,9 @@ from cifar_jax.picture import Picture
 from cifar_jax.python_errors import in_words_of_python
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
+from cifar_jax.runs import damaged
 from cifar_jax.runs.results import RESULT, Record, read_records, read_result
-from cifar_jax.runs.workdir import read_config
+from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import console, xla_flags
 from cifar_jax.study.plan import shortened
 from cifar_jax.training import session
@@ -105,7 +106,7 @@ def load_run(workdir: Path) -> 'Run':
 
 
 class Run(Analyses):
-  """A run on disk. Everything is read when it is first asked for.
+  """A run on disk. What it is asked for is of the run as it is then, also while it is trained.
 
   `analysis/methods.py` has the methods of the analyses.
 
@@ -116,6 +117,7 @@ class Run(Analyses):
   def __init__(self, workdir: pathlib.Path) -> None:
     """Opens a directory; `load_run` checks it first."""
     self.workdir = workdir
+    self._restored: tuple[list[int], Any] = [-1], None  # with the steps of the checkpoints
 
   def __repr__(self) -> str:
     """The summary that the command prints; of an unfinished run, the directory."""
@@ -123,7 +125,7 @@ class Run(Analyses):
       return f'<unfinished run in {self.workdir}>'
     return '\n'.join(summary.lines(self.workdir))
 
-  @functools.cached_property
+  @property
   def config(self) -> ConfigDict:
     """The configuration, locked."""
     return read_config(self.workdir)
@@ -156,11 +158,14 @@ class Run(Analyses):
     state = self._net.state
     return {'params': state.params, 'batch_stats': state.batch_stats}
 
-  @functools.cached_property
+  @property
   @in_words_of_python()
   def _net(self) -> Restored:
-    """The run without its data, which may be on another machine."""
-    return restore_net(self.workdir, 'last', [])
+    """The run without its data, which may be on another machine; read again if it has gone on."""
+    steps = damaged.steps_in(self.workdir / CHECKPOINTS)
+    if self._restored[0] != steps:
+      self._restored = steps, restore_net(self.workdir, 'last', [])
+    return self._restored[1]
 
   def curves(self) -> Picture:
     """Loss, error and learning rate by epoch."""

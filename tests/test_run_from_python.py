@@ -89,6 +89,23 @@ def test_its_variables_give_its_logits(trained: list[cifar_jax.Run]) -> None:
   assert logits.shape == (2, 10)
 
 
+def test_a_kept_run_has_the_net_of_the_newest_checkpoint(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  steps: list[list[str]] = []
+
+  def restore(workdir: pathlib.Path, *_: Any) -> int:
+    steps.append(sorted(path.name for path in (workdir / 'checkpoints').iterdir()))
+    return len(steps)
+
+  monkeypatch.setattr('cifar_jax.run.restore_net', restore)
+  (tmp_path / 'checkpoints' / '10').mkdir(parents=True)
+  run = cifar_jax.Run(tmp_path)
+  assert [run._net, run._net] == [1, 1]
+  (tmp_path / 'checkpoints' / '20').mkdir()  # it is trained longer
+  assert [run._net, run._net] == [2, 2] and steps == [['10'], ['10', '20']]
+
+
 def test_its_pictures_are_shown_and_saved(
   trained: list[cifar_jax.Run], tmp_path: pathlib.Path
 ) -> None:

@@ -18,7 +18,6 @@ from cifar_jax.data.dataset import digests
 from cifar_jax.errors import InputError, LostError, ShortageError, is_out_of_memory
 from cifar_jax.experiment.experiment import Experiment, build
 from cifar_jax.experiment.later_leg import continue_schedule
-from cifar_jax.models import own_module
 from cifar_jax.report import summary
 from cifar_jax.runs import first_save, identity, legs, provenance
 from cifar_jax.runs.checkpoints import Checkpoints
@@ -191,7 +190,6 @@ def run_session(
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
     state, run_info = start.first_or_latest_state(experiment, checkpoints)
     run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
-    run_info['codes'] = list(dict.fromkeys([*run_info.get('codes', []), provenance.code()]))
     if config is not None:
       run_info |= identity.describe(config)
     step = state.num_steps
@@ -216,10 +214,9 @@ def run_session(
       save_scorecard(workdir, experiment, result['num_steps'], logits)
       if experiment.train_settings.test_each_epoch:
         result['best_by_test'] = best_by_test(read_records(workdir))
-    inputs = (initial_weights.KEY, own_module.KEY)
-    result |= {key: run_info[key] for key in inputs if key in run_info}
-    result['code'] = ', '.join(run_info['codes'])
-    return result | {'commit': ', '.join(filter(None, run_info['commits'])) or None}
+    if initial_weights.KEY in run_info:
+      result['init'] = run_info[initial_weights.KEY]
+    return result | start.code_of_sessions(run_info)
 
 
 def _warn_of_wrong_records(metric_log: MetricLog, run_info: dict[str, Any]) -> None:

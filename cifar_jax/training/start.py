@@ -96,6 +96,7 @@ def first_or_latest_state(
         changes,
       )
     run_info['schedule_start'] = experiment.schedule_start
+    _note_code(run_info, experiment)
     return state, run_info | {'hardware': hardware, 'software': software}
   state, described = first_state(experiment)
   log_new_run(experiment, state)
@@ -106,7 +107,29 @@ def first_or_latest_state(
   run_info['schedule_start'] = experiment.schedule_start
   run_info |= described
   run_info |= own_module.describe(experiment.model)
+  _note_code(run_info, experiment)
   return state, run_info | {'random': provenance.random_settings()}
+
+
+def _note_code(run_info: dict[str, Any], experiment: Experiment) -> None:
+  """Adds this session's code to that of the earlier ones, where it is another one."""
+  own = own_module.describe(experiment.model).get(own_module.KEY)
+  for key, value in (('codes', provenance.code()), ('own_modules', own)):
+    run_info[key] = list(dict.fromkeys([*run_info.get(key, []), *filter(None, [value])]))
+
+
+def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
+  """What the result of a run says of its code: `commit`, `code` and, of an own net, its module.
+
+  Each names what all sessions had, one after the other. A commit that is not known is `unknown`
+  beside others, and None alone.
+  """
+  commits = run_info['commits']
+  named = [commit or 'unknown' for commit in commits] if any(commits) else []
+  codes = {'code': run_info['codes'], own_module.KEY: run_info['own_modules']}
+  return {'commit': ', '.join(named) or None} | {
+    key: ', '.join(values) for key, values in codes.items() if values
+  }
 
 
 def check_can_go_on(experiment: Experiment, directory: pathlib.Path) -> None:

@@ -1,11 +1,13 @@
 """The digest of a net of a notebook: it changes with each cell that defines the net."""
 
+import copy
 import linecache
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cifar_jax.models import families, own_module
@@ -71,7 +73,31 @@ def test_the_digest_is_of_the_cells_of_the_net_and_of_no_other(
   assert said(names) != first
   run(BLOCK)
   assert said(names) == first
+  run('SHIFT = 2')
+  assert said(names) != first
+  run('SHIFT = 1')
+  run('UNUSED = 1')
+  assert said(names) == first
   run(NET.replace('mean', 'max'))
+  assert said(names) != first
+
+
+@pytest.mark.parametrize(
+  ('value', 'other'),
+  [
+    (1, 2), ((1, 'a'), (1, 'b')), ({'a': [1.0]}, {'a': [2.0]}), ({1, 2}, {1, 3}),
+    (np.zeros(2), np.ones(2)), (None, 0),
+  ],
+)  # fmt: skip
+def test_a_constant_of_another_cell_belongs_to_the_net(
+  notebook: tuple[Run, dict[str, Any]], value: Any, other: Any
+) -> None:
+  _, names = notebook
+  names['SHIFT'] = value
+  first = said(names)
+  names['SHIFT'] = copy.deepcopy(value)
+  assert said(names) == first
+  names['SHIFT'] = other
   assert said(names) != first
 
 
