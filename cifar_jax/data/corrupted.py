@@ -69,7 +69,7 @@ def read(path: pathlib.Path, num_classes: int) -> list[Split]:
     The images, uint8 `[n, 32, 32, 3]`, at each of `SEVERITIES`.
 
   Raises:
-    InputError: a file is missing or damaged, or does not have as many images at each severity.
+    InputError: a file is missing or damaged, or does not have the same labels at each severity.
     ShortageError: the images do not fit in memory.
   """
   images = npy_files.read_images(path)
@@ -77,5 +77,7 @@ def read(path: pathlib.Path, num_classes: int) -> list[Split]:
   labels = npy_files.read_labels(path.with_name(_LABELS), len(images), num_classes)
   if len(images) % len(SEVERITIES):
     raise InputError(f'{path} has {len(images)} images, not as many at each of five severities')
-  parts = (np.split(array, len(SEVERITIES)) for array in (images, labels))
+  parts = [np.split(array, len(SEVERITIES)) for array in (images, labels)]
+  if any(not np.array_equal(of_part, parts[1][0]) for of_part in parts[1]):
+    raise InputError(f'{path}: the labels differ between its five parts, so they are no severities')
   return [Split(*part) for part in zip(*parts, strict=True)]

@@ -79,6 +79,7 @@ def write(member: Restored, out: pathlib.Path) -> None:
     'model': member.config.model.name,
     'run': member.workdir.resolve().name,
     'step': member.step,
+    'seed': member.experiment.seeds[0],
     'class_names': list(member.experiment.dataset.class_names),
     'image_size': [height, width],
     'input': INPUT,

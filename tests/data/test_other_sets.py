@@ -175,3 +175,6 @@ def test_corrupted_images_that_are_missing_or_incomplete_are_refused(
   np.save(tmp_path / 'fog.npy', images[:-1])
   np.save(tmp_path / 'labels.npy', np.zeros(19, np.uint8))
   assert 'five severities' in message(lambda: corrupted.read(tmp_path / 'fog.npy', 10))
+  np.save(tmp_path / 'fog.npy', np.zeros((10, 32, 32, 3), np.uint8))  # of one severity
+  np.save(tmp_path / 'labels.npy', np.arange(10))
+  assert 'no severities' in message(lambda: corrupted.read(tmp_path / 'fog.npy', 10))
