@@ -45,7 +45,8 @@ NETS: dict[str, tuple[str, dict[str, Any], float]] = {
   'fractalnet': ('fractalnet10_w16', {}, 0.02),
   'pyramidnet': ('pyramidnet20_a24', {'shake_drop': 'batch', 'survival_probability': 0.5}, 0.1),
   'shake_shake': ('shake_shake_14_2x16d', {}, 0.1),
-  'deformable': ('deformable_resnet20', {}, 0.1),
+  # At 0.1, the recipe's rate for batches of 128, the loss explodes with oneDNN as with XLA.
+  'deformable': ('deformable_resnet20', {}, 0.02),
   'efficientnet': ('efficientnet_b0', {'width': 0.5, 'depth': 0.5}, 0.05),
 }
 
