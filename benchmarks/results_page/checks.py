@@ -217,6 +217,7 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'scaling_wrn_28_10': _scaling,
   'speed_cpu': _speed('with AVX-512'),
   'speed_cpu_further': _speed('with AVX-512, further nets'),
+  'speed_cpu_amx': _speed('with AMX'),
   'speed_cpu_avx2': _speed('with AVX2'),
   'speed_cpu_before_onednn': _speed('before oneDNN'),
   'speed_cpu_bfloat16': _speed('before oneDNN'),
