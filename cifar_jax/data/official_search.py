@@ -18,6 +18,7 @@ from cifar_jax.errors import InputError
 
 _LEVELS_BELOW = 3
 _MOST_DIRECTORIES = 1000  # so that a whole disk is not searched
+_MOST_BYTES = 1 << 28  # of a file; the largest archive has 170,498,071
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,10 @@ def find(path: pathlib.Path, official: Official) -> Source | None:
   return _archive(_paths_in(path), official) or next(_below(path, official), None)
 
 
-def _crc32(path: pathlib.Path) -> int:
-  """The CRC-32 of a file: 0.2 s for all files of CIFAR-10."""
+def _crc32(path: pathlib.Path) -> int | None:
+  """The CRC-32 of a file: 0.2 s for all files of CIFAR-10. None for what is no official file."""
+  if not path.is_file() or path.stat().st_size > _MOST_BYTES:  # a device, for example, never ends
+    return None
   value = 0
   with path.open('rb') as file:
     while chunk := file.read(1 << 24):
