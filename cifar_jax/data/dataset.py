@@ -170,8 +170,9 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
 
 def digests(dataset: Dataset) -> dict[str, str]:
   """`data_sha256`, of the `fingerprint`, and `test_sha256`, of the test images; hexadecimal."""
-  whole, test = fingerprint(dataset), dataset.test
-  of_test = [test.images.shape, test.images_crc32, test.labels.tobytes().hex(), whole[_CLASS_NAMES]]
+  whole = fingerprint(dataset)
+  of_test = [whole[key][-1] for key in ('images', 'labels_crc32', _IMAGES_CRC32)]
+  of_test += [whole[_CLASS_NAMES], whole[_IMAGE_SHAPE]]
   return {
     f'{name}_sha256': hashlib.sha256(json.dumps(content).encode()).hexdigest()
     for name, content in (('data', whole), ('test', of_test))

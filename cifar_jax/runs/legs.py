@@ -169,10 +169,11 @@ def clear(workdir: pathlib.Path) -> None:
 def give_up(workdir: pathlib.Path) -> None:
   """Moves the outputs of the current leg, which another one replaces, into a folder of their own.
 
-  They are of checkpoints whose steps the other leg has too, but not their weights.
+  They are of checkpoints whose steps the other leg has too, but not their weights. As long as the
+  result of the earlier leg is there, the outputs are that one's, and `clear` moves them.
   """
   names = [name for name in _MOVED if (workdir / name).exists()]
-  if names:
+  if names and not (workdir / RESULT).exists():
     folder = own_files.unused(workdir / f'leg{len(earlier(workdir)) + 1}_given_up')
     folder.mkdir()
     for name in names:

@@ -188,8 +188,7 @@ def run_session(
     checkpoint is saved.
   """
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
-    state, run_info = start.first_or_latest_state(experiment, checkpoints)
-    run_info['commits'] = list(dict.fromkeys([*run_info['commits'], commit]))
+    state, run_info = start.first_or_latest_state(experiment, checkpoints, commit)
     if config is not None:
       run_info |= identity.describe(config)
     step = state.num_steps

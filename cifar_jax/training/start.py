@@ -71,11 +71,17 @@ def _arguments_of_initial_weights(experiment: Experiment) -> tuple[InitSettings,
 
 
 def first_or_latest_state(
-  experiment: Experiment, checkpoints: Checkpoints
+  experiment: Experiment, checkpoints: Checkpoints, commit: str | None
 ) -> tuple[State, dict[str, Any]]:
-  """The state to begin this session with, and the `run_info` of the run so far."""
+  """The state to begin this session with, and the `run_info` of the run with this session.
+
+  Args:
+    experiment: what is trained.
+    checkpoints: of the run.
+    commit: the commit that this session runs.
+  """
   processes.check_same(lambda: {'the newest checkpoint': checkpoints.latest})
-  hardware, software = provenance.hardware(experiment.mesh), _software()
+  hardware, software = provenance.hardware(experiment.mesh), _software(commit)
   if checkpoints.latest is not None:
     state, run_info = _restore(experiment, checkpoints, checkpoints.latest)
     own_module.warn_if_changed(experiment.model, run_info)
@@ -96,26 +102,30 @@ def first_or_latest_state(
         changes,
       )
     run_info['schedule_start'] = experiment.schedule_start
-    _note_code(run_info, experiment)
+    _note_code(run_info, experiment, commit)
     return state, run_info | {'hardware': hardware, 'software': software}
   state, described = first_state(experiment)
   log_new_run(experiment, state)
   if source := experiment.init_settings.source:
     logger.info('the weights begin with those of %s', source)
-  run_info = {'seconds': 0.0, 'commits': [], 'data': fingerprint(experiment.dataset)}
+  run_info = {'seconds': 0.0, 'data': fingerprint(experiment.dataset)}
   run_info |= {'hardware': hardware, 'software': software}
   run_info['schedule_start'] = experiment.schedule_start
   run_info |= described
   run_info |= own_module.describe(experiment.model)
-  _note_code(run_info, experiment)
+  _note_code(run_info, experiment, commit)
   return state, run_info | {'random': provenance.random_settings()}
 
 
-def _note_code(run_info: dict[str, Any], experiment: Experiment) -> None:
+def _note_code(run_info: dict[str, Any], experiment: Experiment, commit: str | None) -> None:
   """Adds this session's code to that of the earlier ones, where it is another one."""
-  own = own_module.describe(experiment.model).get(own_module.KEY)
-  for key, value in (('codes', provenance.code()), ('own_modules', own)):
-    run_info[key] = list(dict.fromkeys([*run_info.get(key, []), *filter(None, [value])]))
+  code: dict[str, list[Any]] = {
+    'commits': [commit],
+    'codes': [provenance.code()],
+    'own_modules': [*own_module.describe(experiment.model).values()],
+  }
+  for key, values in code.items():
+    run_info[key] = list(dict.fromkeys([*run_info.get(key, []), *values]))
 
 
 def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
@@ -218,9 +228,9 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
     )
 
 
-def _software() -> dict[str, Any]:
+def _software(commit: str | None) -> dict[str, Any]:
   """What the result of a run depends on beside its settings and hardware, by name."""
-  code = {CODE: provenance.code(), 'the commit': provenance.commit(provenance.ROOT)}
+  code = {CODE: provenance.code(), 'the commit': commit}
   library = {'the library of convolutions': layers.library_of_convolutions()}
   versions = provenance.own_version() | provenance.versions()
   return code | versions | library | provenance.arithmetic()

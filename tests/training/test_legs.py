@@ -308,12 +308,17 @@ def test_a_kill_between_two_legs_loses_nothing(
   assert [folder.name for folder in legs.earlier(run)] == ['leg1']
   shutil.copytree(run, tmp_path / 'later')
   monkeypatch.setattr(legs, 'clear', lambda workdir: None)  # killed before this
-  with claim_workdir(run, longer):
-    assert not legs.is_finished(run) and (run / 'result.json').exists()
+  for workdir in (run, tmp_path / 'later'):
+    with claim_workdir(workdir, longer):
+      assert not legs.is_finished(workdir) and (workdir / 'result.json').exists()
   monkeypatch.undo()
   with claim_workdir(run, longer):  # the next session
     assert not (run / 'result.json').exists() and (run / 'leg1' / 'evaluation').is_dir()
   check_workdir(run, short)  # gives up the longer leg, of which there is nothing yet
+  with claim_workdir(
+    tmp_path / 'later', configure(tmp_path, tiny_cifar, 3, *CONSTANT)
+  ):  # so does this
+    assert (tmp_path / 'later' / 'leg1' / 'evaluation').is_dir()
 
 
 def test_a_finished_run_whose_records_are_lost_is_trained_longer(

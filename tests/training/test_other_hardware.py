@@ -36,7 +36,7 @@ def test_a_run_that_continues_on_other_hardware_warns(
       monkeypatch.setattr(xla_flags, 'num_processors', lambda: num_cores)
       monkeypatch.setattr('os.cpu_count', lambda: 8)
       state: Any
-      state, run_info = start.first_or_latest_state(experiment, checkpoints)
+      state, run_info = start.first_or_latest_state(experiment, checkpoints, 'a')
       step = state.num_steps + 1
       state = state.replace(step=jax.numpy.int32(step))
       checkpoints.save(step, state, run_info=run_info)
@@ -62,7 +62,7 @@ def test_a_run_that_continues_with_other_software_warns(
   with Checkpoints(
     run / CHECKPOINTS, experiment.checkpoint_settings, read_only=True
   ) as checkpoints:
-    state, run_info = start.first_or_latest_state(experiment, checkpoints)
+    state, run_info = start.first_or_latest_state(experiment, checkpoints, 'a')
     monkeypatch.setattr(checkpoints, 'restore', lambda *_: (state, dict(run_info)))
     for library, is_warned in (
       ('another', True),
@@ -70,13 +70,17 @@ def test_a_run_that_continues_with_other_software_warns(
     ):
       caplog.clear()
       monkeypatch.setattr(start.layers, 'library_of_convolutions', lambda: library)  # noqa: B023
-      start.first_or_latest_state(experiment, checkpoints)
+      start.first_or_latest_state(experiment, checkpoints, 'a')
       assert ('the library of convolutions was' in caplog.text) == is_warned
     monkeypatch.setattr(provenance, 'own_version', lambda: {'cifar_jax': '9.9'})
+    code = provenance.code()
     monkeypatch.setattr(provenance, 'code', lambda: 'def')
-    monkeypatch.setattr(provenance, 'commit', lambda _: 'abc')
-    start.first_or_latest_state(experiment, checkpoints)
-    assert all(f'is now {new}' in caplog.text for new in ('9.9', 'abc', 'def'))
+    _, run_info = start.first_or_latest_state(experiment, checkpoints, 'b')
+    assert all(f'is now {new}' in caplog.text for new in ('9.9', 'b', 'def'))
+    named = start.code_of_sessions(run_info)
+    assert named == {'commit': 'a, b', 'code': f'{code}, def'}
+    assert start.code_of_sessions(run_info | {'commits': [None, 'b']})['commit'] == 'unknown, b'
+    assert start.code_of_sessions(run_info | {'commits': [None]})['commit'] is None
 
 
 def test_instructions_and_settings_of_libraries_are_recorded(
@@ -95,7 +99,7 @@ def test_instructions_and_settings_of_libraries_are_recorded(
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')  # rounds nothing
   words = 'ONEDNN_MAX_CPU_ISA=AVX2 XLA_FLAGS=--xla_cpu_enable_fast_math=true'
   assert sorted(provenance.arithmetic()[name].split()) == words.split()
-  assert provenance.arithmetic().items() <= start._software().items()
+  assert provenance.arithmetic().items() <= start._software(None).items()
 
 
 def test_the_hardware_of_an_accelerator_does_not_depend_on_the_cores(

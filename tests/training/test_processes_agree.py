@@ -150,6 +150,6 @@ def test_processes_with_the_same_data_in_different_folders_go_on(
 def test_a_process_that_sees_other_checkpoints_is_refused(threads: Threads) -> None:
   def begin(latest: int | None) -> Callable[[], object]:
     checkpoints: Any = types.SimpleNamespace(latest=latest)
-    return lambda: start.first_or_latest_state(None, checkpoints)  # type: ignore[arg-type]
+    return lambda: start.first_or_latest_state(None, checkpoints, None)  # type: ignore[arg-type]
 
   assert_both(threads.run(begin(30), begin(None)), 'the newest checkpoint is None, not 30')
