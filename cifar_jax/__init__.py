@@ -32,7 +32,7 @@ from cifar_jax.runtime import signals
 signals.end_at_interrupt_until_command_runs()  # before the imports that take time
 
 from cifar_jax.lazy_exports import lazy_exports  # noqa: E402
-from cifar_jax.runtime import xla_flags  # noqa: E402
+from cifar_jax.runtime import package_code, xla_flags  # noqa: E402, F401
 
 if TYPE_CHECKING:
   from cifar_jax import config, models

@@ -8,7 +8,7 @@ test; and the images on which all models fail.
 
 import pathlib
 
-from cifar_jax import cli, output_files
+from cifar_jax import cli
 from cifar_jax.config import help_text
 from cifar_jax.config.dataset import SPLITS
 from cifar_jax.errors import InputError
@@ -25,21 +25,17 @@ def main() -> None:
   arguments, overrides = parser.parse_with_overrides()
 
   from cifar_jax.evaluation import compare
-  from cifar_jax.evaluation.sources import collect_predictions
+  from cifar_jax.evaluation.sources import absolute_sources, collect_predictions
 
-  pictures = [arguments.out / name for name in compare.PICTURES]
-  output_files.check_is_own(arguments.out / compare.NUMBERS, 'models', 'pairs', beside=pictures)
+  options = {key: getattr(arguments, key) for key in ('split', 'checkpoint', 'tta')}
+  what = {'sources': absolute_sources(arguments.sources), **options}
+  compare.check_out(arguments.out, what)
   models, truth = collect_predictions(
     arguments.sources, arguments.split, arguments.checkpoint, arguments.tta, overrides
   )
   if len(models) < 2:
     raise InputError('a comparison needs two or more models; give another run or file')
-  compared = {
-    'split': arguments.split,
-    'checkpoint': arguments.checkpoint,
-    'tta': arguments.tta,
-    **compare.compare_models(models, truth),
-  }
+  compared = what | compare.compare_models(models, truth)
   compare.write(arguments.out, compared, models, truth)
   views = '' if arguments.tta == 'none' else f' with {arguments.tta}'
   images = f'{len(truth.labels)} {arguments.split} images'

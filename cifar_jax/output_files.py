@@ -85,6 +85,20 @@ def check_is_own(path: pathlib.Path, *keys: str, beside: Iterable[pathlib.Path] 
     raise not_own(path)
 
 
+def check_is_of(path: pathlib.Path, theirs: object, sources: Sequence[object]) -> None:
+  """Raises InputError if there is a result of other sources, such as runs, in the place of a file.
+
+  Args:
+    path: of the file to write.
+    theirs: a list of the absolute paths of the sources of the file that is there; None without one,
+      and where an earlier version did not write them.
+    sources: the absolute paths of those of the new file.
+  """
+  if isinstance(theirs, list) and theirs != (own := [str(source) for source in sources]):
+    others = [str(source) for source in theirs if source not in own] or theirs
+    raise InputError(f'{path} is of {", ".join(map(str, others))}: give another --out')
+
+
 def not_own(path: pathlib.Path) -> InputError:
   """The error for a file, whose name the user did not give, that this program did not write."""
   return InputError(

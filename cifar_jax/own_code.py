@@ -13,12 +13,16 @@ _LIBRARIES = tuple(
 )
 
 
+def is_of_user(file: str) -> bool:
+  """Whether a file is neither this program's nor an installed library's."""
+  return not os.path.realpath(file).startswith(_LIBRARIES)
+
+
 def last_frame(error: BaseException) -> traceback.FrameSummary | None:
   """The innermost call in a file of the user's that an exception passed; None if there is none."""
   frames = [
     frame
     for frame in traceback.extract_tb(error.__traceback__)
-    if os.path.isfile(frame.filename)
-    and not os.path.realpath(frame.filename).startswith(_LIBRARIES)
+    if os.path.isfile(frame.filename) and is_of_user(frame.filename)
   ]
   return frames[-1] if frames else None

@@ -117,7 +117,7 @@ class Run(Analyses):
   def __init__(self, workdir: pathlib.Path) -> None:
     """Opens a directory; `load_run` checks it first."""
     self.workdir = workdir
-    self._restored: tuple[list[int], Any] = [-1], None  # steps of the checkpoints, and the net
+    self._restored: tuple[Any, Any] = None, None  # which checkpoints there were, and the net
 
   def __repr__(self) -> str:
     """The summary that the command prints; of an unfinished run, the directory."""
@@ -162,8 +162,8 @@ class Run(Analyses):
   @in_words_of_python()
   def _net(self) -> Restored:
     """The run without its data, which may be on another machine; read again if it has gone on."""
-    if self._restored[0] != (steps := damaged.steps_in(self.workdir / CHECKPOINTS)):
-      self._restored = steps, restore_net(self.workdir, 'last', [])
+    if self._restored[0] != (there := damaged.identities(self.workdir / CHECKPOINTS)):
+      self._restored = there, restore_net(self.workdir, 'last', [])
     return self._restored[1]
 
   def curves(self) -> Picture:

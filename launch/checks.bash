@@ -53,3 +53,7 @@ run() {
   show "$@"
   [[ $dry_run ]] || "$@"
 }
+
+# A clone in the place of the copy may have changes that its owner has not committed.
+# shellcheck disable=SC2016,SC2034 # for the remote shell, which expands it; used by other scripts
+check_copy='if [ -e cifar_jax/.git ]; then echo "cifar_jax there is a clone: move it away" >&2; exit 2; fi'

@@ -23,7 +23,7 @@ done
 check_python "$python"
 check_arguments "$@"
 
-copy='mkdir -p cifar_jax && tar -x -C cifar_jax'
+copy="$check_copy; mkdir -p cifar_jax && tar -x -C cifar_jax"
 start="cifar_jax/launch/service.sh --extra cuda13 --python $python -- $(shell_words "$@")"
 printf 'git archive HEAD | ' && show ssh "$host" "$copy"
 show ssh "$host" "$start"

@@ -67,6 +67,6 @@ start="set -e; command -v $python || sudo apt-get install -y $python-venv; "
 [[ $nfs ]] && start+="command -v mount.nfs || sudo apt-get install -y nfs-common; \
 mkdir -p shared && { mountpoint -q shared || sudo mount -t nfs $nfs shared; }; \
 sudo chown \$USER shared; "
-start+="mkdir -p cifar_jax && tar -x -C cifar_jax -f cifar_jax.tar; \
+start+="$check_copy; mkdir -p cifar_jax && tar -x -C cifar_jax -f cifar_jax.tar; \
 cifar_jax/launch/service.sh --extra tpu --python $python -- $(shell_words "$@")"
 run "${tpu[@]}" ssh "$name" "${place[@]}" --worker "$hosts" --command "$start"

@@ -52,12 +52,17 @@ def test_a_service_escapes_what_systemd_would_expand() -> None:
   assert '"--workdir" "a$$b%%c\\"d\\\\e"\n' in done.stdout
 
 
-def test_a_gpu_machine_receives_the_commit_and_starts_the_service() -> None:
+def test_a_gpu_machine_receives_the_commit_and_starts_the_service(tmp_path: pathlib.Path) -> None:
   copy, start = dry_run('gpu_vm.sh').splitlines()
-  assert shlex.split(copy) == [
-    *('git', 'archive', 'HEAD', '|', 'ssh', 'me@host'),
-    'mkdir -p cifar_jax && tar -x -C cifar_jax',
-  ]
+  *words, remote = shlex.split(copy)
+  assert words == ['git', 'archive', 'HEAD', '|', 'ssh', 'me@host']
+  check, unpack = remote.rsplit('; ', 1)
+  assert unpack == 'mkdir -p cifar_jax && tar -x -C cifar_jax'
+  for is_clone in (False, True):  # which may have changes of its owner's
+    if is_clone:
+      (tmp_path / 'cifar_jax' / '.git').mkdir(parents=True)
+    done = subprocess.run(['sh', '-c', check], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, 'move it away' in done.stderr) == (2 * is_clone, is_clone)
   [ssh, host, command] = shlex.split(start)
   assert (ssh, host) == ('ssh', 'me@host')
   assert shlex.split(command) == [

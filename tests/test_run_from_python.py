@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -104,6 +105,10 @@ def test_a_kept_run_has_the_net_of_the_newest_checkpoint(
   assert [run._net, run._net] == [1, 1]
   (tmp_path / 'checkpoints' / '20').mkdir()  # it is trained longer
   assert [run._net, run._net] == [2, 2] and steps == [['10'], ['10', '20']]
+  shutil.copytree(tmp_path / 'checkpoints', tmp_path / 'copy')
+  shutil.rmtree(tmp_path / 'checkpoints')
+  (tmp_path / 'copy').rename(tmp_path / 'checkpoints')  # another run of the same length
+  assert [run._net, run._net] == [3, 3]
 
 
 def test_its_pictures_are_shown_and_saved(

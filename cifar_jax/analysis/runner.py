@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ class AnalysedRun:
     workdir: directory of the run.
     step: number of training steps of the checkpoint.
     images: the data set, shape and CRC-32 of the split that the sample is of.
+    is_one_of_several_seeds: whether the run trained several seeds at once.
   """
 
   name: str
@@ -47,14 +49,16 @@ class AnalysedRun:
   workdir: pathlib.Path
   step: int
   images: str
+  is_one_of_several_seeds: bool
 
 
 def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> None:
   """Applies an analysis to runs.
 
   The functions `measure` and `format_table` are those of `measures/NAME.py`, and `figure` that of
-  `report/figures/NAME.py`. Each run gets `analysis/NAME.json` and `analysis/NAME.png`; the picture
-  that the arguments name shows all runs together, with its numbers in a JSON file of the same name.
+  `report/figures/NAME.py`. Each run gets `analysis/NAME.json` and `analysis/NAME.png`; of another
+  checkpoint, split or seed, such as `NAME_validation_best_seed1.json`. The picture that the
+  arguments name shows all runs together, with its numbers in a JSON file of the same name.
 
   Args:
     name: name of the analysis.
@@ -69,7 +73,7 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
   for workdir in arguments.workdir:
     output_files.make_folder(workdir / FOLDER)
     results, table, figure = measure_run(name, workdir, arguments)
-    file = workdir / FOLDER / name
+    file = workdir / FOLDER / _file_stem(results)
     _write_json(file.with_suffix('.json'), results, outdated=file.with_suffix('.png'))
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
     images = f'{results["num_images"]} {arguments.split} images'
@@ -82,6 +86,20 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     _write_json(picture.with_suffix('.json'), all_results, outdated=picture)
     output_files.save_figure(figure(all_results), picture)
     print(f'-> {picture}, {picture.with_suffix(".json")}')
+
+
+def _file_stem(results: dict[str, Any]) -> str:
+  """The beginning of file names, different for all that can be measured of a run."""
+  words = [results['analysis']]
+  if other := results.get('to_workdir'):
+    words.append(f'to_{results["to"]}_{zlib.crc32(other.encode()):08x}')
+  if results['split'] != 'test':
+    words.append(results['split'])
+  if results['checkpoint'] != 'last':
+    words.append(results['checkpoint'])
+  if results['is_one_of_several_seeds']:
+    words.append(f'seed{results["seed"]}')
+  return '_'.join(words)
 
 
 def _check_same_images(all_results: list[dict[str, Any]], picture: pathlib.Path) -> None:
@@ -134,6 +152,7 @@ def _results(
     'model': run.name,
     'run': run.workdir.resolve().name,
     'seed': run.experiment.seeds[0],
+    'is_one_of_several_seeds': run.is_one_of_several_seeds,
     'checkpoint': arguments.checkpoint,
     'step': run.step,
     'split': arguments.split,
@@ -182,4 +201,5 @@ def open_run(
     restored.workdir,
     restored.step,
     f'{experiment.dataset.name} {"x".join(map(str, split.images.shape))} {split.images_crc32:08x}',
+    restored.is_one_of_several_seeds,
   )

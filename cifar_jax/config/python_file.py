@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from cifar_jax import own_code
 from cifar_jax.errors import InputError
 
 
@@ -14,8 +15,8 @@ from cifar_jax.errors import InputError
 def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """Runs a file and yields its global names; functions of the file can be called in the block.
 
-  As with a script, the file can import the modules beside it, also by a name that a file in another
-  folder has. Of a symbolic link that is the folder of the file it leads to: who makes a link to a
+  As with a script, the file can import the modules and packages beside it, as they are now, and also
+  by a name that a file in another folder has. Of a symbolic link that is the folder of the file it leads to: who makes a link to a
   file that is trusted cannot put modules beside it.
 
   Raises:
@@ -35,5 +36,5 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     sys.path.remove(folder)
     for name in sys.modules.keys() - known:
       file = getattr(sys.modules[name], '__file__', None)
-      if file and str(pathlib.Path(file).parent) == folder:
+      if file and pathlib.Path(file).is_relative_to(folder) and own_code.is_of_user(file):
         del sys.modules[name]

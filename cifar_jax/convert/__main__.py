@@ -45,6 +45,8 @@ def main() -> None:
   else:
     model = make_model(name, arguments.fields)
     before, rules = ('own', rules) if arguments.to_torch else (rules, 'own')
+    if before == 'own':
+      _check_is_of(model, name, arguments.source, files.metadata(arguments.source))
     variables = engine.to_variables(arguments.source, model, before)
   arrays = engine.to_state_dict(variables, model, rules)
   out = arguments.out
@@ -55,7 +57,8 @@ def main() -> None:
   if out.exists() and out.samefile(arguments.source):
     raise InputError(f'--out {out} is the file to be converted; give another one')
   # Torch's readers ask for `format`; the other two tell a person what the file is.
-  files.write(out, arrays, {'format': 'pt', 'model': name, 'fields': arguments.fields})
+  about = {'model': name, 'fields': _as_text(_changed_fields(name, model))}
+  files.write(out, arrays, {'format': 'pt', **about})
   print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}')
 
 
@@ -105,6 +108,47 @@ def _read_run(
   return net.config.model.name, variables, net.experiment.model
 
 
+def _check_is_of(
+  model: 'nn.Module', name: str, source: pathlib.Path, about: dict[str, str]
+) -> None:
+  """Raises InputError if a file that this command wrote says that it is of another net.
+
+  Args:
+    model: the net of the options.
+    name: its name.
+    source: the file.
+    about: the header of the file. Earlier versions wrote the `fields` of the options alone.
+  """
+  if not about.get('model'):
+    return
+  own_name, text = about['model'], about.get('fields', '')
+  is_of_fields = not text or _changed_fields(name, model) == _changed_fields(
+    name, make_model(name, text)
+  )
+  if own_name != name or not is_of_fields:
+    fields = f' --fields {text}' if text else ''
+    raise InputError(f'{source} says that it is of another net: give --model {own_name}{fields}')
+
+
+def _plain_fields(model: 'nn.Module') -> dict[str, Any]:
+  """The fields of a module that `--fields` can set."""
+  fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+  return {
+    key: value for key, value in fields.items() if isinstance(value, bool | int | float | str)
+  }
+
+
+def _changed_fields(name: str, model: 'nn.Module') -> dict[str, Any]:
+  """The fields in which a module differs from that of its name alone."""
+  defaults = _plain_fields(models.create(name))
+  return {key: value for key, value in _plain_fields(model).items() if value != defaults[key]}
+
+
+def _as_text(fields: dict[str, Any]) -> str:
+  """Fields as `--fields` takes them."""
+  return ','.join(f'{key}={value}' for key, value in fields.items())
+
+
 def make_model(name: str, text: str) -> 'nn.Module':
   """Returns the module of a name.
 
@@ -115,11 +159,7 @@ def make_model(name: str, text: str) -> 'nn.Module':
   Raises:
     InputError: an unknown name or field, or a value of the wrong type.
   """
-  model = models.create(name)
-  defaults = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-  defaults = {
-    key: value for key, value in defaults.items() if isinstance(value, bool | int | float | str)
-  }
+  defaults = _plain_fields(models.create(name))
   fields = command_line.arguments(text, **defaults)
   changed = {key: value for key, value in fields.items() if value != defaults[key]}
   return models.create(name, **changed)

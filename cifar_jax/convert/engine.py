@@ -15,6 +15,7 @@ from cifar_jax.convert import files, layouts, report, stages
 from cifar_jax.convert.implementations import IMPLEMENTATIONS
 from cifar_jax.convert.names import COUNTER, LEAVES, Rules
 from cifar_jax.errors import InputError
+from cifar_jax.models.layers import ResidualNet
 
 StateDict = Mapping[str, np.ndarray]
 Path = tuple[str, ...]  # collection, layers, leaf
@@ -127,8 +128,10 @@ def to_state_dict(
     width]`), and an int64 0 of shape `[]` as each norm's counter of batches.
 
   Raises:
-    InputError: the variables are not the model's, or there are no such rules for it.
+    InputError: the variables are not the model's, there are no such rules for it, or no net with
+      the names of the rules computes what the model does.
   """
+  _check_computed_there(model, rules)
   _, targets = _targets(model, rules)
   flat = _flatten(variables)
   shapes = {'/'.join(path): np.shape(leaf) for path, leaf in flat.items()}
@@ -143,6 +146,17 @@ def to_state_dict(
     if target.path[-1] == 'var':
       state_dict[f'{name.rpartition(".")[0]}.{COUNTER}'] = np.zeros((), np.int64)
   return state_dict
+
+
+def _check_computed_there(model: nn.Module, rules: str | Rules) -> None:
+  """Raises InputError for a net that multiplies its branches, which no weight of Torch's says."""
+  if rules == 'own' or not isinstance(model, ResidualNet) or model.survival_probability == 1:
+    return
+  raise InputError(
+    'evaluated, this net multiplies each branch by the probability that it survived in training '
+    f'(model.survival_probability is {model.survival_probability:g}), and nets with the names of '
+    f'{rules if isinstance(rules, str) else "these rules"} do not: give --rules own'
+  )
 
 
 def compare(

@@ -31,6 +31,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     raise InputError(f'{path} is not a complete safetensors file ({reason})') from error
 
 
+def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+  """Returns the further entries of a safetensors file's header; `{}` for other files."""
+  try:
+    with safetensors.safe_open(path, 'numpy') as file:
+      return dict(file.metadata() or {})
+  except (safetensors.SafetensorError, OSError):  # `read` says what is wrong
+    return {}
+
+
 def write(
   path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:

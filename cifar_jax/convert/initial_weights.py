@@ -19,7 +19,7 @@ from cifar_jax.input_files import refuse_pipe
 from cifar_jax.optim import parameter_groups
 from cifar_jax.runs import contents
 from cifar_jax.runs.checkpoints import Checkpoints
-from cifar_jax.runs.results import read_config_dict
+from cifar_jax.runs.results import read_config_dict, warn_if_older
 from cifar_jax.runs.workdir import CHECKPOINTS
 from cifar_jax.runtime.console import logger
 
@@ -108,8 +108,8 @@ def check_unchanged(
     logger.warning('init.source %s is gone, and cannot be compared', settings.source)
   elif digest(settings, model, image_size) != digest_in(run_info):
     raise InputError(
-      f'init.source {settings.source} holds other weights than the run began with; set it to the '
-      'same weights'
+      f'init.source {settings.source} holds other weights than the run began with: bring those '
+      'back, or move the source away, because a run that has a checkpoint does not need it'
     )
 
 
@@ -152,6 +152,8 @@ def _read_run(settings: InitSettings, run: pathlib.Path, shapes: Any) -> dict[st
     if step is None:
       raise InputError(f'it has no checkpoint that is its {settings.checkpoint}')
     arrays = checkpoints.read_arrays(step, choose)
+  if settings.checkpoint == 'last':
+    warn_if_older(run, step)
   return _checked_values(jax.tree.map(first_seed, _as_variables(arrays)))
 
 

@@ -51,12 +51,18 @@ def load(name: str, data_dir: str) -> Published:
   source = official_search.find(path, official)
   identity = source.identity() if source else None
   published = cache.read(cache_directory, identity)
+  if published is not None and source is None:
+    logger.warning(
+      '%s has no files of %s any more: the images are those of the cache %s, made of files that '
+      'were there before. To download them, remove the cache.',
+      *(path, name, cache_directory),
+    )
   if published is None:
     source = source or _download(name, directory)
     identity = identity or source.identity()  # before the files are read, which others may replace
     published = _read(source, official)
     cache.write(cache_directory, published, identity)
-  _warn_of_missing_images(name, published, official)
+  _warn_of_other_images(name, published, official)
   return published
 
 
@@ -138,10 +144,26 @@ def _decode(
   )
 
 
-def _warn_of_missing_images(name: str, published: Published, official: Official) -> None:
+def _warn_of_other_images(name: str, published: Published, official: Official) -> None:
+  """Logs warnings if there are fewer images than in the official files, or others.
+
+  Files that were cut off, as by a power failure, can end in zeros: black images of the first class.
+  """
   sizes = (len(published.train), len(published.test))
   if sizes != (official.train_size, official.test_size):
     logger.warning(
       '%s: %d of the official %d training images and %d of %d test images.',
       *(name, sizes[0], official.train_size, sizes[1], official.test_size),
     )
+  of_official = (
+    ('training', published.train, official.train_size),
+    ('test', published.test, official.test_size),
+  )
+  for split, images, size in of_official:
+    each, counts = size // len(published.class_names), np.bincount(images.labels)
+    if len(images) == size and counts.max() > each:
+      logger.warning(
+        '%s: %d of the %s images are of class %s; the official ones have %d of each class. A file '
+        'may be damaged.',
+        *(name, counts.max(), split, published.class_names[counts.argmax()], each),
+      )

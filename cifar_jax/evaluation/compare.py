@@ -8,11 +8,12 @@ images on which all models fail.
 import itertools
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from cifar_jax import output_files
+from cifar_jax import input_files, json_text, output_files
 from cifar_jax.evaluation import scores
 from cifar_jax.evaluation.predictions import GroundTruth, Predictions
 from cifar_jax.report.figures import comparison, images
@@ -102,6 +103,26 @@ def lines(compared: Comparison) -> list[str]:
 def _format_p(value: float) -> str:
   """A p-value after its name. One that is too small for a float64 was rounded to 0."""
   return f'= {value:.2g}' if value else f'< {np.finfo(np.float64).smallest_subnormal:.0g}'
+
+
+def check_out(out: pathlib.Path, compared: Mapping[str, Any]) -> None:
+  """Raises InputError if a comparison in a folder would replace one of other predictions.
+
+  Args:
+    out: the folder.
+    compared: what is to be compared: `sources`, from `sources.absolute_sources`, `split`,
+      `checkpoint` and `tta`.
+  """
+  path, pictures = out / NUMBERS, [out / name for name in PICTURES]
+  output_files.check_is_own(path, 'models', 'pairs', beside=pictures)
+  if path.exists() and 'sources' in (theirs := json_text.parse(input_files.read_text(path))):
+    output_files.check_is_of(path, _predicted(theirs), _predicted(compared))
+
+
+def _predicted(compared: Mapping[str, Any]) -> list[str]:
+  """What is compared, in words; earlier versions did not write the sources."""
+  options = [f'{key} {compared.get(key)}' for key in ('split', 'checkpoint', 'tta')]
+  return [*map(str, compared['sources']), *options]
 
 
 def write(

@@ -70,12 +70,10 @@ def _check_not_of_other_runs(out: pathlib.Path, stem: str, runs: list[pathlib.Pa
   path = out / f'{stem}.json'
   beside = [out / f'{stem}.npz', *scorecard.pictures(out, stem)]
   output_files.check_is_own(path, 'members', beside=beside)
-  if not path.exists():
-    return
-  members = json_text.parse(input_files.read_text(path))['members']
-  theirs = [pathlib.Path(str(member.get('workdir'))).resolve() for member in members]
-  if theirs != [run.resolve() for run in runs]:
-    raise InputError(f'{path} is of {", ".join(map(str, theirs))}: give another --out')
+  if path.exists():
+    members = json_text.parse(input_files.read_text(path))['members']
+    theirs = [member.get('workdir') for member in members]
+    output_files.check_is_of(path, theirs, [run.resolve() for run in runs])
 
 
 def _measure_split(
@@ -87,6 +85,8 @@ def _measure_split(
   stem = trial.file_stem(split)  # after the computation, in which the run may have gone on
   predictions = Predictions.of_logits(f'{trial.runs[0].resolve().name}_{stem}', logits)
   details = {'split': split, **trial.details(), **origin}
+  if number := trial.num_trained_on(truth):
+    details['images_trained_on'] = number
   results = scorecard.save(out, stem, predictions, truth, details)
   views = '' if trial.tta == 'none' else f' with {trial.tta}'
   title = f'{model_name(trial.members)}{views}, {trial.images_name(split)}'
@@ -108,12 +108,16 @@ def _measure_corruptions(
   return results, [heading, *corruptions.lines(results), f'written: {path}']
 
 
-def _check_is_of_file(out: pathlib.Path, stem: str) -> None:
-  """Raises InputError unless the files of a result are absent, or of a model of such a file."""
+def _check_is_of_file(out: pathlib.Path, stem: str, file: pathlib.Path) -> None:
+  """Raises InputError unless the files of a result are absent, or of a model of the same file."""
   path, keys = out / f'{stem}.json', ('error_percent', 'accuracy_interval')
   output_files.check_is_own(path, *keys, beside=scorecard.pictures(out, stem))
-  if path.exists() and 'members' in json_text.parse(input_files.read_text(path)):  # of runs
+  if not path.exists():
+    return
+  content = json_text.parse(input_files.read_text(path))
+  if 'members' in content:  # of runs
     raise output_files.not_own(path)
+  output_files.check_is_of(path, content.get('sources'), [file])
 
 
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:
@@ -137,7 +141,8 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
   for model in models:
     check_predictions(model, truth)
   stems = {model.name: model.name.replace('/', '_') for model in models}
-  out = out or pathlib.Path('evaluation', pathlib.Path(file.partition('.npz')[0]).name)
+  source = pathlib.Path(file.partition('.npz')[0] + '.npz').resolve()
+  out = out or pathlib.Path('evaluation', source.stem)
   files = [
     path
     for stem in stems.values()
@@ -149,10 +154,10 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
       'a_mistakes: give FILE.npz:NAME'
     )
   for stem in stems.values():
-    _check_is_of_file(out, stem)
+    _check_is_of_file(out, stem, source)
   width = max(len(model.name) for model in models)
   for model in models:
-    results = scorecard.compute(model, truth)
+    results = scorecard.compute(model, truth) | {'sources': [str(source)]}
     scorecard.write(out, stems[model.name], results)
     scorecard.draw(out, stems[model.name], model.name, results, truth)
     if len(models) > 1:

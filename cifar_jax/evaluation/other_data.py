@@ -20,6 +20,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation.ensemble import restore_nets
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.runtime.console import logger
 
 _SECTION, _NAME = '--config.data.', '--config.data.name='
 
@@ -80,6 +81,37 @@ def load(member: Restored, settings: DataSettings, split: str) -> GroundTruth:
     member.experiment.dataset.class_names,
     images.images,
   )
+
+
+def num_trained_on(member: Restored, settings: DataSettings, truth: GroundTruth) -> int:
+  """The number of other images that a run was trained on, or chosen by; logs a warning of any.
+
+  They are looked for where one of the two `data.data_dir` is the other one, or lies in it.
+
+  Args:
+    member: the run.
+    settings: the section `data` of the other data.
+    truth: the other images.
+  """
+  own = DataSettings(**member.config.data)
+  if not own.data_dir or not settings.data_dir or truth.images is None:
+    return 0
+  place, other = (paths.local(of.data_dir).resolve() for of in (own, settings))
+  if not (place.is_relative_to(other) or other.is_relative_to(place)):
+    return 0
+  try:
+    dataset = data.load(own)
+  except InputError:  # the run's own data may be gone
+    return 0
+  own_images = (image for split in (dataset.train, dataset.validation) for image in split.images)
+  seen = {image.tobytes() for image in own_images}
+  if number := sum(image.tobytes() in seen for image in truth.images):
+    logger.warning(
+      '%d of these %d images are among those that %s was trained on or chosen by, so this is no '
+      'test; leave out data.name for its own test images',
+      *(number, len(truth.labels), member.workdir),
+    )
+  return number
 
 
 def check_size(member: Restored, settings: DataSettings, images: Split) -> None:

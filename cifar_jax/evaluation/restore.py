@@ -22,7 +22,9 @@ from cifar_jax.experiment.experiment import Experiment, build, for_one_seed
 from cifar_jax.experiment.seeds import select_seed
 from cifar_jax.experiment.state import State, abstract_state
 from cifar_jax.models import own_module
+from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.results import warn_if_older
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 
 logger = logging.getLogger(__name__)
@@ -132,6 +134,7 @@ def _restore(
   (state, run_info), step = _read_checkpoint(run, checkpoint, experiment.checkpoint_settings, read)
   state = state.to_evaluate
   own_module.warn_if_changed(experiment.model, run_info)
+  provenance.warn_of_other_code(run, run_info.get(provenance.CODES, []))
   if has_data:
     check_same_data(experiment.dataset, run_info)
   if num_seeds > 1:
@@ -159,7 +162,11 @@ def _read_checkpoint(
         reason = ' with a validation accuracy' if checkpoint == 'best' else ' yet'
         raise InputError(f'{run} has no checkpoint{reason}')
       try:
-        return read(checkpoints, step), step
+        found = read(checkpoints, step), step
       except Exception:
         if (folder / str(step)).exists():
           raise
+      else:
+        if checkpoint == 'last':
+          warn_if_older(run, step)
+        return found

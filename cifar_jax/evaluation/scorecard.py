@@ -140,9 +140,9 @@ def save(
   output_files.make_folder(out)
   scorecard = compute(predictions, truth) | details
   file = out / f'{stem}.json'
-  with output_files.replacing(file) as temporary:
+  with output_files.replacing(file, drawn := pictures(out, stem)) as temporary:
     temporary.write_text(json.dumps(scorecard, indent=2) + '\n')
-    write_predictions(out / f'{stem}.npz', truth, predictions, [file, *pictures(out, stem)])
+    write_predictions(out / f'{stem}.npz', truth, predictions, [file, *drawn])
   return scorecard
 
 

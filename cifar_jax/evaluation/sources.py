@@ -27,6 +27,15 @@ logger = logging.getLogger(__name__)
 _Opened = tuple[GroundTruth | None, Callable[[], list[Predictions]]]
 
 
+def absolute_sources(sources: list[str]) -> list[str]:
+  """The absolute paths of runs and prediction files, the latter perhaps with `:NAME`."""
+  absolute = []
+  for source in sources:
+    path, ending, name = source.partition('.npz') if _is_file(source) else (source, '', '')
+    absolute.append(f'{paths.local(path + ending).resolve()}{name}')
+  return absolute
+
+
 def collect_predictions(
   sources: list[str], split: str, checkpoint: str, tta: str, overrides: list[str]
 ) -> tuple[list[Predictions], GroundTruth]:
@@ -105,6 +114,7 @@ def _open_run(
   """Opens a run, whose predictions get a name; other arguments as `collect_predictions`."""
   trial = open_trial([run], checkpoint, tta, overrides)
   truth = trial.truth(split)
+  trial.num_trained_on(truth)  # logs a warning
 
   def predict() -> list[Predictions]:
     logits = predict_ensemble(trial.members, truth.split(), tta)

@@ -14,6 +14,7 @@ from cifar_jax.evaluation.ensemble import model_name, restore_ensemble
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.runs.results import read_result
+from cifar_jax.runtime import package_code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Trial:
     images = select_split(dataset, split)
     return GroundTruth(images.labels, dataset.class_names, images.images)
 
+  def num_trained_on(self, truth: GroundTruth) -> int:
+    """As `other_data.num_trained_on`; 0 for the data of the runs."""
+    return other_data.num_trained_on(self.members[0], self.data, truth) if self.data else 0
+
   def file_stem(self, split: str = '') -> str:
     """The beginning of file names, different for all that can be evaluated of a run."""
     words = [] if self.data is None else [other_data.file_stem(self.data)]
@@ -62,19 +67,18 @@ class Trial:
     return '_'.join(words)
 
   def _checkpoint_in_names(self) -> str:
-    """The checkpoint; `step6` for a last one that is older than the result of the first run.
+    """The checkpoint; `step6` for a last one that is not that of the first run's result.
 
-    So an evaluation does not replace the one of the result. Such a checkpoint was the last one
-    before the run went on, or is the newest sound one.
+    So an evaluation that ends after its run has gone on does not replace the one of the result.
     """
     step = self.members[0].step
     if self.checkpoint != 'last':
       return self.checkpoint
     try:
-      is_older = read_result(self.runs[0])['num_steps'] != step
+      is_of_result = read_result(self.runs[0])['num_steps'] == step
     except InputError:  # there is no result yet
-      return self.checkpoint
-    return f'step{step}' if is_older else self.checkpoint
+      is_of_result = False
+    return self.checkpoint if is_of_result else f'step{step}'
 
   def images_name(self, split: str) -> str:
     """The images in titles: `test split`, or `cifar10_1, test split` of other data."""
@@ -93,6 +97,7 @@ class Trial:
     details: dict[str, Any] = {
       'checkpoint': self.checkpoint,
       'tta': self.tta,
+      'code': package_code.digest(),
       'members': [_member_details(member) for member in self.members],
     }
     if self.data is not None:
@@ -124,5 +129,6 @@ def open_trial(
 
 
 def _member_details(member: Restored) -> dict[str, str | int]:
-  details = {'workdir': str(member.workdir), 'model': member.config.model.name, 'step': member.step}
+  workdir, model = str(member.workdir.resolve()), member.config.model.name
+  details = {'workdir': workdir, 'model': model, 'step': member.step}
   return details | ({'seed': member.experiment.seeds[0]} if member.is_one_of_several_seeds else {})

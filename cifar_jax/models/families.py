@@ -5,7 +5,6 @@ other module is a user's own, and a run records it (`own_module.py`).
 """
 
 import dataclasses
-import hashlib
 import inspect
 import pathlib
 import re
@@ -14,8 +13,8 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
-from cifar_jax import input_files
 from cifar_jax.errors import InputError
+from cifar_jax.models import own_sources
 from cifar_jax.models.published_errors import Published
 
 T = TypeVar('T', bound=Callable[..., Any])
@@ -39,7 +38,8 @@ class Family:
       package, or the absolute path of a file; '' for one of a notebook or a script, and for the
       families of this package.
     file: the module's file; None without a module.
-    sha256: of that file when it was run, hexadecimal; '' without a module.
+    sha256: of that file and what it imports (`own_sources.py`) when it was run, hexadecimal; ''
+      without a module.
   """
 
   pattern: str
@@ -89,7 +89,7 @@ def register(
       model_class=_check(pattern, target),
       module=module,
       file=file if module else None,
-      sha256=file_digest(file) if module and file else '',
+      sha256=own_sources.digest(file, module) if module and file else '',
     )
     return target
 
@@ -112,14 +112,6 @@ def own() -> list[Family]:
 def of_model(model: Any) -> Family | None:
   """The own family that a model belongs to; None for a model of the package."""
   return next((family for family in own() if type(model) is family.model_class), None)
-
-
-def file_digest(file: pathlib.Path) -> str:
-  """The SHA-256 of a file, hexadecimal; '' if it cannot be read."""
-  try:
-    return hashlib.sha256(input_files.read_bytes(file)).hexdigest()
-  except (OSError, ValueError):
-    return ''
 
 
 def _check(pattern: str, target: Callable[..., Any]) -> type:

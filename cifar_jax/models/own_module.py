@@ -3,9 +3,9 @@
 The key `model.module` of a run's configuration names the module. A run may come from a stranger, so
 the name alone is no permission to execute a file: without being asked, only those modules are run
 that this user has trained with on this machine before. They are in the list `LIST`, with the
-SHA-256 of their files. One that has changed since then is run after a warning, because users change
-their nets and evaluate earlier runs. All others have to be given, on the command line or by
-importing them first.
+SHA-256 of their files and of what these import (`own_sources.py`). One that has changed since then
+is run after a warning, because users change their nets and evaluate earlier runs. All others have
+to be given, on the command line or by importing them first.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 from cifar_jax import input_files, own_files, paths
 from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
-from cifar_jax.models import families, own_cells
+from cifar_jax.models import families, own_cells, own_sources
 
 logger = logging.getLogger(__name__)
 
@@ -116,13 +116,13 @@ def _digests_trained_with(module: str) -> list[str]:
 
 
 def digest(module: str) -> str | None:
-  """The SHA-256 of the file of a module, hexadecimal; None without a module or its file."""
+  """The SHA-256 of a module and what it imports, hexadecimal; None without a module or its file."""
   file = _file(module)
-  return families.file_digest(file) or None if file else None
+  return own_sources.digest(file, module) or None if file else None
 
 
 def is_of(family: families.Family, module: str) -> bool:
-  """Whether a family was registered by the code of a module, as its file is now.
+  """Whether a family was registered by the code of a module, as its files are now.
 
   Also True where the module is not here: a family of the same name then stands for it.
   """

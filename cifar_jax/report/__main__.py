@@ -3,6 +3,7 @@
 import pathlib
 
 from cifar_jax import cli
+from cifar_jax.errors import InputError
 
 
 def main() -> None:
@@ -14,12 +15,16 @@ def main() -> None:
   )
   arguments = parser.parse_args()
 
-  from cifar_jax.report import page  # imports numpy, which --help does not need
+  # Imports numpy, which --help does not need.
+  from cifar_jax.report import page
+  from cifar_jax.runs.results import CONFIG
 
   workdirs = arguments.workdir
   path = arguments.out or pathlib.Path(workdirs[0] if len(workdirs) == 1 else '', page.NAME)
   if not arguments.out:
     page.check_is_own(path)
+    if len(workdirs) > 1 and pathlib.Path(CONFIG).exists():
+      raise InputError(f'{path} is the page of the run in this directory: give --out FILE.html')
   print(page.write(workdirs, path))
 
 

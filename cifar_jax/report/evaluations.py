@@ -115,6 +115,7 @@ def trial_in_words(trial: dict[str, Any], result: dict[str, Any]) -> str:
   elif members and 'seed' in members[0]:
     words.append(f'seed {members[0]["seed"]}')
   words.append(VIEWS.get(views, views))
+  words += _other_code(trial, result)
   words = [word for word in words if word not in (_CHECKPOINTS['last'], VIEWS['none'])]
   return f' ({", ".join(words)})' if words else ''
 
@@ -130,12 +131,20 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
     place = pathlib.PurePath(data.get('data_dir') or '').name if data['name'] == 'folder' else ''
     words.insert(0, f'{TITLES.get(data["name"], data["name"])} {place}'.rstrip())
     words[1] = f'{_SPLITS[split]} images'
+    if number := content.get('images_trained_on'):
+      words[1] += f' ({number} of them trained on or chosen by)'
   if seed := re.search(r'_seed(\d+)', stem):
     words.append(f'seed {seed[1]}')
   if members:
     words.append(f'ensemble of {len(members)}')
+  words += _other_code(content, result)
   views = content.get('tta', 'none')
   return ', '.join(words), VIEWS.get(views, views)
+
+
+def _other_code(content: dict[str, Any], result: dict[str, Any]) -> list[str]:
+  """Returns words where something was computed by other code of this package than a result."""
+  return [page_data.OTHER_CODE] if page_data.is_of_other_code(content.get('code'), result) else []
 
 
 def _members(content: dict[str, Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from cifar_jax import input_files, output_files
 from cifar_jax.report import (
   evaluations,
   markup,
+  page_analyses,
   page_data,
   page_figures,
   page_measures,
@@ -87,7 +88,7 @@ def html(runs: list[Run]) -> str:
     markup.section('Learning curves', page_figures.learning_curves(runs)),
     markup.section('Confusion', page_figures.confusion(runs, groups)),
     markup.section('Mistakes', page_figures.mistakes(runs, groups)),
-    markup.section('Analyses', page_figures.analyses(runs)),
+    markup.section('Analyses', page_analyses.analyses(runs)),
     markup.section('Own pictures', page_figures.own_pictures(runs)),
     markup.section('Configuration', *_configuration(runs)),
     markup.section('Origin', page_sections.provenance(runs)),

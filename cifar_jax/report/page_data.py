@@ -22,6 +22,7 @@ from cifar_jax.runs.results import (
 from cifar_jax.runtime.console import logger
 
 _OF_TRAINING = ('images_per_class', 'validation_size')  # keys of `data` that keep the test images
+OTHER_CODE = 'by other code of this package than that of the run'
 # The ends of the names, without `.json`, of files that `thumbnails` writes.
 THUMBNAILS = ('_mistakes', 'own_pictures')
 
@@ -164,17 +165,31 @@ def leave_out(path: pathlib.Path | str, reason: str) -> None:
   logger.warning('%s is left out of the page: %s', path, reason)
 
 
+def is_of_other_code(digest: object, result: dict[str, Any]) -> bool:
+  """Whether something was computed by other code of this package than the result of a run.
+
+  Args:
+    digest: of the code; None where an earlier version did not write it.
+    result: content of `result.json`, with the digests of all sessions; empty before the run ends.
+  """
+  codes = result.get('code')
+  return bool(digest and isinstance(codes, str) and digest != codes.split(', ')[-1])
+
+
 def settings(content: dict[str, Any]) -> str:
-  """Returns the checkpoint, its step, and the images that an analysis used, in one line.
+  """Returns in one line what an analysis was measured on: seed, checkpoint, step, images, code.
 
   Args:
     content: of its JSON file. The line is empty if they are not stated.
   """
   split, checkpoint, number = (content.get(key) for key in ('split', 'checkpoint', 'num_images'))
   step = f' (step {content["step"]})' if 'step' in content else ''
-  phrases = [f'{checkpoint} checkpoint{step}'] if checkpoint else []
+  phrases = [f'seed {content["seed"]}'] if content.get('is_one_of_several_seeds') else []
+  phrases += [f'{checkpoint} checkpoint{step}'] if checkpoint else []
   data = f' of {content["images"].partition(" ")[0]}' if 'images' in content else ''
   phrases += [f'{number} {split} images{data}'] if split and number else []
+  phrases += [f'on the way to {content["to"]}'] if content.get('to') else []
+  phrases += [OTHER_CODE] if content.get(OTHER_CODE) else []
   return ', '.join(phrases)
 
 

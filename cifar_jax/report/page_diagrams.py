@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
 
 _DOTS_PER_INCH = 130
 _MARGIN = 0.06  # inches around a panel
+# What a figure raises for numbers that it does not know.
+OTHER_FORM = (
+  *(ArithmeticError, AttributeError, ImportError, LookupError, RecursionError),
+  *(TypeError, ValueError),
+)
 
 
 def panels(figure: 'Figure', alternative: str) -> Html:
@@ -56,6 +61,11 @@ def of_file(path: pathlib.Path, alternative: str, *, is_photographs: bool = Fals
   except (OSError, ValueError):
     return None
   return _image(png, alternative, 'photographs wide' if is_photographs else 'diagram wide')
+
+
+def leave_out(path: pathlib.Path) -> None:
+  """Warns that numbers in a file are of another form, and that no picture stands for them."""
+  page_data.leave_out(path, 'its numbers cannot be drawn, and there is no picture of them')
 
 
 def _image(png: bytes, alternative: str, kind: str = 'diagram') -> Html:

@@ -3,13 +3,12 @@
 Where the numbers are of another version, or are missing, the picture of the command is shown.
 """
 
-import importlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cifar_jax.report import evaluations, markup, page_data, page_diagrams, thumbnails
+from cifar_jax.report import evaluations, markup, page_diagrams, thumbnails
 from cifar_jax.report.evaluations import Evaluation
 from cifar_jax.report.figures import confusion_and_calibration, curves
 from cifar_jax.report.markup import Html, tag
@@ -22,20 +21,7 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; only the functions tha
 Groups = list[list[Evaluation]]
 
 MISSING = '–'  # stands for a value that a run does not have
-_ANALYSES = {  # in the order of the page; others come after these
-  'lesion': 'Blocks deleted and exchanged',
-  'path_length': 'Gradient by length of path',
-  'branch_correlation': 'Correlation between the branches',
-  'activations': 'Activations and gradients by depth',
-  'landscape': 'Loss around the weights',
-  'complexity': 'What the accuracy costs',
-}
 _CLASS_MEASURES = ('precision', 'recall', 'f1')
-# What a figure raises for numbers that it does not know.
-_OTHER_FORM = (
-  *(ArithmeticError, AttributeError, ImportError, LookupError, RecursionError),
-  *(TypeError, ValueError),
-)
 
 
 def learning_curves(runs: list[Run]) -> Html | None:
@@ -79,30 +65,6 @@ def mistakes(runs: list[Run], groups: list[Groups]) -> Html:
   )
 
 
-def analyses(runs: list[Run]) -> Html:
-  """Returns the analyses; one of several runs on the same images is drawn of all together."""
-  found = [_analyses_of(run) for run in runs]
-  pictures = [page_data.pictures(run.workdir / 'analysis') for run in runs]
-  names = sorted(set().union(*found, *pictures))
-  names.sort(key=lambda name: [*_ANALYSES].index(name) if name in _ANALYSES else len(_ANALYSES))
-  return markup.join(
-    *(
-      _analysis(
-        name,
-        [contents[name] for contents in found if name in contents],
-        [paths[name] for paths in pictures if name in paths],
-      )
-      for name in names
-    )
-  )
-
-
-def _analyses_of(run: Run) -> dict[str, dict[str, Any]]:
-  """The contents of a run's analyses, under the name that the run has on this page."""
-  contents = page_data.objects(run.workdir / 'analysis')
-  return {name: content | {'run': run.name} for name, content in contents.items()}
-
-
 def own_pictures(runs: list[Run]) -> Html:
   """Returns the pictures of the user that each run has classified, with its guesses."""
   parts = []
@@ -134,21 +96,17 @@ def _confusion(run: Run, group: list[Evaluation], name: str) -> Html:
     if calibration := best.content.get('calibration'):
       figure = confusion_and_calibration.reliability(calibration, '')
       figures.append(page_diagrams.whole(figure, f'Calibration of {run.name}: {best.title}'))
-  except _OTHER_FORM:
+  except page_diagrams.OTHER_FORM:
     paths = [pathlib.Path(f'{best.path}_{end}.png') for end in ('confusion_matrix', 'reliability')]
     figures = [html for path in paths if (html := page_diagrams.of_file(path, alternative))]
     if not figures and 'confusion_matrix' in best.content:
-      _leave_out(pathlib.Path(f'{best.path}.json'))
+      page_diagrams.leave_out(pathlib.Path(f'{best.path}.json'))
   return markup.join(
     tag('h3', title),
     _views(group),
     tag('div', *figures, class_='side') if figures else None,
     _classes(best),
   )
-
-
-def _leave_out(path: pathlib.Path) -> None:
-  page_data.leave_out(path, 'its numbers cannot be drawn, and there is no picture of them')
 
 
 def _confusion_matrix(content: dict[str, Any]) -> 'Figure':
@@ -219,32 +177,3 @@ def _guesses(row: dict[str, Any]) -> Html:
   ]
   image = tag('img', src=row['image'], alt=row['name'], class_='pixels')
   return tag('figure', image, tag('figcaption', tag('b', row['name']), tag('ol', *bars)))
-
-
-def _analysis(name: str, contents: list[dict[str, Any]], pictures: list[pathlib.Path]) -> Html:
-  """Returns an analysis of one run or several: heading, what was measured, panels."""
-  title = _ANALYSES.get(name) or name.replace('_', ' ').capitalize()
-  groups = page_data.of_same_images(contents)
-  drawn = [_panels(name, group, title) for group in groups]
-  if None in drawn or not drawn:
-    groups, drawn = [contents], [markup.join(*(page_diagrams.of_file(p, title) for p in pictures))]
-  if any(drawn):
-    return markup.join(tag('h3', title), *map(markup.join, map(_measured, groups), drawn))
-  if name in _ANALYSES:
-    _leave_out(pathlib.Path('analysis', f'{name}.json'))
-  return Html()
-
-
-def _measured(contents: list[dict[str, Any]]) -> Html | None:
-  """Returns a line with the checkpoints and the images that were measured."""
-  settings = list(dict.fromkeys(filter(None, map(page_data.settings, contents))))
-  return tag('p', f'{"; ".join(settings)}.'.capitalize(), class_='quiet') if settings else None
-
-
-def _panels(name: str, contents: list[dict[str, Any]], title: str) -> Html | None:
-  """Returns the panels of an analysis; None where the numbers are of another form."""
-  try:
-    figure = importlib.import_module(f'cifar_jax.report.figures.{name}').figure(contents)
-    return page_diagrams.panels(figure, title)
-  except _OTHER_FORM:
-    return None

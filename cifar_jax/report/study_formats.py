@@ -85,6 +85,7 @@ def comma_separated(table: list[Row]) -> str:
       'planned_runs': row['num_runs'],
       'seeds': ' '.join(map(str, row['seeds'])),
       'epochs': row['epochs'],
+      'ended_after_epochs': ' '.join(f'{epochs:g}' for epochs in row['ended_after']),
       'full_epochs': row['full_epochs'],
       'train_error_percent': train_error,
       'train_error_deviation': train_deviation,
@@ -170,6 +171,10 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
   ]
   if any(row['epochs'] != row['full_epochs'] for row in table):
     remarks.append("Not the papers' lengths: schedules keep their shape over fewer or more epochs.")
+  for row in table:
+    if row['ended_after']:
+      epochs = ', '.join(f'{number:g}' for number in row['ended_after'])
+      remarks.append(f'Ended early by train.patience: {row["label"]}, after {epochs} epochs.')
   if in_legs := [row['label'] for row in table if row['has_legs']]:
     remarks.append(f'Trained longer after its end, by a schedule of its own: {", ".join(in_legs)}.')
   remarks += _remarks_on_inputs(table)

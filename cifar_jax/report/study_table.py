@@ -46,7 +46,8 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
     (finished or not); from the finished runs `seeds` (rising) and `errors` (in percent), one of
     each per seed; `train_errors` (in percent), `seconds` and `versions`, one of each per run; their
     different `commits` and `devices`; `has_legs`: whether one of them was trained longer after its
-    end; and `inputs`: of each run, what it read, as `page_data.Run.inputs`.
+    end; `ended_after`: the epochs of each run that `train.patience` ended; and `inputs`: of each
+    run, what it read, as `page_data.Run.inputs`.
 
   Raises:
     InputError: the study or one of its runs cannot be read.
@@ -71,6 +72,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'versions': [run.result.get('versions', {}) for run in finished],
         'inputs': [run.inputs for run in finished],
         'has_legs': any('legs' in run.result for run in finished),
+        'ended_after': [run.epoch for run in finished if 'planned_epochs' in run.result],
       }
     )
   return table

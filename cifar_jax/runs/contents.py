@@ -16,7 +16,6 @@ Description = Mapping[str, Any]
 
 _LARGEST = 2**53  # not every integer beyond it is a float
 
-
 PNG_URL = 'data:image/png;base64,'  # the beginning of a picture in a JSON file
 
 
@@ -138,7 +137,7 @@ CONFIG_OF_LEG: Description = {
   'schedule': {'name': is_text, 'boundaries?': are(is_measure, at_least=0)},
 }
 TRIAL: Description = {  # the net or nets that something is of
-  **dict.fromkeys(('checkpoint?', 'tta?'), is_text),
+  **dict.fromkeys(('checkpoint?', 'tta?', 'code?'), is_text),
   'members?': are(fits({'workdir?': is_text, 'step?': is_count}), at_least=0),
 }
 SCORECARD: Description = {  # of an evaluation, beside what its command prints alone
@@ -146,6 +145,7 @@ SCORECARD: Description = {  # of an evaluation, beside what its command prints a
   'split?': is_text,
   'error_percent?': is_measure,
   'data?': {'name?': is_text},
+  'images_trained_on?': is_count,
   'classes?': are(
     fits(
       {

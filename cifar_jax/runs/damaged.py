@@ -1,5 +1,6 @@
 """Finds the damaged checkpoints of a directory, and renames them."""
 
+import contextlib
 import logging
 import pathlib
 import re
@@ -22,6 +23,20 @@ def steps_in(directory: pathlib.Path) -> list[int]:
   """
   names = (path.name for path in directory.glob('*') if path.is_dir())
   return sorted(int(name) for name in names if _STEP.fullmatch(name))
+
+
+def identities(directory: pathlib.Path) -> list[tuple[int, int, int]]:
+  """Of all checkpoints in a directory the step, the inode and the time of change, sorted.
+
+  So another list means other checkpoints, also where the directory was replaced by that of a run
+  with the same steps.
+  """
+  found = []
+  for step in steps_in(directory):
+    with contextlib.suppress(FileNotFoundError):  # a run that goes on deletes its oldest one
+      status = (directory / str(step)).stat()
+      found.append((step, status.st_ino, status.st_ctime_ns))
+  return found
 
 
 def find(directory: pathlib.Path) -> dict[int, str]:

@@ -1,26 +1,32 @@
 """TensorBoard's event files of a run: scalars, the configuration, hyper-parameters and pictures.
 
-They lie in the workdir, one of each session and one of the end of each leg of the run. TensorBoard
-itself is not needed to write them.
+They lie in the workdir, one of each session and one of the end of the run. TensorBoard itself is
+not needed to write them. It keeps the first hyper-parameters of a folder, so the files of a later
+leg lie in a folder of their own: `leg2_events` for the second one.
 """
 
 import io
 import pathlib
+import re
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 from PIL import Image
-from tensorboardX import event_file_writer, summary
+from tensorboardX import summary
 from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import RecordWriter
 
-from cifar_jax import input_files
+from cifar_jax import input_files, output_files, own_files
 from cifar_jax.config.loading import flatten, to_json
+from cifar_jax.runs import legs
 from cifar_jax.runs.results import Record, scalars
 
 _NAMES = 'events.out.tfevents.'  # the beginning of the files' names
 _OF_THE_END = '.step{}.end'  # the end of the name of the last one of a leg
+_FOLDER = 'leg{}_events'  # of a leg after the first; `legs.earlier` takes it for no leg
 # What the table of hyper-parameters shows beside them, by the names of their scalars.
 _RESULTS = ('test/accuracy', 'test/loss', 'validation/accuracy', 'validation/loss')
 
@@ -31,29 +37,38 @@ class EventFiles:
   def __init__(self, workdir: pathlib.Path, after_step: int, config: ConfigDict | None) -> None:
     """Opens a file for the records of the steps after `after_step`.
 
-    TensorBoard then leaves out what earlier files have of these steps.
+    TensorBoard then leaves out what earlier files of the leg have of these steps.
 
     Args:
       workdir: must exist.
       after_step: the number of steps that the run has taken.
-      config: the configuration, which the first file of a run has as a text and as
+      config: the configuration, which the first file of a leg has as a text and as
         hyper-parameters; None to leave it out.
+
+    Raises:
+      InputError: the result of an earlier leg cannot be read, or the folder cannot be written to.
+      OSError: the file cannot be written.
     """
-    num_earlier = len(list(workdir.glob(f'{_NAMES}*')))
-    # By itself the name has only a time in seconds, which two sessions can share.
-    self._events = _open(workdir, f'.{num_earlier:04d}')
+    folder, leg_start = _place(workdir)
+    earlier = list(folder.glob(f'{_NAMES}*'))
+    self._events = _open(folder)
+    if folder != workdir and after_step <= leg_start:
+      # The leg begins anew, perhaps with another configuration than the one that it replaces.
+      for path in earlier:
+        own_files.remove(path)
+      earlier = []
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._events.write_event(event_pb2.Event(step=after_step + 1, session_log=start))
-    if config is not None and not num_earlier:
+    _write(self._events, after_step + 1, session_log=start)
+    if config is not None and not earlier:
       experiment, beginning, _ = _hyper_parameters(flatten(config))
       for text in (_as_text(config), experiment, beginning):
-        _write(self._events, 0, text)
+        _write(self._events, leg_start, summary=text)
     self._events.flush()
 
   def write(self, record: Record) -> None:
     """Writes the scalars of a record."""
     for name, value in scalars(record).items():
-      _write(self._events, record['step'], summary.scalar(name, value))
+      _write(self._events, record['step'], summary=summary.scalar(name, value))
     self._events.flush()
 
   def close(self) -> None:
@@ -69,26 +84,56 @@ def write_end(workdir: pathlib.Path, step: int, pictures: Mapping[str, pathlib.P
     step: number of steps of the run.
     pictures: PNG files by their titles.
   """
+  folder, _ = _place(workdir)
   suffix = _OF_THE_END.format(step)
-  if any(workdir.glob(f'{_NAMES}*{suffix}')):
+  # An earlier version wrote all legs into the workdir.
+  written = folder if folder.exists() else workdir
+  if any(written.glob(f'{_NAMES}*{suffix}')):
     return
   images = [_image(title, path) for title, path in pictures.items()]
   *_, ending = _hyper_parameters({})
-  events = _open(workdir, suffix)
+  events = _open(folder, suffix)
   try:
     for value in (*images, ending):
-      _write(events, step, value)
+      _write(events, step, summary=value)
   finally:
     events.close()
 
 
-def _open(workdir: pathlib.Path, suffix: str) -> event_file_writer.EventsWriter:
-  # Not `SummaryWriter`: on a full disk its thread dies and the program waits for it forever.
-  return event_file_writer.EventsWriter(str(workdir / 'events'), suffix)
+def _place(workdir: pathlib.Path) -> tuple[pathlib.Path, int]:
+  """The folder for the files of a run's current leg, and the step at which the leg began."""
+  ends = legs.ends(workdir)
+  if not ends:
+    return workdir, 0
+  return workdir / _FOLDER.format(len(ends) + 1), ends[-1]
 
 
-def _write(events: event_file_writer.EventsWriter, step: int, value: summary_pb2.Summary) -> None:
-  events.write_event(event_pb2.Event(step=step, wall_time=time.time(), summary=value))
+def _open(folder: pathlib.Path, suffix: str = '') -> RecordWriter:
+  """Opens a new file, whose name sorts after those of the files that are there.
+
+  TensorBoard reads the files in the order of their names. The time in a name is therefore later
+  than those of the others, also within one second and after the clock was set back.
+
+  Args:
+    folder: for the file; that of a leg is made.
+    suffix: the end of its name.
+  """
+  if not folder.exists():
+    output_files.make_folder(folder)
+  # Not `SummaryWriter`: on a full disk its thread dies and the program waits for it forever. Not
+  # `EventsWriter`: it takes the time of the clock.
+  names = [path.name.removeprefix(_NAMES) for path in folder.glob(f'{_NAMES}*')]
+  times = [int(match[0]) for name in names if (match := re.match('[0-9]+', name))]
+  seconds = max([int(time.time()), *(earlier + 1 for earlier in times)])
+  events = RecordWriter(str(folder / f'{_NAMES}{seconds:010d}.{socket.gethostname()}{suffix}'))
+  _write(events, 0, file_version='brain.Event:2')
+  return events
+
+
+def _write(events: RecordWriter, step: int, **content: Any) -> None:
+  """Writes an event; `content` is its only field beside the step and the time."""
+  event = event_pb2.Event(step=step, wall_time=time.time(), **content)
+  events.write(event.SerializeToString())
 
 
 def _as_text(config: ConfigDict) -> summary_pb2.Summary:

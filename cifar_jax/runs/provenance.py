@@ -1,8 +1,6 @@
 """The origin of a result: command, commit, versions and machine."""
 
 import contextlib
-import functools
-import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -11,15 +9,19 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
 from cifar_jax import json_text
-from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime import package_code, xla_flags
+from cifar_jax.runtime.console import logger
 from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 
+CODE = 'code'  # key of a result
+CODES = 'codes'  # key of the `run_info` in a checkpoint: of all sessions so far
 ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
 # `git archive` writes the commit into this file (.gitattributes).
@@ -27,10 +29,10 @@ COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
 # JAX's settings on which its random numbers depend, beside the seed.
 _RANDOM = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_random_seed_offset')
 # The beginnings of variables that change how JAX, XLA, oneDNN or this package computes.
-_PREFIXES = ('JAX_', 'XLA_', 'ONEDNN_', 'DNNL_', 'CIFAR_JAX_')
+_PREFIXES = ('JAX_', 'XLA_', 'ONEDNN_', 'DNNL_', 'OMP_', 'CIFAR_JAX_')
 # In Linux' names of a processor's features: instructions that compute with vectors and matrices.
 _COMPUTES = re.compile(r'sse|ssse|fma|f16c|avx|amx|asimd|sve|sme(?!p)|bf16|i8mm')
-_ROUNDS = re.compile('XLA_FLAGS|ONEDNN_|DNNL_|JAX_DEFAULT_MATMUL')  # of these, what may round
+_ROUNDS = re.compile('XLA_FLAGS|ONEDNN_|DNNL_|OMP_|JAX_DEFAULT_MATMUL')  # of these, what may round
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -44,11 +46,13 @@ def describe(num_devices: int, module: str = 'cifar_jax.main') -> dict[str, Any]
     module: the command that runs.
 
   Returns:
-    `command`, `commit`, `versions`, `device` and `machine`.
+    `command`, `commit`, `code` (the digest of this package's files), `versions`, `device` and
+    `machine`.
   """
   return {
     'command': ' '.join([*_environment(), shlex.join(['python', '-m', module, *sys.argv[1:]])]),
     'commit': commit(ROOT),
+    CODE: package_code.digest(),
     'versions': {'python': platform.python_version(), **own_version(), **versions()},
     'device': _devices(num_devices or jax.device_count()),
     'machine': _machine(),
@@ -92,10 +96,29 @@ def random_settings() -> dict[str, Any]:
 def arithmetic() -> dict[str, str]:
   """What else the rounding of a run depends on, by name: instructions and settings of libraries."""
   words = next(iter(_cpuinfo('flags', 'Features')), '').split()
+  variables = ' '.join(filter(_ROUNDS.match, _environment())) or 'none'
+  if xla_flags.were_too_late():
+    variables += ', and JAX started before cifar_jax was imported'
   return {
     "the processor's instructions": ' '.join(sorted(filter(_COMPUTES.match, words))),
-    'the variables of XLA and oneDNN': ' '.join(filter(_ROUNDS.match, _environment())) or 'none',
+    'the variables of XLA and oneDNN': variables,
   }
+
+
+def warn_of_other_code(workdir: pathlib.Path, codes: Sequence[str]) -> None:
+  """Logs a warning if the code of this package is not that of the last session of a run.
+
+  Args:
+    workdir: of the run.
+    codes: the digests that its sessions recorded; earlier versions recorded none.
+  """
+  now = package_code.digest()
+  if codes and codes[-1] != now:
+    logger.warning(
+      '%s was trained with other code of this package (%s) than this (%s), which may compute '
+      'something else',
+      *(workdir, codes[-1], now),
+    )
 
 
 def _environment() -> list[str]:
@@ -103,7 +126,9 @@ def _environment() -> list[str]:
   variables = {
     name: value
     for name, value in sorted(os.environ.items())
-    if name.startswith(_PREFIXES) and name not in (COMMIT, COMPILATION_CACHE)
+    if name.startswith(_PREFIXES)
+    and name not in (COMMIT, COMPILATION_CACHE)
+    and not xla_flags.is_own(name, value)
   }
   flags = xla_flags.without_own(variables.pop('XLA_FLAGS', ''))
   if flags:
@@ -134,19 +159,6 @@ def commit(root: pathlib.Path) -> str | None:
       return git('rev-parse', '--short=12', 'HEAD') + changes
   given, plus, changes = os.environ.get(COMMIT, '').partition('+')
   return given[:12] + plus + changes or _commit_of_archive(root) or _commit_that_pip_noted(root)
-
-
-@functools.cache
-def code() -> str:
-  """The first 12 digits of the SHA-256 of this package's source files, as this process found them.
-
-  It tells apart what has no commit, and changes that are not committed.
-  """
-  package, sha256 = ROOT / 'cifar_jax', hashlib.sha256()
-  for path in sorted(path for path in package.rglob('*') if path.suffix in ('.py', '.cc')):
-    sha256.update(f'{path.relative_to(package)}\0'.encode())
-    sha256.update(path.read_bytes())
-  return sha256.hexdigest()[:12]
 
 
 def _commit_of_archive(root: pathlib.Path) -> str | None:

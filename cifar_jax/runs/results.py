@@ -19,6 +19,7 @@ from typing import Any
 from cifar_jax import input_files, json_text
 from cifar_jax.errors import InputError
 from cifar_jax.runs import contents
+from cifar_jax.runtime.console import logger
 
 METRICS, RESULT, CONFIG = 'metrics.jsonl', 'result.json', 'config.json'
 # Of the records: those of 100 seeds at each of 100,000 steps have half of it.
@@ -203,6 +204,18 @@ def best_by_test(records: list[Record]) -> dict[str, Any]:
   best = max(tests, key=lambda record: record['accuracy'])
   measures = {name: best[name] for name in best if name not in ('step', 'epoch', 'split')}
   return {'step': best['step'], 'epoch': round(best['epoch']), 'test': measures}
+
+
+def warn_if_older(workdir: pathlib.Path, step: int) -> None:
+  """Logs a warning if a run finished at a later step than that of its newest intact checkpoint."""
+  try:
+    end = read_result(workdir)['num_steps']
+  except (InputError, KeyError):  # it has not finished
+    return
+  if step < end:
+    logger.warning(
+      '%s finished at step %d, and its newest intact checkpoint is of step %d', workdir, end, step
+    )
 
 
 def _read_text(path: pathlib.Path, remedy: str, max_bytes: int = input_files.MAX_BYTES) -> str:

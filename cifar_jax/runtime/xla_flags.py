@@ -46,11 +46,13 @@ QUOTA = pathlib.Path('/sys/fs/cgroup/cpu.max')  # of a container: microseconds, 
 DETERMINISTIC = '--xla_gpu_deterministic_ops'
 
 _settings_made: list[str] = []  # since the program began, for the log of a run
+_too_late: list[str] = []  # holds a text if JAX had started before the settings could be made
 
 
 def prepare_on_import() -> None:
   """Makes the settings for speed, or says in the log that it is too late, as JAX has started."""
   if _has_jax_started():
+    _too_late.append('yes')
     logger.warning('JAX started before cifar_jax was imported: the settings for speed are not made')
   else:
     prepare()
@@ -59,6 +61,11 @@ def prepare_on_import() -> None:
 def _has_jax_started() -> bool:
   bridge = sys.modules.get('jax._src.xla_bridge')  # private; JAX has no public question for this
   return bool(bridge and bridge.backends_are_initialized())
+
+
+def were_too_late() -> bool:
+  """Whether JAX had started before the settings for speed could be made; it rounds otherwise."""
+  return bool(_too_late)
 
 
 def refuse_64_bits() -> None:
@@ -86,7 +93,7 @@ def prepare() -> None:
     ) from None
   if version.startswith(KNOWN_VERSIONS):
     _add_flag(*YNN_FUSIONS)
-  for name, setting in ((WAIT_POLICY, 'passive'), (NUM_THREADS, str(num_processors()))):
+  for name, setting in _of_openmp().items():
     if name not in os.environ:
       os.environ[name] = setting
       _record(f'{name}={setting}')
@@ -96,6 +103,16 @@ def prepare() -> None:
     for name, (parameter, value) in MALLOC.items():
       mallopt(parameter, value)
       _record(f'{name}={value}')
+
+
+def _of_openmp() -> dict[str, str]:
+  """The settings of OpenMP, by the names of their variables."""
+  return {WAIT_POLICY: 'passive', NUM_THREADS: str(num_processors())}
+
+
+def is_own(name: str, value: str) -> bool:
+  """Whether an environment variable is as this module would set it."""
+  return _of_openmp().get(name) == value
 
 
 def num_processors() -> int:

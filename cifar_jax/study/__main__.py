@@ -77,11 +77,13 @@ def _run(runs: 'list[PlannedRun]', workdir: pathlib.Path, baseline: str | None) 
   """Starts all unfinished runs one after another; returns the exit status of the study."""
   from cifar_jax.report import study_table
   from cifar_jax.runs.workdir import is_finished
+  from cifar_jax.training import finished
 
   failed, status, stopped = [], 0, False
   with launch.shared_cache():
     for number, run in enumerate(runs, start=1):
       if is_finished(run.workdir, run.config):
+        finished.warn_of_changes(run.workdir, run.config)
         continue
       _log(f'run {number} of {len(runs)}: {run.entry.label}, seed {run.config.seed}')
       status, stopped = launch.run(run.command)

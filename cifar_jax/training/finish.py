@@ -130,7 +130,7 @@ def save_scorecard(
       'split': 'test',
       'checkpoint': 'last',
       'tta': 'none',
-      'members': [{'workdir': str(workdir), 'step': step}],
+      'members': [{'workdir': str(workdir.resolve()), 'step': step}],
     },
   )
 

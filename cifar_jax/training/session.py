@@ -34,7 +34,7 @@ from cifar_jax.runs.workdir import (
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import out_of_memory, published, start
+from cifar_jax.training import finished, out_of_memory, published, start
 from cifar_jax.training.finish import (
   evaluate_run,
   report_run,
@@ -148,6 +148,8 @@ def _first_says(answer: bool) -> bool:
 def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   """Reports a run that has a result; raises InputError if the result cannot be read."""
   summary.lines(workdir)  # raises before anything is drawn
+  if processes.is_first():
+    finished.warn_of_changes(workdir, config)
   processes.part()
   logger.info('this run is finished')
   report_run(workdir, lambda: data.load(DataSettings(**config.data)))
@@ -240,7 +242,8 @@ def _write_result(
   model, data = config.model.name, config.data.name
   result = result | {'model': model, 'data': data, 'seed': config.seed}
   result['published'] = published.error_of(config)
-  result |= origin | {'commit': result['commit']}  # of all sessions, not only of the last
+  of_all_sessions = {key: result[key] for key in ('commit', provenance.CODE)}
+  result |= origin | of_all_sessions
   if described := legs.describe(workdir, result):
     result['legs'] = described
   output_files.write_text(workdir / RESULT, json.dumps(result, indent=2) + '\n')

@@ -18,7 +18,7 @@ from cifar_jax.experiment.state import State, abstract_state, initial_state
 from cifar_jax.models import layers, own_module
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
-from cifar_jax.runtime import processes
+from cifar_jax.runtime import package_code, processes
 from cifar_jax.runtime.console import logger
 from cifar_jax.training.progress import log_new_run
 
@@ -41,7 +41,7 @@ def describe_program(config: ConfigDict) -> dict[str, Any]:
   return {
     **keys,
     'the own module': own_module.digest(config.model.get('module', '')),
-    CODE: provenance.code(),
+    CODE: package_code.digest(),
     'the commit': provenance.commit(provenance.ROOT),
     **provenance.versions(),
     **provenance.random_settings(),
@@ -119,9 +119,14 @@ def first_or_latest_state(
 
 def _note_code(run_info: dict[str, Any], experiment: Experiment, commit: str | None) -> None:
   """Adds this session's code to that of the earlier ones, where it is another one."""
+  if package_code.is_edited():
+    logger.warning(
+      'files of this package have changed since this process imported it: restart it to be sure '
+      'which code runs'
+    )
   code: dict[str, list[Any]] = {
     'commits': [commit],
-    'codes': [provenance.code()],
+    provenance.CODES: [package_code.digest()],
     'own_modules': [*own_module.describe(experiment.model).values()],
   }
   for key, values in code.items():
@@ -136,7 +141,7 @@ def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
   """
   commits = run_info['commits']
   named = [commit or 'unknown' for commit in commits] if any(commits) else []
-  codes = {'code': run_info['codes'], own_module.KEY: run_info['own_modules']}
+  codes = {provenance.CODE: run_info[provenance.CODES], own_module.KEY: run_info['own_modules']}
   return {'commit': ', '.join(named) or None} | {
     key: ', '.join(values) for key, values in codes.items() if values
   }
@@ -230,7 +235,7 @@ def _check_random_settings(run_info: dict[str, Any]) -> None:
 
 def _software(commit: str | None) -> dict[str, Any]:
   """What the result of a run depends on beside its settings and hardware, by name."""
-  code = {CODE: provenance.code(), 'the commit': commit}
+  code = {CODE: package_code.digest(), 'the commit': commit}
   library = {'the library of convolutions': layers.library_of_convolutions()}
   versions = provenance.own_version() | provenance.versions()
   return code | versions | library | provenance.arithmetic()

@@ -4,6 +4,7 @@ import importlib
 import json
 import pathlib
 import sys
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,20 @@ def test_a_picture_replaces_no_numbers_but_its_own(
   (tmp_path / 'labels.json').write_text('[{"cat": 1}]')
   with pytest.raises(InputError, match=r'labels\.json would be replaced'):
     call_analysis(monkeypatch, 'lesion', '--workdir', run, '--picture', tmp_path / 'labels.png')
+
+
+@pytest.mark.parametrize(
+  ('changes', 'stem'),
+  [
+    ({}, 'lesion'),
+    ({'is_one_of_several_seeds': True}, 'lesion_seed1'),
+    ({'checkpoint': 'best', 'split': 'validation'}, 'lesion_validation_best'),
+    ({'analysis': 'landscape', 'to': 'a', 'to_workdir': '/x/a'}, 'landscape_to_a_ab5e303f'),
+  ],
+)
+def test_what_is_measured_of_one_run_has_files_of_its_own(
+  changes: dict[str, Any], stem: str
+) -> None:
+  results = {'analysis': 'lesion', 'checkpoint': 'last', 'split': 'test', 'seed': 1}
+  results |= {'is_one_of_several_seeds': False, **changes}
+  assert runner._file_stem(results) == stem

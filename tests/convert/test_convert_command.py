@@ -108,3 +108,48 @@ def test_bad_input_is_one_line_and_changes_nothing(
   assert status == 2 and message.count('\n') == 1 and message.startswith('cifar_jax: '), message
   assert all(word in message for word in words), message
   assert {path.name: path.read_bytes() for path in pathlib.Path().iterdir()} == before
+
+
+def test_a_net_that_multiplies_its_branches_goes_to_no_zoo(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  work = fake_run.make(tmp_path / 'work', tiny_cifar, 'model.survival_probability=0.5')
+  out = ('--out', tmp_path / 'new')
+  status, _, errors = run(monkeypatch, capsys, work, '--rules', 'torchvision', *out)
+  assert status == 2 and 'model.survival_probability is 0.5' in errors
+  assert not (tmp_path / 'new').exists()
+  status, _, errors = run(monkeypatch, capsys, work, *out)
+  assert status == 0, errors
+  file = tmp_path / 'new' / 'resnet8_own.safetensors'
+  assert files.metadata(file) == {
+    'format': 'pt', 'model': 'resnet8', 'fields': 'survival_probability=0.5'
+  }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('model', 'fields', 'status'),
+  [
+    ('resnet8', 'shortcut=project', 0),
+    ('resnet8', 'shortcut=project,survival_probability=0.5', 2),
+    ('plain8', '', 2),
+  ],
+)
+def test_a_file_that_says_which_net_it_is_of_is_of_no_other(
+  model: str,
+  fields: str,
+  status: int,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  net = models.create('resnet8', shortcut='project')
+  file = tmp_path / 'own.safetensors'
+  about = {'model': 'resnet8', 'fields': 'shortcut=project'}
+  files.write(file, engine.to_state_dict(filled_variables(net), net), about)
+  words = ('--model', model, '--fields', fields, '--rules', 'torchvision', '--to-torch')
+  ended, _, errors = run(monkeypatch, capsys, file, *words, '--out', tmp_path / 'new')
+  assert ended == status, errors
+  assert ('give --model resnet8 --fields shortcut=project' in errors) == (status == 2)

@@ -1,14 +1,17 @@
 """The official CIFAR files: every form is read, and every fault is refused."""
 
+import dataclasses
 import os
 import pathlib
 import pickle
+import shutil
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from cifar_jax.data import archives, batches, download
-from cifar_jax.data.dataset import Published
+from cifar_jax.data.dataset import Published, Split
 from cifar_jax.data.official import OFFICIAL, Form
 from tests.support.fake_cifar import (
   assert_equal,
@@ -218,3 +221,29 @@ def test_without_files_and_network_the_message_lists_the_alternatives(
   for word in ('torchvision', 'source=tfds', 'name=folder', 'name=shapes'):
     assert sum(word in alternative for alternative in alternatives) == 1
   assert not (tmp_path / 'nothing').exists()
+
+
+def test_files_that_end_in_zeros_are_a_warning(
+  tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  official = dataclasses.replace(OFFICIAL['cifar10'], train_size=200, test_size=100)
+  labels = np.arange(100, dtype=np.int32) % 10
+  for is_torn in (False, True):
+    torn = np.where(np.arange(100) < 50, labels, 0)
+    test = Split(np.zeros((100, 32, 32, 3), np.uint8), torn if is_torn else labels)
+    caplog.clear()
+    published = Published(official.class_names, draw(150, 10), test)
+    archives._warn_of_other_images('cifar10', published, official)
+    words = '55 of the test images are of class airplane; the official ones have 10 of each'
+    assert (words in caplog.text) == is_torn
+
+
+def test_a_cache_without_its_files_is_used_with_a_warning(
+  tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  write_folder(tmp_path, 'cifar10', BINARY)
+  first = load(tmp_path)
+  assert 'the images are those of the cache' not in caplog.text
+  shutil.rmtree(tmp_path / BINARY.folder)
+  assert_equal(load(tmp_path).train, first.train)
+  assert 'the images are those of the cache' in caplog.text

@@ -182,3 +182,24 @@ def test_a_single_model_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.M
   write_predictions(tmp_path / 'x.npz', TRUTH, Predictions('s', LABELS))
   monkeypatch.setattr('sys.argv', ['compare', str(tmp_path / 'x.npz')])
   assert 'two or more' in message(command.main)
+
+
+def test_comparisons_of_other_sources_do_not_replace_each_other(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.chdir(tmp_path)
+  for name in 'abc':
+    write_predictions(tmp_path / f'{name}.npz', TRUTH, Predictions(name, LABELS))
+
+  def compared(*words: str) -> None:
+    monkeypatch.setattr('sys.argv', ['compare', *words])
+    command.main()
+
+  for _ in range(2):
+    compared('a.npz', 'b.npz')
+  for words, theirs in (
+    (('a.npz', 'c.npz'), f'{tmp_path}/b.npz'),
+    (('a.npz', 'b.npz', '--tta', 'flip'), 'tta none'),
+  ):
+    text = message(lambda: compared(*words))  # noqa: B023
+    assert text.endswith(f'comparison.json is of {theirs}: give another --out')

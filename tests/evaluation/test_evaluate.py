@@ -23,6 +23,7 @@ from cifar_jax.evaluation.restore import Restored, restore_run
 from cifar_jax.evaluation.sources import load_ground_truth
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS
+from cifar_jax.runtime import package_code
 from tests.support import fake_run
 from tests.support.fake_cifar import message
 
@@ -119,12 +120,12 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   out = run / 'evaluation'
   pictures = ('confusion_matrix', 'mistakes', 'reliability')
   assert {path.name for path in out.iterdir()} == {
-    *('test_last.json', 'test_last.npz', 'test_last_mistakes.json'),
-    *(f'test_last_{name}.png' for name in pictures),
+    *('test_step3.json', 'test_step3.npz', 'test_step3_mistakes.json'),
+    *(f'test_step3_{name}.png' for name in pictures),
   }  # fmt: skip
-  assert all((out / f'test_last_{name}.png').read_bytes()[:4] == b'\x89PNG' for name in pictures)
+  assert all((out / f'test_step3_{name}.png').read_bytes()[:4] == b'\x89PNG' for name in pictures)
 
-  values = json.loads((out / 'test_last.json').read_text())
+  values = json.loads((out / 'test_step3.json').read_text())
   logits, labels = forward(restored, same), restored.experiment.dataset.test.labels
   right = np.argmax(logits, axis=1) == labels
   assert values['num_correct'] == right.sum() and values['accuracy'] == right.mean()
@@ -141,10 +142,11 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   assert f'accuracy        {100 * right.mean():.2f} %' in '\n'.join(lines)
 
   # The prediction file of the run has the same scorecard.
-  evaluate.evaluate_file(str(out / 'test_last.npz'), 'test', [], tmp_path)
-  from_file = json.loads((tmp_path / 'one_test_last.json').read_text())
+  evaluate.evaluate_file(str(out / 'test_step3.npz'), 'test', [], tmp_path)
+  from_file = json.loads((tmp_path / 'one_test_step3.json').read_text())
+  assert from_file.pop('sources') == [str(out / 'test_step3.npz')]
   assert from_file == {key: values[key] for key in from_file}
-  assert not (tmp_path / 'one_test_last_mistakes.png').exists()  # the file has no images
+  assert not (tmp_path / 'one_test_step3_mistakes.png').exists()  # the file has no images
 
 
 def test_an_evaluation_of_an_older_checkpoint_does_not_replace_the_one_of_the_result(
@@ -166,7 +168,6 @@ def test_an_evaluation_of_an_older_checkpoint_does_not_replace_the_one_of_the_re
     *('test_step3.json', 'test_step3_mistakes.json')
   }
   evaluate_while_the_run_ends(3)
-  assert (files / 'test_last.json').exists()
   result = {'seed': 0, 'num_steps': 3}
   assert result_scorecard.read(sharper, result) == json.loads(
     (files / 'test_last.json').read_text()
@@ -286,7 +287,7 @@ def without_training_images(dataset: Dataset) -> Dataset:
 
 
 def test_evaluations_of_two_runs_do_not_replace_each_other(
-  run: pathlib.Path, sharper: pathlib.Path, tmp_path: pathlib.Path
+  run: pathlib.Path, sharper: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
   def evaluated(workdir: pathlib.Path) -> None:
@@ -295,6 +296,55 @@ def test_evaluations_of_two_runs_do_not_replace_each_other(
   for _ in range(2):
     evaluated(run)
   text = message(lambda: evaluated(sharper))
-  assert f'test_last.json is of {run}: give another --out' in text
-  (tmp_path / 'test_last.json').write_text('{"mine": 1}')
-  assert 'test_last.json would be replaced' in message(lambda: evaluated(run))
+  assert f'test_step3.json is of {run}: give another --out' in text
+  (tmp_path / 'elsewhere').mkdir()
+  (tmp_path / 'elsewhere' / run.name).symlink_to(sharper)
+  monkeypatch.chdir(run.parent)
+  evaluated(pathlib.Path(run.name))
+  monkeypatch.chdir(tmp_path / 'elsewhere')  # where the same words mean another run
+  assert f'is of {run}: give another' in message(lambda: evaluated(pathlib.Path(run.name)))
+  (tmp_path / 'test_step3.json').write_text('{"mine": 1}')
+  assert 'test_step3.json would be replaced' in message(lambda: evaluated(run))
+
+
+def test_prediction_files_of_one_name_do_not_replace_each_other(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.chdir(tmp_path)
+  for folder in 'ab':
+    (tmp_path / folder).mkdir()
+    np.savez(tmp_path / folder / 'x.npz', labels=[0, 1], class_names=['a', 'b'], net=[0, 1])
+  for _ in range(2):
+    evaluate.evaluate_file('a/x.npz', 'test', [], None)
+  text = message(lambda: evaluate.evaluate_file('b/x.npz', 'test', [], None))
+  assert f'net.json is of {tmp_path}/a/x.npz: give another --out' in text
+
+
+def test_a_run_that_lost_its_last_checkpoint_is_read_with_a_warning(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar, steps=(1, 2))
+  for end, is_warned in ((2, False), (3, True)):
+    result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 'cpu'}
+    (run / 'result.json').write_text(json.dumps(result | {'num_steps': end}))
+    caplog.clear()
+    assert restore_run(run, 'last', []).step == 2
+    words = 'finished at step 3, and its newest intact checkpoint is of step 2'
+    assert (words in caplog.text) == is_warned
+
+
+def test_other_code_of_the_package_than_that_of_the_run_is_a_warning(
+  run: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  read = Checkpoints.restore
+
+  def with_code(self: Checkpoints, step: int, abstract: Any) -> Any:
+    state, run_info = read(self, step, abstract)
+    return state, run_info | {'codes': ['abc', 'def']}
+
+  monkeypatch.setattr(Checkpoints, 'restore', with_code)
+  for code, is_warned in (('def', False), ('abc', True)):
+    monkeypatch.setattr(package_code, 'digest', lambda: code)  # noqa: B023
+    caplog.clear()
+    restore_run(run, 'last', [])
+    assert ('other code of this package (def) than this (abc)' in caplog.text) == is_warned

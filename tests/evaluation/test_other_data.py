@@ -1,5 +1,6 @@
 """Runs evaluated on other data than their own: the same images, labels, size and statistics."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -16,6 +17,7 @@ from cifar_jax.data.dataset import Split
 from cifar_jax.errors import ShortageError
 from cifar_jax.evaluation import corruptions, evaluate, other_data, scorecard
 from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.evaluation.sources import collect_predictions
 from cifar_jax.runtime import memory
@@ -71,7 +73,7 @@ def test_other_test_images_are_evaluated_without_the_data_of_the_run(
   monkeypatch.setattr(archives, 'load', None)
   values = evaluate_on(run, choose('cifar10_1', tmp_path), tmp_path / 'out')
   assert values['num_correct'] == (predicted[:30] == some.labels).sum()
-  assert re.fullmatch('cifar10_1_[0-9a-f]{8}_test_last.json', values['file'])
+  assert re.fullmatch('cifar10_1_[0-9a-f]{8}_test_step3.json', values['file'])
   assert 'on 30 images (cifar10_1, test split)' in values['lines'][0]
   _, truth = collect_predictions([str(run)], 'test', 'last', 'none', choose('cifar10_1', tmp_path))
   np.testing.assert_array_equal(truth.labels, some.labels)
@@ -145,7 +147,7 @@ def test_all_corruptions_and_severities_are_one_table(
   assert list(values['error_percent'].values()) == expected
   mean = np.mean(expected[:15])
   assert values['mean_corruption_error_percent'] == pytest.approx(mean)
-  assert re.fullmatch('cifar10_c_[0-9a-f]{8}_last.json', values['file'])
+  assert re.fullmatch('cifar10_c_[0-9a-f]{8}_step3.json', values['file'])
   lines = values['lines']
   assert lines[2].split() == ['gaussian_noise', '0.00', '10.00', '20.00', '30.00', '40.00', '20.00']
   assert f'  mean corruption error {mean:.2f} %' in lines
@@ -172,3 +174,23 @@ def test_other_settings_of_the_same_set_have_files_of_their_own(tmp_path: pathli
   assert len({other_data.file_stem(each) for each in settings}) == len(settings)
   again = DataSettings(name='cifar10_1', data_dir=f'{tmp_path}/v6/../v4')
   assert other_data.file_stem(again) == other_data.file_stem(settings[0])
+
+
+@pytest.mark.parametrize('place', ['', 'inner', '..'])
+def test_images_that_the_run_was_trained_on_are_counted(
+  place: str,
+  run: pathlib.Path,
+  test_split: Split,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  (member,) = restore_ensemble([run], 'last', [])
+  dataset, own = member.experiment.dataset, pathlib.Path(member.config.data.data_dir)
+  images = np.concatenate([dataset.train.images[:5], dataset.validation.images[:2]])
+  truth = GroundTruth(
+    np.zeros(17, np.int32), ('a',), np.concatenate([images, test_split.images[:10]])
+  )
+  settings = DataSettings('folder', data_dir=str(own / place), image_size=32)
+  assert other_data.num_trained_on(member, settings, truth) == 7
+  assert '7 of these 17 images are among those that' in caplog.text
+  elsewhere = dataclasses.replace(settings, data_dir=str(own.parent / 'elsewhere'))
+  assert other_data.num_trained_on(member, elsewhere, truth) == 0

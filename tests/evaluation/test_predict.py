@@ -19,6 +19,7 @@ from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble, re
 from cifar_jax.evaluation.predict import classify
 from cifar_jax.evaluation.restore import Restored
 from cifar_jax.experiment.eval_step import DeviceSplit
+from cifar_jax.runtime import package_code
 from tests.support import fake_run
 
 
@@ -62,7 +63,9 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
   assert (run / 'evaluation' / 'own_pictures.png').read_bytes().startswith(b'\x89PNG')
   rows = json.loads((run / 'evaluation' / 'own_pictures.json').read_text())
   members = [{'workdir': str(run), 'model': 'resnet8', 'step': 3}]
-  assert rows[1]['by'] == {'checkpoint': 'last', 'tta': 'none', 'members': members}
+  code = package_code.digest()
+  by = {'checkpoint': 'last', 'tta': 'none', 'code': code, 'members': members}
+  assert rows[1]['by'] == by
 
 
 def test_a_run_predicts_directories_on_a_machine_without_its_data(

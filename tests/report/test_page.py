@@ -443,3 +443,37 @@ def test_a_page_of_the_user_is_not_replaced_where_no_name_was_given(tmp_path: pa
   theirs.write_text('my own thesis page')
   with pytest.raises(InputError, match=r'thesis.html would be replaced'):
     page.check_is_own(theirs)
+
+
+def test_a_page_of_several_runs_does_not_replace_that_of_the_run_it_stands_in(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.chdir(run)
+  monkeypatch.setattr(sys, 'argv', ['report', '.', '.'])
+  with pytest.raises(InputError, match='give --out'):
+    __main__.main()
+  assert not (run / 'report.html').exists()
+
+
+def test_what_other_code_or_another_seed_gave_is_named(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  config = json.loads((run / 'config.json').read_text())
+  config['train'] |= {'seeds': 2}
+  (run / 'config.json').write_text(json.dumps(config))
+  (run / 'result.json').write_text(json.dumps(RESULT | {'code': 'abc, def'}))
+  for folder in ('analysis', 'evaluation'):
+    (run / folder).mkdir()
+  content = {'checkpoint': 'last', 'seed': 1, 'split': 'test', 'num_images': 5}
+  for code in ('abc', 'def'):
+    (run / 'analysis' / 'lesion_seed1.json').write_text(
+      json.dumps(content | {'provenance': {'code': code}})
+    )
+    (run / 'evaluation' / 'test_last.json').write_text(
+      json.dumps(SCORECARD | {'split': 'test', 'checkpoint': 'last', 'tta': 'none', 'code': code})
+    )
+    Figure(figsize=(1, 1)).savefig(run / 'analysis' / 'lesion_seed1.png')
+    text = write_page([run], tmp_path / 'page.html')[0].text
+    assert 'Seed 1, last checkpoint, 5 test images' in text
+    assert ('5 test images, by other code' in text) == (code == 'abc')
+    assert ('last epoch, by other code' in text) == (code == 'abc')

@@ -24,7 +24,7 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
     'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'inputs': [],
-    'versions': [], 'has_legs': False,
+    'versions': [], 'has_legs': False, 'ended_after': [],
   } | more  # fmt: skip
 
 
@@ -194,3 +194,12 @@ def test_the_inputs_of_a_run_are_named_with_what_was_read(tmp_path: pathlib.Path
     'own module': ('own.py', 'm'),
     'code': ('a+changes', 'c'),
   }
+
+
+def test_the_table_says_which_runs_ended_early() -> None:
+  table = [row('a', [10.0], ended_after=[4.0, 2.0])]
+  text = ' '.join(study_formats.text(STUDY, table).split())
+  assert 'Ended early by train.patience: a, after 4, 2 epochs.' in text
+  assert f'at most {table[0]["epochs"]}' in text
+  (line,) = csv.DictReader(study_formats.comma_separated(table).splitlines())
+  assert line['ended_after_epochs'] == '4 2'

@@ -97,15 +97,16 @@ def test_a_command_has_the_flags_of_the_user_and_not_those_of_the_package(
   assert expected in provenance.describe(1)['command']
 
 
-def test_the_digest_of_the_code_changes_with_each_source_file(
-  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+def test_the_threads_that_a_user_chose_belong_to_the_arithmetic(
+  monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  (tmp_path / 'cifar_jax' / 'room').mkdir(parents=True)
-  for name in ('a.py', 'room/b.cc', 'commit.txt'):
-    (tmp_path / 'cifar_jax' / name).write_text(name)
-  monkeypatch.setattr(provenance, 'ROOT', tmp_path)
-  digests = [provenance.code.__wrapped__()]
-  for name in ('commit.txt', 'a.py', 'room/b.cc'):
-    (tmp_path / 'cifar_jax' / name).write_text('changed')
-    digests.append(provenance.code.__wrapped__())
-  assert digests[0] == digests[1] and len(set(digests)) == 3 and len(digests[0]) == 12
+  def variables() -> str:
+    return provenance.arithmetic()['the variables of XLA and oneDNN']
+
+  monkeypatch.setattr(xla_flags, '_too_late', [])
+  monkeypatch.setenv(xla_flags.NUM_THREADS, str(xla_flags.num_processors()))
+  assert 'OMP_' not in variables()
+  monkeypatch.setenv(xla_flags.NUM_THREADS, '77')
+  assert 'OMP_NUM_THREADS=77' in variables()
+  monkeypatch.setattr(xla_flags, '_too_late', ['yes'])
+  assert 'JAX started before cifar_jax was imported' in variables()

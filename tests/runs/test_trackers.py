@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 import shutil
+import sys
 
 import pytest
 from ml_collections import ConfigDict
@@ -81,6 +82,12 @@ def test_what_a_service_lacks_is_sent_in_the_next_session(
   assert steps == [10, 10, 20, 30, 40, 40]
   finish(tmp_path, 40)
   assert copies.lack_the_end(tmp_path, TrainSettings(**config.train))
+
+
+def finish_leg(workdir: pathlib.Path, num_steps: int) -> None:
+  """Leaves what makes the next session one of a second leg."""
+  (workdir / 'leg1').mkdir()
+  finish(workdir / 'leg1', num_steps)
 
 
 def finish(workdir: pathlib.Path, num_steps: int) -> None:
@@ -199,7 +206,7 @@ def test_a_leg_that_replaces_one_that_was_given_up_has_a_run_of_its_own(
 ) -> None:
   service, config = fake_trackers.install(monkeypatch, name), config_with(name)
   log(tmp_path, config, 0, 10)
-  (tmp_path / 'leg1').mkdir()  # the run has finished, and is trained longer
+  finish_leg(tmp_path, 10)
   override(config, ['--config.train.num_epochs=300', '--config.schedule.learning_rate=3'])
   log(tmp_path, config, 10, 20, 30)
   assert service.opened == ['run1', 'run1']
@@ -207,3 +214,78 @@ def test_a_leg_that_replaces_one_that_was_given_up_has_a_run_of_its_own(
   log(tmp_path, config, 10, 20)
   assert service.opened[2:] == ['run2']
   assert [step for step, _ in service.scalars[-4:]] == [10, 10, 20, 20]
+
+
+def log_two_legs(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """A run that has finished, and that is trained longer in two sessions."""
+  log(workdir, config, 0, 10)
+  finish_leg(workdir, 10)
+  constant = ['--config.schedule.name=constant', '--config.schedule.learning_rate=0.001']
+  override(config, ['--config.train.num_epochs=300', *constant])
+  for step in (20, 30):
+    log(workdir, config, step - 10, step)
+
+
+def test_wandb_has_the_configuration_of_the_newest_leg(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, 'wandb'), config_with('wandb')
+  log_two_legs(tmp_path, config)
+  assert service.opened == ['run1'] * 3
+  assert service.config == config.to_dict()
+  assert service.config['schedule']['name'] == 'constant'
+
+
+def test_mlflow_has_what_a_later_leg_changed_under_the_name_of_the_leg(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, 'mlflow'), config_with('mlflow')
+  files: dict[str, str] = {}
+  monkeypatch.setattr(
+    *(sys.modules['mlflow'].MlflowClient, 'log_text'),
+    lambda _, __, text, file: files.update({file: text}),
+  )
+  log_two_legs(tmp_path, config)
+  assert service.opened == ['run1'] * 3
+  assert service.config['schedule.name'] == 'piecewise'
+  assert {key: value for key, value in service.config.items() if key.startswith('leg')} == {
+    'leg2.train.num_epochs': '300.0',
+    'leg2.schedule.name': 'constant',
+    'leg2.schedule.learning_rate': '0.001',
+    'leg2.schedule.warmup_epochs': '0.0',
+    'leg2.schedule.warmup_learning_rate': '0.01',
+  }
+  names = {file: json.loads(text)['schedule']['name'] for file, text in files.items()}
+  assert names == {'config.json': 'piecewise', 'leg2/config.json': 'constant'}
+
+
+@pytest.mark.parametrize('name', fake_trackers.NAMES)
+def test_a_backup_that_was_restored_has_a_run_of_its_own(
+  name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, name), config_with(name)
+  run, backup = tmp_path / 'run', tmp_path / 'backup'
+  run.mkdir()
+  log(run, config, 0, 10)
+  shutil.copytree(run, backup)
+  log(run, config, 10, 20)
+  shutil.rmtree(run)
+  backup.rename(run)
+  log(run, config, 10, 20)
+  assert service.opened == ['run1', 'run1', 'run2']
+
+
+def test_a_run_of_an_earlier_version_that_noted_no_inode_is_known_by_its_path(
+  monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  service, config = fake_trackers.install(monkeypatch, 'wandb'), config_with('wandb')
+  run = tmp_path / 'run'
+  run.mkdir()
+  log(run, config, 0, 10)
+  sent = json.loads((run / copies.FILE).read_text())
+  del sent['wandb']['of']['inode']
+  (run / copies.FILE).write_text(json.dumps(sent))
+  shutil.copytree(run, tmp_path / 'copy')
+  log(run, config, 10, 20)
+  log(tmp_path / 'copy', config, 10, 20)
+  assert service.opened == ['run1', 'run1', 'run2']

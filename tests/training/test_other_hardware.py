@@ -12,7 +12,7 @@ from cifar_jax.experiment.experiment import build
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
-from cifar_jax.runtime import xla_flags
+from cifar_jax.runtime import package_code, xla_flags
 from cifar_jax.training import start
 from tests.support import fake_run
 
@@ -73,8 +73,8 @@ def test_a_run_that_continues_with_other_software_warns(
       start.first_or_latest_state(experiment, checkpoints, 'a')
       assert ('the library of convolutions was' in caplog.text) == is_warned
     monkeypatch.setattr(provenance, 'own_version', lambda: {'cifar_jax': '9.9'})
-    code = provenance.code()
-    monkeypatch.setattr(provenance, 'code', lambda: 'def')
+    code = package_code.digest()
+    monkeypatch.setattr(package_code, 'digest', lambda: 'def')
     _, run_info = start.first_or_latest_state(experiment, checkpoints, 'b')
     assert all(f'is now {new}' in caplog.text for new in ('9.9', 'b', 'def'))
     named = start.code_of_sessions(run_info)

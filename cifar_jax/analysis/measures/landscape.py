@@ -142,7 +142,8 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
     moved = move(params, direction, np.float32(position))
     statistics = surface.statistics(moved, batch_stats) if is_between_nets else batch_stats
     rows.append({'position': float(position), **surface.at(moved, statistics)})
-  return {'to': arguments.to and arguments.to.name, 'points': rows}
+  to = arguments.to.resolve() if arguments.to else None
+  return {'to': to and to.name, 'to_workdir': to and str(to), 'points': rows}
 
 
 def _difference(run: runner.AnalysedRun, other: runner.AnalysedRun) -> Any:

@@ -105,12 +105,13 @@ def names(results: list[dict[str, Any]]) -> list[str]:
   """Returns a name for each run: its model, with the directory where several have the same model.
 
   Args:
-    results: measurements of an analysis, one dictionary per run, with `model` and `run`.
+    results: measurements of an analysis, one dictionary per run, with `model` and `run`; with
+      `seed` where `is_one_of_several_seeds`.
   """
   models = [result['model'] for result in results]
-  return [
-    result['model']
-    if models.count(result['model']) == 1
-    else f'{result["model"]} ({result["run"]})'
-    for result in results
-  ]
+  nets = []
+  for result in results:
+    words = [result['run']] if models.count(result['model']) > 1 else []
+    words += [f'seed {result["seed"]}'] if result.get('is_one_of_several_seeds') else []
+    nets.append(result['model'] + (f' ({", ".join(words)})' if words else ''))
+  return nets

@@ -18,9 +18,13 @@ _LOGARITHMIC = 5.0  # the axis is logarithmic if the largest error is over this 
 
 
 def epochs_text(row: Row) -> str:
-  """Returns the number of epochs of a row, and the number in the paper if that differs."""
+  """Returns the number of epochs of a row, and the number in the paper if that differs.
+
+  Where `train.patience` ended runs, the number is the highest that one could have.
+  """
   whole = row['epochs'] == row['full_epochs']
-  return f'{row["epochs"]:g}' + ('' if whole else f' of {row["full_epochs"]:g}')
+  at_most = 'at most ' if row.get('ended_after') else ''
+  return f'{at_most}{row["epochs"]:g}' + ('' if whole else f' of {row["full_epochs"]:g}')
 
 
 def changes_line(study: dict[str, Any]) -> str:

@@ -194,14 +194,16 @@ def _is_same_run(sent: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
   """Whether what a service has is of this run, and not of what it was copied from or gave up.
 
   Args:
-    sent: what `trackers.json` says of the service. Earlier versions do not say what it is of.
+    sent: what `trackers.json` says of the service. Earlier versions do not say what it is of, or do
+      not say the inode.
     of: this run, from `_describe`.
   """
   before = sent.get('of', of)
   if before['length'] != of['length'] and before['legs'] == of['legs']:
     return False
-  is_renamed = before.get('inode') == of['inode']
-  return is_renamed or before['workdir'] == of['workdir']
+  # A backup that was restored has the path of the run, and not its inode.
+  key = 'inode' if 'inode' in before else 'workdir'
+  return bool(before[key] == of[key])
 
 
 def lack_the_end(workdir: pathlib.Path, settings: TrainSettings) -> bool:

@@ -4,6 +4,9 @@ The library's environment variables hold: `MLFLOW_TRACKING_URI` is the server, a
 `MLFLOW_EXPERIMENT_NAME` the experiment. Without a server the run is in the workdir, in `mlflow.db`
 and, as for its files, in `mlflow/`. The library keeps the absolute path of that folder: a workdir
 that was renamed gets another run, whose experiment has the new path in its name.
+
+A parameter cannot be changed. What a later leg of the run changed has names of its own, such as
+`leg2.schedule.name`, and its configuration is the file `leg2/config.json`.
 """
 
 import os
@@ -16,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
 from cifar_jax.config.loading import flatten, to_json
+from cifar_jax.runs import leg_schedules, legs
 from cifar_jax.runs.results import Record, scalars
 
 _EXPERIMENT = 'cifar_jax'
@@ -36,6 +40,8 @@ class MlflowRun:
     else:
       self.run_id = run_id
       self._client.update_run(run_id, status='RUNNING')
+    if earlier := legs.earlier(workdir):
+      self._describe_leg(f'leg{len(earlier) + 1}', config)
 
   def _has_files_in(self, files: str | None, run_id: str) -> bool:
     """Whether a run has its files in a folder; True without a folder, on a server."""
@@ -66,6 +72,22 @@ class MlflowRun:
     self._client.log_batch(run_id, params=params)
     self._client.log_text(run_id, to_json(config), 'config.json')
     return run_id
+
+  def _describe_leg(self, name: str, config: ConfigDict) -> None:
+    """Sends the length and the schedule of a later leg: all else is that of the run.
+
+    Each session does it again, because the service takes a parameter twice if its value is the
+    same. A leg with another length or schedule has a run of its own.
+
+    Args:
+      name: of the leg.
+      config: its configuration.
+    """
+    keys = [f'schedule.{key}' for key in leg_schedules.read(config.schedule.to_dict())]
+    values = flatten(config)
+    params = [Param(f'{name}.{key}', str(values[key])) for key in ('train.num_epochs', *keys)]
+    self._client.log_batch(self.run_id, params=params)
+    self._client.log_text(self.run_id, to_json(config), f'{name}/config.json')
 
   def write(self, record: Record) -> None:
     """Sends the scalars of a record."""

@@ -33,7 +33,7 @@ class WandbRun:
       id=run_id,
       resume='allow' if run_id else None,
       dir=workdir,
-      config=config.to_dict(),
+      config=config.to_dict(),  # it replaces that of an earlier leg
       # It prints nothing, and leaves the program's output alone.
       settings=wandb.Settings(silent=True, console='off'),
     )

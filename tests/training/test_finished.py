@@ -1,0 +1,61 @@
+"""A finished run that is asked for again says so if something else would be trained now."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from cifar_jax.data.dataset import digests
+from cifar_jax.evaluation.restore import restore_run
+from cifar_jax.models import own_module
+from cifar_jax.runs.workdir import read_config
+from cifar_jax.runtime import package_code
+from cifar_jax.training import finished
+from tests.support import fake_run
+
+FOLDER = 'cifar-10-batches-bin'
+RESULT = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 'cpu', 'seed': 0}
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    (None, ''),
+    ('code', 'the code of this package'),
+    ('module', 'the code of the net'),
+    ('data', 'the data'),
+  ],
+)
+def test_a_change_since_then_is_a_warning(
+  change: str | None,
+  words: str,
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  result = RESULT | {'code': f'abc, {package_code.digest()}', own_module.KEY: 'm'}
+  result |= digests(restore_run(run, 'last', []).experiment.dataset)
+  (run / 'result.json').write_text(json.dumps(result))
+  config = read_config(run)
+  monkeypatch.setattr(own_module, 'describe', lambda _: {own_module.KEY: 'm'})
+  (tmp_path / 'moved').symlink_to(tiny_cifar)
+  config.data.data_dir = str(tmp_path / 'moved')
+  if change == 'code':
+    monkeypatch.setattr(package_code, 'digest', lambda: 'def')
+  elif change == 'module':
+    monkeypatch.setattr(own_module, 'describe', lambda _: {own_module.KEY: 'other'})
+  elif change == 'data':
+    shutil.copytree(tiny_cifar / FOLDER, tmp_path / 'others' / FOLDER)
+    file = tmp_path / 'others' / FOLDER / 'test_batch.bin'
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1  # a pixel
+    file.write_bytes(content)
+    config.data.data_dir = str(tmp_path / 'others')
+  caplog.clear()
+  finished.warn_of_changes(run, config)
+  warnings = [record.getMessage() for record in caplog.records if 'then' in record.getMessage()]
+  assert len(warnings) == bool(change)
+  assert not change or f'than is here now ({words})' in warnings[0]
