@@ -15,9 +15,9 @@ from cifar_jax.errors import InputError
 def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """Runs a file and yields its global names; functions of the file can be called in the block.
 
-  As with a script, the file can import the modules and packages beside it, as they are now, and also
-  by a name that a file in another folder has. Of a symbolic link that is the folder of the file it leads to: who makes a link to a
-  file that is trusted cannot put modules beside it.
+  As with a script, the file can import the modules and packages beside it, as they are now, also by
+  a name that a file in another folder has. Of a symbolic link, beside it is the folder of the
+  file it leads to: who makes a link to a file that is trusted cannot put modules beside it.
 
   Raises:
     InputError: the file, or the block, raises an exception; the message begins with the path.
