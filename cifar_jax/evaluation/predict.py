@@ -3,13 +3,14 @@
 An image is prepared as the images that the net was trained on: `DataSettings.picture_resizing`.
 """
 
+import itertools
 import logging
 import pathlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cifar_jax import output_files
+from cifar_jax import input_files, json_text, output_files
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Split
@@ -75,8 +76,8 @@ def classify_files(
     places: image files of any size, in one of `pictures.FORMATS`, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
-      images, for the page on the run. Neither replaces an image that is classified, or a JSON file
-      of another kind.
+      images, for the page on the run. An earlier picture of other images is renamed. Neither file
+      replaces an image that is classified, or a JSON file of another kind.
     checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
     overrides: `--config.SECTION.KEY=VALUE`.
@@ -91,7 +92,7 @@ def classify_files(
       raise InputError(f'--out {out} is one of the images to classify: give another name')
     output_files.check_is_own(out.with_suffix('.json'), 'image', 'guesses')
   members = restore_nets(runs, checkpoint, overrides)
-  out = out or runs[0] / scorecard.FOLDER / 'own_pictures.png'
+  is_named, out = out is not None, out or runs[0] / scorecard.FOLDER / 'own_pictures.png'
   output_files.make_folder(out.parent)
   experiment = members[0].experiment
   files, inputs = _read(found, members[0])
@@ -106,6 +107,8 @@ def classify_files(
   title = f'{trial.heading()}\nWhat it sees, and its {len(guesses[0])} best guesses'
   names = [as_text(path.name) for path in files]
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
+  if not is_named:
+    _keep_earlier(out, names[:MOST_DRAWN])
   output_files.save_figure(picture, out, outdated=[out.with_suffix('.json')])
   by = trial.details()
   captions = [
@@ -116,6 +119,31 @@ def classify_files(
   print(f'written: {out}{drawn}')
   if out.parent == runs[0] / scorecard.FOLDER:
     print(f'python -m cifar_jax.report {runs[0]} adds them to the report')
+
+
+def _keep_earlier(out: pathlib.Path, names: list[str]) -> None:
+  """Renames a picture of other images to `own_pictures-2.png` and so on, with its numbers.
+
+  Args:
+    out: of the new picture, whose name the user did not give.
+    names: of the images in it.
+  """
+  files = [out, out.with_suffix('.json')]
+  try:
+    earlier = json_text.parse(input_files.read_text(files[1]))
+    is_of_others = [row['name'] for row in earlier] != names
+  except (OSError, ValueError, LookupError, TypeError):  # an early version wrote no numbers
+    is_of_others = True
+  there = [file for file in files if file.exists()]
+  if not there or not is_of_others:
+    return
+  for number in itertools.count(2):
+    free = [file.with_stem(f'{file.stem}-{number}') for file in there]
+    if not any(file.exists() for file in free):
+      break
+  for file, new in zip(there, free, strict=True):
+    file.rename(new)
+  print(f'the earlier picture, of other images, is now {free[0]}')
 
 
 def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:

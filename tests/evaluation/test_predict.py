@@ -66,6 +66,12 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
   code = package_code.digest()
   by = {'checkpoint': 'last', 'tta': 'none', 'code': code, 'members': members}
   assert rows[1]['by'] == by
+  for _ in range(2):  # the second time the images are the same
+    call_predict(monkeypatch, capsys, '--workdir', run, files[0])
+  assert {path.name for path in (run / 'evaluation').glob('own_pictures*')} == {
+    *('own_pictures.png', 'own_pictures.json', 'own_pictures-2.png', 'own_pictures-2.json')
+  }
+  assert json.loads((run / 'evaluation' / 'own_pictures-2.json').read_text()) == rows
 
 
 def test_a_run_predicts_directories_on_a_machine_without_its_data(
