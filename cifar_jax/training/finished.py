@@ -7,11 +7,13 @@ from ml_collections import ConfigDict
 
 from cifar_jax import data, models, paths
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.data import official_search
 from cifar_jax.data.dataset import digests
+from cifar_jax.data.official import OFFICIAL
 from cifar_jax.errors import InputError
 from cifar_jax.models import own_module
 from cifar_jax.runs import provenance
-from cifar_jax.runs.results import read_config_dict, read_result
+from cifar_jax.runs.results import read_result
 from cifar_jax.runtime import package_code
 from cifar_jax.runtime.console import logger
 
@@ -19,7 +21,8 @@ from cifar_jax.runtime.console import logger
 def warn_of_changes(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Logs a warning if the same command, in a new workdir, would train another net now.
 
-  Data are compared only if another folder of them is given: reading them can take long.
+  Data are compared if they are in the files of `data.data_dir`: nothing is downloaded. They need
+  not be there any more.
 
   Args:
     workdir: of the run, which has a result.
@@ -32,12 +35,11 @@ def warn_of_changes(workdir: pathlib.Path, config: ConfigDict) -> None:
     now[own_module.KEY] = own_module.digest(module)
   else:
     now |= own_module.describe(models.create(**config.model))
-  earlier_place, place = read_config_dict(workdir)['data'].get('data_dir'), config.data.data_dir
-  if place and paths.local(place).resolve() != paths.local(earlier_place or '').resolve():
-    try:
-      now |= digests(data.load(DataSettings(**config.data)))
-    except InputError as error:
-      logger.warning('the data of the finished run cannot be compared: %s', error)
+  try:
+    if _has_files(settings := DataSettings(**config.data)):
+      now |= digests(data.load(settings))
+  except InputError as error:
+    logger.info('the data of the finished run cannot be compared: %s', error)
   names = {
     provenance.CODE: 'the code of this package',
     own_module.KEY: 'the code of the net',
@@ -54,6 +56,17 @@ def warn_of_changes(workdir: pathlib.Path, config: ConfigDict) -> None:
       'then: give another workdir to train with what is here now',
       *(workdir, ', '.join(changed)),
     )
+
+
+def _has_files(settings: DataSettings) -> bool:
+  """Whether there are files of a data set, so that `data.load` downloads none."""
+  if not settings.data_dir or not (place := paths.local(settings.data_dir)).exists():
+    return False
+  if settings.name in OFFICIAL:
+    return settings.source == 'archive' and bool(
+      official_search.find(place, OFFICIAL[settings.name])
+    )
+  return settings.name in data.READERS
 
 
 def _last(digests_of_sessions: object) -> str:

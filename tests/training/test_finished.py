@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from cifar_jax import data
 from cifar_jax.data.dataset import digests
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.models import own_module
@@ -59,3 +60,20 @@ def test_a_change_since_then_is_a_warning(
   warnings = [record.getMessage() for record in caplog.records if 'then' in record.getMessage()]
   assert len(warnings) == bool(change)
   assert not change or f'than is here now ({words})' in warnings[0]
+
+
+def test_data_that_are_gone_are_neither_downloaded_nor_missed(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  result = RESULT | {'code': package_code.digest(), 'data_sha256': 'x'}
+  (run / 'result.json').write_text(json.dumps(result))
+  config = read_config(run)
+  monkeypatch.setattr(data, 'load', None)
+  for place in ('', str(tmp_path / 'gone'), str(tmp_path)):
+    config.data.data_dir = place
+    finished.warn_of_changes(run, config)
+  assert 'then' not in caplog.text
