@@ -203,7 +203,7 @@ CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'torch_parity': _torch_parity,
   'published_predictions': _published_predictions,
   'shared_errors': _shared_errors,
-  'kill_campaign': _kills('at six kinds of moments of a run'),
+  'kill_campaign': _kills('at seven kinds of moments of a run'),
   'kill_campaign_end': _kills('while a run is tested, drawn and reported'),
   'power_campaign': _power_campaign,
   'devices': _devices,
