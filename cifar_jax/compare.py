@@ -25,10 +25,15 @@ def main() -> None:
   arguments, overrides = parser.parse_with_overrides()
 
   from cifar_jax.evaluation import compare
-  from cifar_jax.evaluation.sources import absolute_sources, collect_predictions
+  from cifar_jax.evaluation.sources import (
+    absolute_overrides,
+    absolute_sources,
+    collect_predictions,
+  )
 
   options = {key: getattr(arguments, key) for key in ('split', 'checkpoint', 'tta')}
-  what = {'sources': absolute_sources(arguments.sources), **options}
+  sources, data = absolute_sources(arguments.sources), absolute_overrides(overrides)
+  what = {'sources': sources, 'overrides': data, **options}
   compare.check_out(arguments.out, what)
   models, truth = collect_predictions(
     arguments.sources, arguments.split, arguments.checkpoint, arguments.tta, overrides

@@ -1,6 +1,7 @@
 """Writes output files so that each is complete or absent, even after a kill or a power failure."""
 
 import contextlib
+import itertools
 import logging
 import os
 import pathlib
@@ -95,8 +96,24 @@ def check_is_of(path: pathlib.Path, theirs: object, sources: Sequence[object]) -
     sources: the absolute paths of those of the new file.
   """
   if isinstance(theirs, list) and theirs != (own := [str(source) for source in sources]):
-    others = [str(source) for source in theirs if source not in own] or theirs
+    others = [str(source) for source in theirs if source not in own] or ['other options']
     raise InputError(f'{path} is of {", ".join(map(str, others))}: give another --out')
+
+
+def set_aside(files: Sequence[pathlib.Path]) -> pathlib.Path | None:
+  """Renames files that belong together to `STEM-2`, `STEM-3`, ..., whichever is free.
+
+  Returns:
+    The new name of the first that is there; None if none is.
+  """
+  there = [file for file in files if file.exists()]
+  for number in itertools.count(2):
+    free = [file.with_stem(f'{file.stem}-{number}') for file in there]
+    if not any(file.exists() for file in free):
+      break
+  for file, new in zip(there, free, strict=True):
+    file.rename(new)
+  return free[0] if free else None
 
 
 def not_own(path: pathlib.Path) -> InputError:

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cifar_jax import output_files
+from cifar_jax import input_files, json_text, output_files
 from cifar_jax.analysis.sample import Sample, take_sample
 from cifar_jax.augment import views
 from cifar_jax.data.dataset import select_split
@@ -23,6 +23,8 @@ from cifar_jax.runs import distinct_names, provenance
 from cifar_jax.runtime import console
 
 FOLDER = 'analysis'  # folder in a run's directory
+# The arguments that say which run is measured, and where the results go.
+_OF_FILES = ('workdir', 'picture', 'overrides', 'checkpoint', 'split', 'seed_index', 'to')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ def analyse(name: str, arguments: argparse.Namespace, overrides: list[str]) -> N
     output_files.make_folder(workdir / FOLDER)
     results, table, figure = measure_run(name, workdir, arguments)
     file = workdir / FOLDER / _file_stem(results)
+    _keep_earlier(file, results)
     _write_json(file.with_suffix('.json'), results, outdated=file.with_suffix('.png'))
     output_files.save_figure(figure([results]), file.with_suffix('.png'))
     images = f'{results["num_images"]} {arguments.split} images'
@@ -100,6 +103,24 @@ def _file_stem(results: dict[str, Any]) -> str:
   if results['is_one_of_several_seeds']:
     words.append(f'seed{results["seed"]}')
   return '_'.join(words)
+
+
+def _keep_earlier(file: pathlib.Path, results: dict[str, Any]) -> None:
+  """Renames the files of an analysis with other options to `NAME-2.json`, `NAME-2.png` and so on.
+
+  Args:
+    file: of the new one, without its ending.
+    results: of the new one.
+  """
+  numbers, picture = file.with_suffix('.json'), file.with_suffix('.png')
+  try:
+    earlier = json_text.parse(input_files.read_text(numbers)).get('options')
+  except (OSError, ValueError, AttributeError):
+    return
+  if earlier not in (None, results['options']):
+    print(
+      f'the earlier one, with other options, is now {output_files.set_aside([numbers, picture])}'
+    )
 
 
 def _check_same_images(all_results: list[dict[str, Any]], picture: pathlib.Path) -> None:
@@ -158,6 +179,11 @@ def _results(
     'split': arguments.split,
     'images': run.images,
     'num_images': run.sample.size,
+    'options': {
+      key: str(value) if isinstance(value, pathlib.Path) else value
+      for key, value in vars(arguments).items()
+      if key not in _OF_FILES
+    },
     **measurements,
     'provenance': origin,
   }

@@ -39,9 +39,9 @@ def main() -> None:
   _check_options(arguments, is_run, bool(overrides))
   from cifar_jax.convert import engine, files
 
-  name, rules = arguments.model, arguments.rules
+  name, rules, of_run = arguments.model, arguments.rules, dict[str, str]()
   if is_run:
-    name, variables, model = _read_run(arguments, overrides)
+    name, variables, model, of_run = _read_run(arguments, overrides)
   else:
     model = make_model(name, arguments.fields)
     before, rules = ('own', rules) if arguments.to_torch else (rules, 'own')
@@ -57,9 +57,10 @@ def main() -> None:
   if out.exists() and out.samefile(arguments.source):
     raise InputError(f'--out {out} is the file to be converted; give another one')
   # Torch's readers ask for `format`; the other two tell a person what the file is.
-  about = {'model': name, 'fields': _as_text(_changed_fields(name, model))}
+  about = {'model': name, 'fields': _as_text(_changed_fields(name, model))} | of_run
   files.write(out, arrays, {'format': 'pt', **about})
-  print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}')
+  step = f', after {of_run["step"]} steps' if of_run else ''
+  print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}{step}')
 
 
 def _parser() -> cli.Parser:
@@ -98,14 +99,17 @@ def _check_options(arguments: argparse.Namespace, is_run: bool, has_overrides: b
 
 def _read_run(
   arguments: argparse.Namespace, overrides: list[str]
-) -> tuple[str, dict[str, Any], 'nn.Module']:
-  """The name of a run's model, its variables at the checkpoint, and its module."""
+) -> tuple[str, dict[str, Any], 'nn.Module', dict[str, str]]:
+  """The name of a run's model, its variables at the checkpoint, its module, and which run it is."""
   from cifar_jax.evaluation.restore import restore_net
 
   run: pathlib.Path = arguments.source
   net = restore_net(run, arguments.checkpoint, overrides, arguments.seed_index)
   variables = {'params': net.state.params, 'batch_stats': net.state.batch_stats}
-  return net.config.model.name, variables, net.experiment.model
+  of_run = {'run': run.resolve().name, 'step': str(net.step)}
+  if net.is_one_of_several_seeds:
+    of_run['seed'] = str(net.experiment.seeds[0])
+  return net.config.model.name, variables, net.experiment.model, of_run
 
 
 def _check_is_of(

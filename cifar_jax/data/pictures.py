@@ -69,9 +69,10 @@ def from_memory(picture: 'Image | np.ndarray') -> 'Image':
     InputError: the picture is none of these.
   """
   import PIL.Image
+  import PIL.ImageOps
 
   if isinstance(picture, PIL.Image.Image):
-    return _rgb(picture)
+    return _rgb(PIL.ImageOps.exif_transpose(picture))
   array = np.asarray(picture)
   form = f'{array.dtype} {list(array.shape)}'
   is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)

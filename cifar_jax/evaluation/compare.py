@@ -110,8 +110,8 @@ def check_out(out: pathlib.Path, compared: Mapping[str, Any]) -> None:
 
   Args:
     out: the folder.
-    compared: what is to be compared: `sources`, from `sources.absolute_sources`, `split`,
-      `checkpoint` and `tta`.
+    compared: what is to be compared: `sources` and `overrides`, as `sources.py` makes them
+      absolute, `split`, `checkpoint` and `tta`.
   """
   path, pictures = out / NUMBERS, [out / name for name in PICTURES]
   output_files.check_is_own(path, 'models', 'pairs', beside=pictures)
@@ -122,7 +122,7 @@ def check_out(out: pathlib.Path, compared: Mapping[str, Any]) -> None:
 def _predicted(compared: Mapping[str, Any]) -> list[str]:
   """What is compared, in words; earlier versions did not write the sources."""
   options = [f'{key} {compared.get(key)}' for key in ('split', 'checkpoint', 'tta')]
-  return [*map(str, compared['sources']), *options]
+  return [*map(str, [*compared['sources'], *compared.get('overrides', [])]), *options]
 
 
 def write(

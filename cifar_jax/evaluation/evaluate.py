@@ -15,7 +15,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.evaluation import corruptions, scorecard
 from cifar_jax.evaluation.ensemble import model_name, predict_ensemble
 from cifar_jax.evaluation.predictions import Predictions, check_predictions, read_predictions
-from cifar_jax.evaluation.sources import load_ground_truth
+from cifar_jax.evaluation.sources import absolute_overrides, load_ground_truth
 from cifar_jax.evaluation.trial import Trial, open_trial
 from cifar_jax.runs import provenance
 
@@ -108,8 +108,8 @@ def _measure_corruptions(
   return results, [heading, *corruptions.lines(results), f'written: {path}']
 
 
-def _check_is_of_file(out: pathlib.Path, stem: str, file: pathlib.Path) -> None:
-  """Raises InputError unless the files of a result are absent, or of a model of the same file."""
+def _check_is_of_file(out: pathlib.Path, stem: str, sources: list[str]) -> None:
+  """Raises InputError unless the files of a result are absent, or of the same file and data."""
   path, keys = out / f'{stem}.json', ('error_percent', 'accuracy_interval')
   output_files.check_is_own(path, *keys, beside=scorecard.pictures(out, stem))
   if not path.exists():
@@ -117,7 +117,7 @@ def _check_is_of_file(out: pathlib.Path, stem: str, file: pathlib.Path) -> None:
   content = json_text.parse(input_files.read_text(path))
   if 'members' in content:  # of runs
     raise output_files.not_own(path)
-  output_files.check_is_of(path, content.get('sources'), [file])
+  output_files.check_is_of(path, content.get('sources'), sources)
 
 
 def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path | None) -> None:
@@ -142,6 +142,7 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
     check_predictions(model, truth)
   stems = {model.name: model.name.replace('/', '_') for model in models}
   source = pathlib.Path(file.partition('.npz')[0] + '.npz').resolve()
+  sources = [str(source), f'the {split} split', *absolute_overrides(overrides)]
   out = out or pathlib.Path('evaluation', source.stem)
   files = [
     path
@@ -154,10 +155,10 @@ def evaluate_file(file: str, split: str, overrides: list[str], out: pathlib.Path
       'a_mistakes: give FILE.npz:NAME'
     )
   for stem in stems.values():
-    _check_is_of_file(out, stem, source)
+    _check_is_of_file(out, stem, sources)
   width = max(len(model.name) for model in models)
   for model in models:
-    results = scorecard.compute(model, truth) | {'sources': [str(source)]}
+    results = scorecard.compute(model, truth) | {'sources': sources}
     scorecard.write(out, stems[model.name], results)
     scorecard.draw(out, stems[model.name], model.name, results, truth)
     if len(models) > 1:

@@ -3,7 +3,6 @@
 An image is prepared as the images that the net was trained on: `DataSettings.picture_resizing`.
 """
 
-import itertools
 import logging
 import pathlib
 from typing import TYPE_CHECKING
@@ -134,16 +133,8 @@ def _keep_earlier(out: pathlib.Path, names: list[str]) -> None:
     is_of_others = [row['name'] for row in earlier] != names
   except (OSError, ValueError, LookupError, TypeError):  # an early version wrote no numbers
     is_of_others = True
-  there = [file for file in files if file.exists()]
-  if not there or not is_of_others:
-    return
-  for number in itertools.count(2):
-    free = [file.with_stem(f'{file.stem}-{number}') for file in there]
-    if not any(file.exists() for file in free):
-      break
-  for file, new in zip(there, free, strict=True):
-    file.rename(new)
-  print(f'the earlier picture, of other images, is now {free[0]}')
+  if is_of_others and (kept := output_files.set_aside(files)):
+    print(f'the earlier picture, of other images, is now {kept}')
 
 
 def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:

@@ -36,6 +36,16 @@ def absolute_sources(sources: list[str]) -> list[str]:
   return absolute
 
 
+def absolute_overrides(overrides: list[str]) -> list[str]:
+  """Overrides `--config.SECTION.KEY=VALUE`, with the absolute path of the data."""
+  absolute = []
+  for word in overrides:
+    key, _, place = word.partition('=')
+    is_place = key == '--config.data.data_dir' and place
+    absolute.append(f'{key}={paths.local(place).resolve()}' if is_place else word)
+  return absolute
+
+
 def collect_predictions(
   sources: list[str], split: str, checkpoint: str, tta: str, overrides: list[str]
 ) -> tuple[list[Predictions], GroundTruth]:
@@ -115,6 +125,8 @@ def _open_run(
   trial = open_trial([run], checkpoint, tta, overrides)
   truth = trial.truth(split)
   trial.num_trained_on(truth)  # logs a warning
+  if checkpoint == 'last' and not trial.is_of_result:
+    name += f' after {trial.members[0].step} steps'
 
   def predict() -> list[Predictions]:
     logits = predict_ensemble(trial.members, truth.split(), tta)

@@ -5,6 +5,7 @@ import pathlib
 import zlib
 from typing import Any
 
+from cifar_jax import paths
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import corrupted
 from cifar_jax.data.dataset import select_split
@@ -71,14 +72,16 @@ class Trial:
 
     So an evaluation that ends after its run has gone on does not replace the one of the result.
     """
-    step = self.members[0].step
-    if self.checkpoint != 'last':
-      return self.checkpoint
+    is_named = self.checkpoint != 'last' or self.is_of_result
+    return self.checkpoint if is_named else f'step{self.members[0].step}'
+
+  @property
+  def is_of_result(self) -> bool:
+    """Whether the first run has a result, of the step that is evaluated."""
     try:
-      is_of_result = read_result(self.runs[0])['num_steps'] == step
+      return bool(read_result(self.runs[0])['num_steps'] == self.members[0].step)
     except InputError:  # there is no result yet
-      is_of_result = False
-    return self.checkpoint if is_of_result else f'step{step}'
+      return False
 
   def images_name(self, split: str) -> str:
     """The images in titles: `test split`, or `cifar10_1, test split` of other data."""
@@ -101,7 +104,8 @@ class Trial:
       'members': [_member_details(member) for member in self.members],
     }
     if self.data is not None:
-      details['data'] = dataclasses.asdict(self.data)
+      place = str(paths.local(self.data.data_dir).resolve()) if self.data.data_dir else ''
+      details['data'] = dataclasses.asdict(self.data) | {'data_dir': place}
     return details
 
 

@@ -9,6 +9,8 @@ The digest is the same in each process that runs the same cells. So nothing of a
 is of one process, such as its address; a value of which nothing else is known counts by its type.
 """
 
+import argparse
+import collections
 import collections.abc
 import dataclasses
 import decimal
@@ -19,6 +21,7 @@ import functools
 import hashlib
 import linecache
 import pathlib
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -34,6 +37,7 @@ _PLAIN: tuple[Any, ...] = (
   *(bool, int, float, complex, str, bytes, bytearray, range, type(None), type(...)),
   *(decimal.Decimal, fractions.Fraction, pathlib.PurePath),
 )  # fmt: skip
+_BAGS = types.SimpleNamespace, argparse.Namespace  # of any attributes
 _LOOKS_UP = {'LOAD_GLOBAL', 'LOAD_NAME', 'LOAD_FROM_DICT_OR_GLOBALS'}
 
 
@@ -56,11 +60,7 @@ def digest(make: Callable[..., Any], model_class: type) -> str:
   return hashlib.sha256(_encoded('\0'.join(parts))).hexdigest()
 
 
-class _Empty(nn.Module):
-  """A class of Flax with what all have."""
-
-
-_COMMON = frozenset(dir(_Empty))
+_COMMON = frozenset(dir(type('_Empty', (nn.Module,), {})))  # what all classes of Flax have
 
 
 class _Definition:
@@ -128,6 +128,8 @@ class _Definition:
       return f'{kind}.{value.name}={text(value.value)}'
     if isinstance(value, np.ndarray | jax.Array):
       return _text_of_array(value, text)
+    if isinstance(value, collections.defaultdict):
+      return f'{kind} {text((value.default_factory, dict(value)))}'
     if isinstance(value, collections.abc.Mapping | ml_collections.ConfigDict):
       return f'{kind} {_joined(f"{text(key)}: {text(item)}" for key, item in value.items())}'
     if isinstance(value, set | frozenset):
@@ -146,8 +148,10 @@ class _Definition:
     if dataclasses.is_dataclass(value):
       names = [field.name for field in dataclasses.fields(value)]
       return f'{kind} {_joined(f"{name}={text(getattr(value, name, None))}" for name in names)}'
-    if isinstance(value, types.SimpleNamespace) or self._is_here(type(value)):
-      return f'{kind} {text(getattr(value, "__dict__", {}))}'
+    if isinstance(value, re.Pattern):
+      return f'{kind} {text((value.pattern, value.flags))}'
+    if isinstance(value, _BAGS) or self._is_here(type(value)):
+      return f'{kind} {text(_state(value))}'
     return self._describe_code(value, text) or f'a {kind}'
 
   def _describe_code(self, value: Any, text: Callable[[Any], str]) -> str:
@@ -225,6 +229,14 @@ def _content(cell: types.CellType) -> Any:
     return cell.cell_contents
   except ValueError:
     return None
+
+
+def _state(value: Any) -> dict[str, Any]:
+  """The attributes of an object, those in slots too."""
+  slots = [vars(base).get('__slots__', ()) for base in type(value).__mro__]
+  names = [name for of in slots for name in ([of] if isinstance(of, str) else of)]
+  in_slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
+  return in_slots | getattr(value, '__dict__', {})
 
 
 def _text_of_array(value: np.ndarray | jax.Array, text: Callable[[Any], str]) -> str:

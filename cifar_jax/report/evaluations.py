@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import Any, NamedTuple
 
-from cifar_jax.config.dataset import TITLES
+from cifar_jax.config.dataset import TITLES, DataSettings
 from cifar_jax.report import page_data
 from cifar_jax.runs import contents
 
@@ -128,8 +128,7 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
   data, members = content.get('data'), _members(content)
   words = [f'{_SPLITS[split].capitalize()} images', _checkpoint_in_words(content, result)]
   if data and data.get('name'):
-    place = pathlib.PurePath(data.get('data_dir') or '').name if data['name'] == 'folder' else ''
-    words.insert(0, f'{TITLES.get(data["name"], data["name"])} {place}'.rstrip())
+    words.insert(0, f'{TITLES.get(data["name"], data["name"])}{_place(data)}')
     words[1] = f'{_SPLITS[split]} images'
     if number := content.get('images_trained_on'):
       words[1] += f' ({number} of them trained on or chosen by)'
@@ -140,6 +139,18 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
   words += _other_code(content, result)
   views = content.get('tta', 'none')
   return ', '.join(words), VIEWS.get(views, views)
+
+
+def _place(data: dict[str, Any]) -> str:
+  """Returns where other data are, and what else tells them from others of their name."""
+  fields = ('data_dir', 'source', 'images_per_class', 'seed', 'test_size', 'skip_bad')
+  usual = {field: getattr(DataSettings(name=''), field) for field in fields}
+  told = [
+    str(data[field]) if field == 'data_dir' else f'{field}={data[field]}'
+    for field in fields
+    if data.get(field) not in (None, usual[field])
+  ]
+  return f' ({", ".join(told)})' if told else ''
 
 
 def _other_code(content: dict[str, Any], result: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ Where the numbers are of another version, or are missing, the picture of the com
 
 import importlib
 import pathlib
+import re
 from typing import Any
 
 from cifar_jax.report import markup, page_data, page_diagrams
@@ -25,7 +26,9 @@ def analyses(runs: list[Run]) -> Html:
   """Returns the analyses; one of several runs on the same images is drawn of all together."""
   found = [_analyses_of(run) for run in runs]
   pictures = [page_data.pictures(run.workdir / 'analysis') for run in runs]
-  names = sorted(set().union(*found, *pictures))
+  stems = set().union(*found, *pictures)
+  # Those with a number are earlier ones, with other options.
+  names = sorted(stem for stem in stems if not re.search(r'-[0-9]+$', stem))
   order = [*_ANALYSES, *names]
   names.sort(key=lambda name: order.index(_kind(name)))
   return markup.join(

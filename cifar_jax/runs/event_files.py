@@ -19,14 +19,13 @@ from tensorboardX import summary
 from tensorboardX.proto import event_pb2, summary_pb2
 from tensorboardX.record_writer import RecordWriter
 
-from cifar_jax import input_files, output_files, own_files
+from cifar_jax import input_files, output_files
 from cifar_jax.config.loading import flatten, to_json
 from cifar_jax.runs import legs
 from cifar_jax.runs.results import Record, scalars
 
 _NAMES = 'events.out.tfevents.'  # the beginning of the files' names
 _OF_THE_END = '.step{}.end'  # the end of the name of the last one of a leg
-_FOLDER = 'leg{}_events'  # of a leg after the first; `legs.earlier` takes it for no leg
 # What the table of hyper-parameters shows beside them, by the names of their scalars.
 _RESULTS = ('test/accuracy', 'test/loss', 'validation/accuracy', 'validation/loss')
 
@@ -50,16 +49,11 @@ class EventFiles:
       OSError: the file cannot be written.
     """
     folder, leg_start = _place(workdir)
-    earlier = list(folder.glob(f'{_NAMES}*'))
+    is_first = not any(folder.glob(f'{_NAMES}*'))
     self._events = _open(folder)
-    if folder != workdir and after_step <= leg_start:
-      # The leg begins anew, perhaps with another configuration than the one that it replaces.
-      for path in earlier:
-        own_files.remove(path)
-      earlier = []
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     _write(self._events, after_step + 1, session_log=start)
-    if config is not None and not earlier:
+    if config is not None and is_first:
       experiment, beginning, _ = _hyper_parameters(flatten(config))
       for text in (_as_text(config), experiment, beginning):
         _write(self._events, leg_start, summary=text)
@@ -105,7 +99,7 @@ def _place(workdir: pathlib.Path) -> tuple[pathlib.Path, int]:
   ends = legs.ends(workdir)
   if not ends:
     return workdir, 0
-  return workdir / _FOLDER.format(len(ends) + 1), ends[-1]
+  return workdir / legs.EVENTS.format(len(ends) + 1), ends[-1]
 
 
 def _open(folder: pathlib.Path, suffix: str = '') -> RecordWriter:

@@ -21,7 +21,8 @@ from cifar_jax.runs.results import CONFIG, METRICS, RESULT, read_config_dict, re
 _EPOCHS = 'train.num_epochs'
 _REMEDY = 'restore it from a copy'
 _COPIED = (CONFIG, METRICS, RESULT)
-_MOVED = ('evaluation', 'analysis', 'plots', 'report.html')
+OUTPUTS = ('evaluation', 'analysis', 'plots', 'report.html')
+EVENTS = 'leg{}_events'  # TensorBoard's files of a leg after the first; `earlier` passes it over
 
 
 def earlier(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -160,24 +161,10 @@ def clear(workdir: pathlib.Path) -> None:
   """
   if not (workdir / RESULT).exists() or is_finished(workdir):
     return
-  for name in _MOVED:
+  for name in OUTPUTS:
     with contextlib.suppress(FileNotFoundError):
       (workdir / name).rename(own_files.unused(earlier(workdir)[-1] / name))
   (workdir / RESULT).unlink()
-
-
-def give_up(workdir: pathlib.Path) -> None:
-  """Moves the outputs of the current leg, which another one replaces, into a folder of their own.
-
-  They are of checkpoints whose steps the other leg has too, but not their weights. As long as the
-  result of the earlier leg is there, the outputs are that one's, and `clear` moves them.
-  """
-  names = [name for name in _MOVED if (workdir / name).exists()]
-  if names and not (workdir / RESULT).exists():
-    folder = own_files.unused(workdir / f'leg{len(earlier(workdir)) + 1}_given_up')
-    folder.mkdir()
-    for name in names:
-      (workdir / name).rename(folder / name)
 
 
 def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ ROOT = pathlib.Path(__file__).parents[2]  # of the checkout, if this is one
 COMMIT = 'CIFAR_JAX_COMMIT'  # environment variable: the commit of a copy that is no checkout
 # `git archive` writes the commit into this file (.gitattributes).
 COMMIT_FILE = pathlib.Path('cifar_jax', 'runs', 'commit.txt')
+_PRECISION = 'jax_default_matmul_precision'  # JAX's setting for products of matrices
 # JAX's settings on which its random numbers depend, beside the seed.
 _RANDOM = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_random_seed_offset')
 # The beginnings of variables that change how JAX, XLA, oneDNN or this package computes.
@@ -102,6 +103,7 @@ def arithmetic() -> dict[str, str]:
   return {
     "the processor's instructions": ' '.join(sorted(filter(_COMPUTES.match, words))),
     'the variables of XLA and oneDNN': variables,
+    'the precision of products': str(getattr(jax.config, _PRECISION)),
   }
 
 

@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
-from cifar_jax.runs import damaged, legs, linked, names
+from cifar_jax.runs import damaged, given_up_leg, legs, linked, names
 from cifar_jax.runs.results import CONFIG, METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -154,7 +154,7 @@ def _write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     if extends(workdir, config):
       legs.archive(workdir)
     elif (workdir / CONFIG).exists() and loading.changed_keys(read_config(workdir), config):
-      legs.give_up(workdir)
+      given_up_leg.keep(workdir)
     write_text(workdir / CONFIG, loading.to_json(config))
   except OSError as error:
     raise cannot_write(f'in {workdir}', error) from error

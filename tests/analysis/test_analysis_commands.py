@@ -3,6 +3,7 @@
 import importlib
 import json
 import pathlib
+import shutil
 import sys
 from typing import Any
 
@@ -123,3 +124,19 @@ def test_what_is_measured_of_one_run_has_files_of_its_own(
   results = {'analysis': 'lesion', 'checkpoint': 'last', 'split': 'test', 'seed': 1}
   results |= {'is_one_of_several_seeds': False, **changes}
   assert runner._file_stem(results) == stem
+
+
+def test_an_analysis_with_other_options_stays(
+  run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+  shutil.copytree(run, work := tmp_path / 'work')
+  shutil.rmtree(work / 'analysis', ignore_errors=True)
+  for num_images in (8, 8, 16):
+    words = ('--workdir', work, '--num-images', num_images)
+    call_analysis(monkeypatch, 'branch_correlation', *words)
+  names = ('branch_correlation', 'branch_correlation-2')
+  assert {path.name for path in (work / 'analysis').iterdir()} == {
+    f'{name}{ending}' for name in names for ending in ('.json', '.png')
+  }
+  numbers = [json.loads((work / 'analysis' / f'{name}.json').read_text()) for name in names]
+  assert [results['num_images'] for results in numbers] == [16, 8]

@@ -125,7 +125,8 @@ def test_a_net_that_multiplies_its_branches_goes_to_no_zoo(
   assert status == 0, errors
   file = tmp_path / 'new' / 'resnet8_own.safetensors'
   assert files.metadata(file) == {
-    'format': 'pt', 'model': 'resnet8', 'fields': 'survival_probability=0.5'
+    'format': 'pt', 'model': 'resnet8', 'fields': 'survival_probability=0.5', 'run': 'work',
+    'step': '3',
   }  # fmt: skip
 
 

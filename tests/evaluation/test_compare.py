@@ -155,7 +155,7 @@ def test_runs_and_prediction_files_are_compared(
   command.main()
   compared = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
   names = [row['name'] for row in compared['models']]
-  assert names == ['a', 'a 2', 'run', 'b'] and compared['num_images'] == 48
+  assert names == ['a', 'a 2', 'run after 3 steps', 'b'] and compared['num_images'] == 48
   assert (compared['split'], compared['checkpoint'], compared['tta']) == ('test', 'last', 'none')
   printed = capsys.readouterr().out
   assert (
@@ -200,6 +200,7 @@ def test_comparisons_of_other_sources_do_not_replace_each_other(
   for words, theirs in (
     (('a.npz', 'c.npz'), f'{tmp_path}/b.npz'),
     (('a.npz', 'b.npz', '--tta', 'flip'), 'tta none'),
+    (('a.npz', 'b.npz', '--config.data.seed=1'), 'other options'),
   ):
     text = message(lambda: compared(*words))  # noqa: B023
     assert text.endswith(f'comparison.json is of {theirs}: give another --out')

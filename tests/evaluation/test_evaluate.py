@@ -144,7 +144,7 @@ def test_evaluating_a_run_writes_values_predictions_and_pictures(
   # The prediction file of the run has the same scorecard.
   evaluate.evaluate_file(str(out / 'test_step3.npz'), 'test', [], tmp_path)
   from_file = json.loads((tmp_path / 'one_test_step3.json').read_text())
-  assert from_file.pop('sources') == [str(out / 'test_step3.npz')]
+  assert from_file.pop('sources') == [str(out / 'test_step3.npz'), 'the test split']
   assert from_file == {key: values[key] for key in from_file}
   assert not (tmp_path / 'one_test_step3_mistakes.png').exists()  # the file has no images
 
@@ -318,6 +318,8 @@ def test_prediction_files_of_one_name_do_not_replace_each_other(
     evaluate.evaluate_file('a/x.npz', 'test', [], None)
   text = message(lambda: evaluate.evaluate_file('b/x.npz', 'test', [], None))
   assert f'net.json is of {tmp_path}/a/x.npz: give another --out' in text
+  text = message(lambda: evaluate.evaluate_file('a/x.npz', 'validation', [], None))
+  assert 'net.json is of the test split: give another --out' in text
 
 
 def test_a_run_that_lost_its_last_checkpoint_is_read_with_a_warning(

@@ -1,5 +1,6 @@
 """The digest of a net of a notebook: it changes with each cell that defines the net."""
 
+import argparse
 import collections
 import copy
 import dataclasses
@@ -126,7 +127,9 @@ def test_the_digest_is_of_the_cells_of_the_net_and_of_no_other(
     (Settings(0.1), Settings(0.9)), (Settings({'a': nn.relu}), Settings({'a': nn.gelu})),
     (Kind.RELU, Kind.TANH), (nn.Dense(3), nn.Dense(4)), (slice(1), slice(2)), (range(1), range(2)),
     (ml_collections.ConfigDict({'a': 1}), ml_collections.ConfigDict({'a': 2})),
-    (re.compile('a'), object()), ('a'.upper, 'b'.upper),
+    (re.compile('a'), re.compile('b')),
+    (argparse.Namespace(scale=1), argparse.Namespace(scale=2)),
+    (collections.defaultdict(int), collections.defaultdict(float)), ('a'.upper, 'b'.upper),
   ],
 )  # fmt: skip
 def test_a_constant_of_another_cell_belongs_to_the_net(

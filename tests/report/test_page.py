@@ -386,7 +386,7 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
   names = [group[0].name for group in evaluations.read(tmp_path, {'num_steps': 9})]
   assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
   assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 6
-  assert 'folder mine, test images, last epoch' in names[2:]
+  assert 'folder (/pictures/mine), test images, last epoch' in names[2:]
 
 
 @pytest.mark.parametrize(

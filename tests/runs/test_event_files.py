@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from cifar_jax.config import load
 from cifar_jax.config.command_line import override
-from cifar_jax.runs import event_files
+from cifar_jax.runs import event_files, given_up_leg
 from cifar_jax.runs.metric_log import MetricLog
 
 CONFIG = load('resnet:depth=8')
@@ -119,7 +119,10 @@ def test_a_leg_that_replaces_one_that_was_given_up_shows_its_own_configuration(
   log(tmp_path, 0, 10)
   finish_leg(tmp_path, 1, 10)
   log(tmp_path, 10, 20, 30, config=with_rate(1e30))
+  (tmp_path / 'config.json').write_text('{}')
+  given_up_leg.keep(tmp_path)
   log(tmp_path, 10, 20, config=with_rate(0.25))
+  assert steps_of(tmp_path / 'leg2_given_up' / 'events') == [20, 30]
   folder = tmp_path / 'leg2_events'
   assert hyper_parameters(folder)['schedule.learning_rate'].number_value == 0.25
   assert steps_of(folder) == [20] and steps_of(tmp_path) == [10]
