@@ -17,7 +17,8 @@ from tests.support.paths import ROOT
 NAMES = (
   'activations', 'branch_correlation', 'complexity', 'landscape', 'lesion', 'path_length',
 )  # fmt: skip
-SLOW = ('complexity', 'landscape', 'path_length')
+MARKS = dict.fromkeys(('complexity', 'landscape', 'path_length'), pytest.mark.slow)
+MARKS['activations'] = pytest.mark.ci
 
 
 @pytest.fixture(scope='module')
@@ -35,9 +36,7 @@ def call_analysis(
   importlib.import_module(f'cifar_jax.analysis.{name}').main()
 
 
-@pytest.mark.parametrize(
-  'name', [pytest.param(name, marks=pytest.mark.slow if name in SLOW else []) for name in NAMES]
-)
+@pytest.mark.parametrize('name', [pytest.param(name, marks=MARKS.get(name, [])) for name in NAMES])
 def test_each_analysis_writes_json_and_a_picture_and_prints_a_table(
   name: str, run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +125,7 @@ def test_what_is_measured_of_one_run_has_files_of_its_own(
   assert runner._file_stem(results) == stem
 
 
+@pytest.mark.ci
 def test_an_analysis_with_other_options_stays(
   run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

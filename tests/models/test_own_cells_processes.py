@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.models.own_code import DEFINED, IMPORTS
 
 
+@pytest.mark.ci
 def test_the_same_cells_have_the_same_digest_in_each_process() -> None:
   cells = [
     f'{IMPORTS}import numpy as np\nfrom cifar_jax.models import own_cells\nSLOPE = 5',

@@ -93,7 +93,9 @@ def test_instructions_and_settings_of_libraries_are_recorded(
   )
   name = 'the variables of XLA and oneDNN'
   expected = {"the processor's instructions": 'avx2 avx512f sse2', name: 'none'}
-  assert provenance.arithmetic() == expected
+  assert provenance.arithmetic() == expected | {'the precision of products': 'None'}
+  with jax.default_matmul_precision('highest'):
+    assert provenance.arithmetic()['the precision of products'] == 'highest'
   monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX2')
   monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_enable_fast_math=true')
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')  # rounds nothing
