@@ -30,7 +30,7 @@ def keep(workdir: pathlib.Path) -> None:
     return
   folder = own_files.unused(workdir / f'leg{number}_given_up')
   folder.mkdir()
-  for name in (CONFIG, METRICS) if has_records else ():
+  for name in (CONFIG, METRICS) if has_records else (CONFIG,):
     shutil.copy(workdir / name, folder / name)
   output_files.sync_tree(folder)
   for name in moved:
