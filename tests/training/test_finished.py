@@ -19,6 +19,11 @@ FOLDER = 'cifar-10-batches-bin'
 RESULT = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 'cpu', 'seed': 0}
 
 
+@pytest.fixture
+def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+  return fake_run.make(tmp_path / 'run', tiny_cifar)
+
+
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
@@ -31,12 +36,12 @@ RESULT = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 
 def test_a_change_since_then_is_a_warning(
   change: str | None,
   words: str,
+  run: pathlib.Path,
   tiny_cifar: pathlib.Path,
   tmp_path: pathlib.Path,
   caplog: pytest.LogCaptureFixture,
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  run = fake_run.make(tmp_path / 'run', tiny_cifar)
   result = RESULT | {'code': f'abc, {package_code.digest()}', own_module.KEY: 'm'}
   result |= digests(restore_run(run, 'last', []).experiment.dataset)
   (run / 'result.json').write_text(json.dumps(result))
@@ -63,12 +68,11 @@ def test_a_change_since_then_is_a_warning(
 
 
 def test_data_that_are_gone_are_neither_downloaded_nor_missed(
-  tiny_cifar: pathlib.Path,
+  run: pathlib.Path,
   tmp_path: pathlib.Path,
   caplog: pytest.LogCaptureFixture,
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  run = fake_run.make(tmp_path / 'run', tiny_cifar)
   result = RESULT | {'code': package_code.digest(), 'data_sha256': 'x'}
   (run / 'result.json').write_text(json.dumps(result))
   config = read_config(run)
