@@ -1,5 +1,6 @@
 """Files that a command reads, which anyone may have put there."""
 
+import hashlib
 import os
 import pathlib
 import stat
@@ -38,6 +39,14 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
 def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
   """Returns the text of a small file; raises as `read_bytes`, and ValueError if it is not UTF-8."""
   return read_bytes(path, max_bytes).decode()
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+  """Returns the SHA-256 of a small file, hexadecimal; '' if the file cannot be read."""
+  try:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+  except (OSError, ValueError):
+    return ''
 
 
 def _without_waiting(path: str, flags: int) -> int:

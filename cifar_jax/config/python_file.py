@@ -7,8 +7,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from cifar_jax import own_code
+from cifar_jax import input_files, own_code
 from cifar_jax.errors import InputError
+
+# By each file that was run: the SHA-256 of the file and of those beside it that it imported.
+_contents: dict[pathlib.Path, dict[pathlib.Path, str]] = {}
 
 
 @contextlib.contextmanager
@@ -24,6 +27,7 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """
   file_path = path.resolve()
   folder, known = str(file_path.parent), set(sys.modules)
+  contents = _contents[file_path] = {file_path: input_files.sha256(file_path)}
   sys.path.insert(0, folder)
   try:
     yield runpy.run_path(str(file_path))
@@ -37,4 +41,11 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     for name in sys.modules.keys() - known:
       file = getattr(sys.modules[name], '__file__', None)
       if file and pathlib.Path(file).is_relative_to(folder) and own_code.is_of_user(file):
+        contents[pathlib.Path(file)] = input_files.sha256(file)
         del sys.modules[name]
+
+
+def is_as_it_was_run(path: pathlib.Path) -> bool:
+  """Whether a file was run in this process, and it and what it imported have not changed since."""
+  contents = _contents.get(path.resolve(), {})
+  return bool(contents) and all(input_files.sha256(file) == then for file, then in contents.items())

@@ -118,7 +118,9 @@ class PickledArray:
 
 
 def result(function: Any, arguments: tuple[Any, ...]) -> PickledDtype | PickledArray | bytes:
-  """Returns what stands for the result of a call: an array, a dtype or bytes, not yet checked.
+  """Returns what stands for the result of a call: an array of any shape, a dtype or bytes.
+
+  Nothing of it is checked yet.
 
   Args:
     function: the member of `Global` that stands for the function.

@@ -16,12 +16,12 @@ from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.config.training import CheckpointSettings
-from cifar_jax.data.dataset import check_same_data, without_images
+from cifar_jax.data.dataset import Dataset, check_same_data, without_images
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment, build, for_one_seed
 from cifar_jax.experiment.seeds import select_seed
 from cifar_jax.experiment.state import State, abstract_state
-from cifar_jax.models import own_module
+from cifar_jax.models import own_module, own_net
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.results import warn_if_older
@@ -85,11 +85,16 @@ def restore_net(
   lack it, and then the data are read as in `restore_run`, which has the same arguments and errors.
   """
   config = _read_config(run, overrides)
-  settings = CheckpointSettings(**config.checkpoint)
-  run_info, _ = _read_checkpoint(run, checkpoint, settings, Checkpoints.read_run_info)
-  dataset = without_images(DataSettings(**config.data), run_info)
+  dataset = describe_data(run, checkpoint, config)
   experiment = build(config, dataset)
   return _restore(run, checkpoint, config, experiment, seed_index, has_data=dataset is None)
+
+
+def describe_data(run: pathlib.Path, checkpoint: str, config: ConfigDict) -> Dataset | None:
+  """The data set of a run without its images, as `data.dataset.without_images`, by a checkpoint."""
+  settings = CheckpointSettings(**config.checkpoint)
+  run_info, _ = _read_checkpoint(run, checkpoint, settings, Checkpoints.read_run_info)
+  return without_images(DataSettings(**config.data), run_info)
 
 
 def _read_config(run: pathlib.Path, overrides: list[str]) -> ConfigDict:
@@ -133,7 +138,7 @@ def _restore(
 
   (state, run_info), step = _read_checkpoint(run, checkpoint, experiment.checkpoint_settings, read)
   state = state.to_evaluate
-  own_module.warn_if_changed(experiment.model, run_info)
+  own_net.warn_if_changed(experiment.model, experiment.image_shape, run_info)
   provenance.warn_of_other_code(run, run_info.get(provenance.CODES, []))
   if has_data:
     check_same_data(experiment.dataset, run_info)

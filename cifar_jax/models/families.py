@@ -13,8 +13,8 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+from cifar_jax import input_files
 from cifar_jax.errors import InputError
-from cifar_jax.models import own_sources
 from cifar_jax.models.published_errors import Published
 
 T = TypeVar('T', bound=Callable[..., Any])
@@ -38,8 +38,7 @@ class Family:
       package, or the absolute path of a file; '' for one of a notebook or a script, and for the
       families of this package.
     file: the module's file; None without a module.
-    sha256: of that file and what it imports (`own_sources.py`) when it was run, hexadecimal; ''
-      without a module.
+    sha256: of that file when it was run, hexadecimal; '' without a module.
   """
 
   pattern: str
@@ -89,7 +88,7 @@ def register(
       model_class=_check(pattern, target),
       module=module,
       file=file if module else None,
-      sha256=own_sources.digest(file, module) if module and file else '',
+      sha256=input_files.sha256(file) if module and file else '',
     )
     return target
 

@@ -3,9 +3,9 @@
 The key `model.module` of a run's configuration names the module. A run may come from a stranger, so
 the name alone is no permission to execute a file: without being asked, only those modules are run
 that this user has trained with on this machine before. They are in the list `LIST`, with the
-SHA-256 of their files and of what these import (`own_sources.py`). One that has changed since then
-is run after a warning, because users change their nets and evaluate earlier runs. All others have
-to be given, on the command line or by importing them first.
+SHA-256 of their files. One that has changed since then is run after a warning, because users change
+their nets and evaluate earlier runs. All others have to be given, on the command line or by
+importing them first. What a module computes is compared by `own_net.py`.
 """
 
 import contextlib
@@ -15,17 +15,15 @@ import importlib.util
 import logging
 import os
 import pathlib
-from typing import Any
 
 from cifar_jax import input_files, own_files, paths
 from cifar_jax.config import python_file
 from cifar_jax.errors import InputError
-from cifar_jax.models import families, own_cells, own_sources
+from cifar_jax.models import families
 
 logger = logging.getLogger(__name__)
 
 LIST = 'own_modules.txt'  # in `paths.cache_folder()`: in each line a SHA-256 and a module
-KEY = 'own_module_sha256'  # key of the `run_info` in a checkpoint, and of a result
 HOW = (
   'give it by --config.model.module=FILE.py (or =PACKAGE.MODULE), or from Python import it first'
 )
@@ -116,39 +114,23 @@ def _digests_trained_with(module: str) -> list[str]:
 
 
 def digest(module: str) -> str | None:
-  """The SHA-256 of a module and what it imports, hexadecimal; None without a module or its file."""
+  """The SHA-256 of the file of a module, hexadecimal; None if there is none that can be read."""
   file = _file(module)
-  return own_sources.digest(file, module) or None if file else None
+  return input_files.sha256(file) or None if file else None
 
 
 def is_of(family: families.Family, module: str) -> bool:
-  """Whether a family was registered by the code of a module, as its files are now.
+  """Whether a family was registered by a module, as its files are now.
 
   Also True where the module is not here: a family of the same name then stands for it.
   """
   now = digest(module)
-  return now is None or family.sha256 == now
-
-
-def describe(model: Any) -> dict[str, str]:
-  """What checkpoints and results say of the module of a model's family; `{}` for the package's."""
-  family = families.of_model(model)
-  sha256 = _digest_of(family) if family else ''
-  return {KEY: sha256} if sha256 else {}
-
-
-def warn_if_changed(model: Any, run_info: dict[str, Any]) -> None:
-  """Logs a warning if the code of a model's family has changed since a checkpoint was written."""
-  earlier = run_info.get(KEY)
-  family = families.of_model(model)
-  if earlier and family and earlier != _digest_of(family):
-    place = f'module {family.module}' if family.module else f'cell or script of {family.pattern!r}'
-    logger.warning('the %s has changed since the run was trained with it', place)
-
-
-def _digest_of(family: families.Family) -> str:
-  """The SHA-256 of the module of a family, or of its notebook cells or script."""
-  return family.sha256 or own_cells.digest(family.make, family.model_class)
+  if now is None:
+    return True
+  if module.endswith('.py'):
+    file = paths.local(module)
+    return family.file == file.resolve() and python_file.is_as_it_was_run(file)
+  return family.module == module and family.sha256 == now
 
 
 def _file(module: str) -> pathlib.Path | None:

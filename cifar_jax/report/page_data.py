@@ -49,7 +49,7 @@ class Run:
   def inputs(self) -> dict[str, tuple[str, str]]:
     """What the run read: of each input, what the configuration says of it, and its SHA-256.
 
-    The inputs are `data`, its `test images`, `initial weights`, `own module` and this package's
+    The inputs are `data`, its `test images`, `initial weights`, `own net` and this package's
     `code`, of which the commit is said. Earlier versions, and runs that have not ended, lack some.
     """
     data, init = self.config['data'], self.result.get('init', {})
@@ -59,7 +59,7 @@ class Run:
       'data': (json.dumps(settings, sort_keys=True), self.result.get('data_sha256')),
       'test images': (json.dumps(of_test, sort_keys=True), self.result.get('test_sha256')),
       'initial weights': (init.get('source', ''), init.get('sha256')),
-      'own module': (self.config['model'].get('module', ''), self.result.get('own_module_sha256')),
+      'own net': (self.config['model'].get('module', ''), self.result.get('own_net')),
       'code': (str(self.result.get('commit')), self.result.get('code')),
     }
     return {name: (said, sha256) for name, (said, sha256) in inputs.items() if sha256}

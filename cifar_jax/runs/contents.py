@@ -115,7 +115,7 @@ RESULT: Description = {
   'versions?': _is_object_of_texts,
   'init?': {'source': is_text, 'sha256': is_text},
   **dict.fromkeys(('model?', 'data?', 'command?', 'commit?', 'machine?'), is_text),
-  **dict.fromkeys(('data_sha256?', 'test_sha256?', 'own_module_sha256?', 'code?'), is_text),
+  **dict.fromkeys(('data_sha256?', 'test_sha256?', 'own_net?', 'code?'), is_text),
 }
 RESULT_OF_LEG: Description = {**RESULT, 'num_steps': is_count}
 # Of a run whose command is given again: the first versions wrote these values too.

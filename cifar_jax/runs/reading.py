@@ -48,7 +48,7 @@ _RUN_INFO: Description = {
   'best?': {'step': is_count, 'accuracy': is_measure},
   'skipped?': are(is_count, at_least=0),
   'commits?': are(_is_commit, at_least=0),
-  **dict.fromkeys(('codes?', 'own_modules?'), are(is_text, at_least=0)),
+  **dict.fromkeys(('codes?', 'own_nets?'), are(is_text, at_least=0)),
   'hardware?': is_text,
   'config?': {},
   'software?': {},

@@ -46,13 +46,14 @@ QUOTA = pathlib.Path('/sys/fs/cgroup/cpu.max')  # of a container: microseconds, 
 DETERMINISTIC = '--xla_gpu_deterministic_ops'
 
 _settings_made: list[str] = []  # since the program began, for the log of a run
-_too_late: list[str] = []  # holds a text if JAX had started before the settings could be made
+_is_too_late = False  # whether JAX had started before the settings could be made
 
 
 def prepare_on_import() -> None:
   """Makes the settings for speed, or says in the log that it is too late, as JAX has started."""
-  if _has_jax_started():
-    _too_late.append('yes')
+  global _is_too_late
+  _is_too_late = _has_jax_started()
+  if _is_too_late:
     logger.warning('JAX started before cifar_jax was imported: the settings for speed are not made')
   else:
     prepare()
@@ -65,7 +66,7 @@ def _has_jax_started() -> bool:
 
 def were_too_late() -> bool:
   """Whether JAX had started before the settings for speed could be made; it rounds otherwise."""
-  return bool(_too_late)
+  return _is_too_late
 
 
 def refuse_64_bits() -> None:

@@ -63,7 +63,7 @@ class Compilation:
     """Whether the call that has just been made was announced; waits until that call is over.
 
     Args:
-      result: what the call returns.
+      result: what the call returns, of any shape.
     """
     if self._started is None:
       return False

@@ -111,7 +111,7 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
   """Builds the experiment of a run; all processes must read the same data."""
   with processes.first_process_first():  # which downloads and prepares the data for all
     experiment = continue_schedule(build(config), config, legs.schedule_start(workdir, config))
-  processes.check_same(lambda: start.describe_data(experiment.dataset))
+  processes.check_same(lambda: start.describe_experiment(experiment))
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):

@@ -11,11 +11,11 @@ from cifar_jax import models
 from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.loading import flatten
 from cifar_jax.convert import initial_weights
-from cifar_jax.data.dataset import Dataset, check_same_data, fingerprint
+from cifar_jax.data.dataset import check_same_data, fingerprint
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import State, abstract_state, initial_state
-from cifar_jax.models import layers, own_module
+from cifar_jax.models import layers, own_module, own_net
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runtime import package_code, processes
@@ -40,7 +40,6 @@ def describe_program(config: ConfigDict) -> dict[str, Any]:
   keys = {key: flat[key] for key in flat if key not in ('data.data_dir', 'model.module')}
   return {
     **keys,
-    'the own module': own_module.digest(config.model.get('module', '')),
     CODE: package_code.digest(),
     'the commit': provenance.commit(provenance.ROOT),
     **provenance.versions(),
@@ -48,9 +47,13 @@ def describe_program(config: ConfigDict) -> dict[str, Any]:
   }
 
 
-def describe_data(dataset: Dataset) -> dict[str, Any]:
-  """What all processes of a run must have in common of the data, wherever they lie."""
-  return {f'{key} of the data': value for key, value in fingerprint(dataset).items()}
+def describe_experiment(experiment: Experiment) -> dict[str, Any]:
+  """What all processes of a run must have in common of the data, wherever they lie, and the net."""
+  data = fingerprint(experiment.dataset)
+  return {
+    **{f'{key} of the data': value for key, value in data.items()},
+    'the own net': own_net.describe(experiment.model, experiment.image_shape),
+  }
 
 
 def check_initial_weights(experiment: Experiment) -> None:
@@ -84,7 +87,7 @@ def first_or_latest_state(
   hardware, software = provenance.hardware(experiment.mesh), _software(commit)
   if checkpoints.latest is not None:
     state, run_info = _restore(experiment, checkpoints, checkpoints.latest)
-    own_module.warn_if_changed(experiment.model, run_info)
+    own_net.warn_if_changed(experiment.model, experiment.image_shape, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
@@ -112,7 +115,6 @@ def first_or_latest_state(
   run_info |= {'hardware': hardware, 'software': software}
   run_info['schedule_start'] = experiment.schedule_start
   run_info |= described
-  run_info |= own_module.describe(experiment.model)
   _note_code(run_info, experiment, commit)
   return state, run_info | {'random': provenance.random_settings()}
 
@@ -124,13 +126,12 @@ def _note_code(run_info: dict[str, Any], experiment: Experiment, commit: str | N
       'files of this package have changed since this process imported it: restart it to be sure '
       'which code runs'
     )
-  code: dict[str, list[Any]] = {
-    'commits': [commit],
-    provenance.CODES: [package_code.digest()],
-    'own_modules': [*own_module.describe(experiment.model).values()],
-  }
-  for key, values in code.items():
-    run_info[key] = list(dict.fromkeys([*run_info.get(key, []), *values]))
+  net = own_net.describe(experiment.model, experiment.image_shape)
+  now = {'commits': commit, provenance.CODES: package_code.digest(), own_net.KEY_OF_SESSIONS: net}
+  for key, value in now.items():
+    values = run_info.setdefault(key, [])
+    if value != '' and values[-1:] != [value]:
+      values.append(value)
 
 
 def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
@@ -141,7 +142,10 @@ def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
   """
   commits = run_info['commits']
   named = [commit or 'unknown' for commit in commits] if any(commits) else []
-  codes = {provenance.CODE: run_info[provenance.CODES], own_module.KEY: run_info['own_modules']}
+  codes = {
+    provenance.CODE: run_info[provenance.CODES],
+    own_net.KEY: run_info[own_net.KEY_OF_SESSIONS],
+  }
   return {'commit': ', '.join(named) or None} | {
     key: ', '.join(values) for key, values in codes.items() if values
   }

@@ -18,7 +18,7 @@ from cifar_jax import cli, evaluate, models, predict
 from cifar_jax.analysis import activations, complexity
 from cifar_jax.config import base, load, override
 from cifar_jax.evaluation import restore
-from cifar_jax.models import families, own_module, registry
+from cifar_jax.models import families, own_module, own_net, registry
 from cifar_jax.training import session, start
 from tests.support.fake_cifar import message
 
@@ -96,7 +96,8 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   assert config['model'] == {'name': 'plain_flax', 'dtype': 'float32', 'module': own, 'width': 6}
   sha256 = hashlib.sha256(OWN.encode()).hexdigest()
   assert (place / 'list').read_text().splitlines() == [f'{sha256} {own}']
-  assert json.loads((place / 'run' / 'result.json').read_text())['own_module_sha256'] == sha256
+  result = json.loads((place / 'run' / 'result.json').read_text())
+  assert result['own_net'] == own_net.describe(models.create(**config['model']), (32, 32, 3))
 
 
 def test_a_link_to_a_known_module_runs_nothing_beside_the_link(
@@ -265,14 +266,16 @@ def test_a_changed_module_is_a_warning(
   place: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
   run = stranger(place, tmp_path, '')
-  with caplog.at_level(logging.WARNING, own_module.logger.name):
-    restore.restore_net(run, 'last', [f'--config.model.module={place / "own.py"}'])
-    assert 'has changed' not in caplog.text
-    models.create('plain_flax', module=str(place / 'own.py'))
-    (tmp_path / 'changed.py').write_text(f'{OWN}\n')
-    own_module.load(str(tmp_path / 'changed.py'))
+  changed = tmp_path / 'changed.py'
+  with caplog.at_level(logging.WARNING, own_net.logger.name):
+    changed.write_text(f'{OWN}# a comment\n')
+    restore.restore_net(run, 'last', [f'--config.model.module={changed}'])
+    assert not caplog.messages
+    changed.write_text(OWN.replace('nn.relu', 'nn.gelu'))
+    own_module.load(str(changed))
     restore.restore_net(run, 'last', [])
-  assert 'changed.py has changed since' in caplog.text
+  [line] = caplog.messages
+  assert 'the code of the net has changed' in line and str(changed) in line
 
 
 NET = """
@@ -308,9 +311,28 @@ def test_a_module_that_is_given_comes_before_another_with_the_same_name(
   config.model.module = str(second)
   start.record_own_module(config)
   assert config.model.module == str(second)
-  first_described = own_module.describe(models.create('my_net', module=str(first)))
   first.write_text(NET.format(kind='changed'))  # between two trainings of a notebook
-  stale = models.create('my_net', module=str(tmp_path / 'gone' / 'net.py'))
-  assert own_module.describe(stale) == first_described  # of the code that was run
+  assert kind_of(tmp_path / 'gone' / 'net.py') == 'b'
   assert kind_of(first) == 'changed'
-  assert own_module.describe(models.create('my_net')) != first_described
+
+
+def test_a_module_is_run_again_if_what_it_imports_has_changed_or_is_another(
+  tmp_path: pathlib.Path, forget: Forget
+) -> None:
+  net, blocks = tmp_path / 'net.py', tmp_path / 'blocks_of_net.py'
+  net.write_text(f'from blocks_of_net import KIND\n{NET}'.format(kind='').replace("''", 'KIND'))
+  copy = tmp_path / 'copy'
+  copy.mkdir()
+  shutil.copy(net, copy)
+  (copy / blocks.name).write_text('KIND = "copied"')
+
+  def create(file: pathlib.Path) -> type:
+    return type(models.create('my_net', module=str(file)))
+
+  blocks.write_text('KIND = "a"')
+  first = create(net)
+  assert create(net) is first  # nothing has changed
+  assert vars(create(copy / net.name))['kind'] == 'copied'
+  create(net)
+  blocks.write_text('KIND = "changed"')  # of another length, for Python's cache of bytecode
+  assert vars(create(net))['kind'] == 'changed'

@@ -158,7 +158,7 @@ def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None
   assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()
 
 
-@pytest.mark.parametrize('name', ['data', 'initial weights', 'own module'])
+@pytest.mark.parametrize('name', ['data', 'initial weights', 'own net'])
 def test_the_table_says_that_runs_of_equal_settings_had_different_inputs(name: str) -> None:
   def inputs(*said_and_sha256: tuple[str, str]) -> list[dict[str, tuple[str, str]]]:
     return [{name: pair} for pair in said_and_sha256]
@@ -184,14 +184,14 @@ def test_the_inputs_of_a_run_are_named_with_what_was_read(tmp_path: pathlib.Path
   config = {'seed': 0, 'data': data, 'model': {'name': 'own', 'module': 'own.py'}}
   (tmp_path / 'config.json').write_text(json.dumps(config | {'train': {'num_epochs': 1}}))
   result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': '1 x cpu'}
-  result |= {'init': {'source': 'w.npz', 'sha256': 'w'}, 'own_module_sha256': 'm'}
+  result |= {'init': {'source': 'w.npz', 'sha256': 'w'}, 'own_net': 'm'}
   result |= {'test_sha256': 't', 'commit': 'a+changes', 'code': 'c'}
   (tmp_path / 'result.json').write_text(json.dumps(result | {'data_sha256': 'd'}))
   assert page_data.read(tmp_path).inputs == {
     'data': ('{"images_per_class": 10, "name": "folder"}', 'd'),
     'test images': ('{"name": "folder"}', 't'),
     'initial weights': ('w.npz', 'w'),
-    'own module': ('own.py', 'm'),
+    'own net': ('own.py', 'm'),
     'code': ('a+changes', 'c'),
   }
 

@@ -103,10 +103,10 @@ def test_the_threads_that_a_user_chose_belong_to_the_arithmetic(
   def variables() -> str:
     return provenance.arithmetic()['the variables of XLA and oneDNN']
 
-  monkeypatch.setattr(xla_flags, '_too_late', [])
+  monkeypatch.setattr(xla_flags, '_is_too_late', False)
   monkeypatch.setenv(xla_flags.NUM_THREADS, str(xla_flags.num_processors()))
   assert 'OMP_' not in variables()
   monkeypatch.setenv(xla_flags.NUM_THREADS, '77')
   assert 'OMP_NUM_THREADS=77' in variables()
-  monkeypatch.setattr(xla_flags, '_too_late', ['yes'])
+  monkeypatch.setattr(xla_flags, '_is_too_late', True)
   assert 'JAX started before cifar_jax was imported' in variables()

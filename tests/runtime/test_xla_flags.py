@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
   monkeypatch.setattr(ctypes, 'CDLL', lambda name: Library())
   monkeypatch.setattr(sys, 'platform', 'linux')
   monkeypatch.setattr(xla_flags, '_settings_made', [])
-  monkeypatch.setattr(xla_flags, '_too_late', [])
+  monkeypatch.setattr(xla_flags, '_is_too_late', False)
   monkeypatch.setattr(xla_flags, 'num_processors', lambda: 6)
   for name in ('XLA_FLAGS', 'OMP_WAIT_POLICY', 'OMP_NUM_THREADS', *xla_flags.MALLOC):
     monkeypatch.setenv(name, '')  # so that it is set back after the test

@@ -9,7 +9,7 @@ import pytest
 from cifar_jax import data
 from cifar_jax.data.dataset import digests
 from cifar_jax.evaluation.restore import restore_run
-from cifar_jax.models import own_module
+from cifar_jax.models import own_net
 from cifar_jax.runs.workdir import read_config
 from cifar_jax.runtime import package_code
 from cifar_jax.training import finished
@@ -29,7 +29,8 @@ def run(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
   [
     (None, ''),
     ('code', 'the code of this package'),
-    ('module', 'the code of the net'),
+    ('net', 'the code of the net'),
+    ('JAX', 'the version of JAX'),
     ('data', 'the data'),
   ],
 )
@@ -42,17 +43,16 @@ def test_a_change_since_then_is_a_warning(
   caplog: pytest.LogCaptureFixture,
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-  result = RESULT | {'code': f'abc, {package_code.digest()}', own_module.KEY: 'm'}
+  result = RESULT | {'code': f'abc, {package_code.digest()}', own_net.KEY: 'm by JAX 1'}
   result |= digests(restore_run(run, 'last', []).experiment.dataset)
   (run / 'result.json').write_text(json.dumps(result))
   config = read_config(run)
-  monkeypatch.setattr(own_module, 'describe', lambda _: {own_module.KEY: 'm'})
+  net = {'net': 'n by JAX 1', 'JAX': 'n by JAX 2'}.get(change or '', 'm by JAX 1')
+  monkeypatch.setattr(own_net, 'describe', lambda *_: net)
   (tmp_path / 'moved').symlink_to(tiny_cifar)
   config.data.data_dir = str(tmp_path / 'moved')
   if change == 'code':
     monkeypatch.setattr(package_code, 'digest', lambda: 'def')
-  elif change == 'module':
-    monkeypatch.setattr(own_module, 'describe', lambda _: {own_module.KEY: 'other'})
   elif change == 'data':
     shutil.copytree(tiny_cifar / FOLDER, tmp_path / 'others' / FOLDER)
     file = tmp_path / 'others' / FOLDER / 'test_batch.bin'

@@ -79,6 +79,9 @@ def test_a_run_that_continues_with_other_software_warns(
     assert all(f'is now {new}' in caplog.text for new in ('9.9', 'b', 'def'))
     named = start.code_of_sessions(run_info)
     assert named == {'commit': 'a, b', 'code': f'{code}, def'}
+    monkeypatch.setattr(checkpoints, 'restore', lambda *_: (state, dict(run_info)))
+    _, back = start.first_or_latest_state(experiment, checkpoints, 'a')
+    assert start.code_of_sessions(back)['commit'] == 'a, b, a'  # the last one counts
     assert start.code_of_sessions(run_info | {'commits': [None, 'b']})['commit'] == 'unknown, b'
     assert start.code_of_sessions(run_info | {'commits': [None]})['commit'] is None
 

@@ -11,6 +11,7 @@ import pytest
 
 from cifar_jax.config import loading
 from cifar_jax.config.command_line import override
+from cifar_jax.models import own_net
 from cifar_jax.runs import provenance
 from cifar_jax.runtime import processes
 from cifar_jax.training import session, start
@@ -121,6 +122,15 @@ def test_processes_of_different_commits_or_versions_are_refused(
   messages = threads.run(*2 * [begin(tmp_path / 'run', tiny_cifar)])
   assert_both(messages, "the commit is 'commit0', not 'commit1'; jax is '0.10.1', not '0.10.2';")
   assert 'flax' not in messages[0]
+
+
+def test_processes_with_different_own_nets_are_refused(
+  threads: Threads, tiny_cifar: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: Any
+) -> None:
+  monkeypatch.setattr(own_net, 'describe', lambda *_: f'net{processes.is_first():d}')
+  messages = threads.run(*2 * [begin(tmp_path / 'run', tiny_cifar)])
+  assert_both(messages, ": the own net is 'net0', not 'net1';")
+  assert not (tmp_path / 'run').exists()
 
 
 def test_processes_with_different_data_are_refused(

@@ -1,0 +1,101 @@
+"""Whether a net of the user's own code is still the one that a run trained.
+
+The digest is of the program that JAX traces, so that it covers all that the net computes with:
+functions, constants and imported files, whether they are of a module, a notebook or a script. A
+comment or another name of a variable changes nothing.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cifar_jax.models import families, layers
+from cifar_jax.models.classifier import COLLECTIONS, STREAMS
+
+logger = logging.getLogger(__name__)
+
+KEY = 'own_net'  # of a result
+KEY_OF_SESSIONS = 'own_nets'  # of the `run_info` in a checkpoint: of all sessions so far
+UNKNOWN = 'unknown'
+
+
+def describe(model: nn.Module, image_shape: tuple[int, ...]) -> str:
+  """What checkpoints and results say of a net of the user's own code; '' for the package's nets.
+
+  Args:
+    model: the net.
+    image_shape: height, width and channels of the images.
+
+  Returns:
+    The digest of the net's program, hexadecimal, and the version of JAX that traced it, because
+    another version may write the same program otherwise; `UNKNOWN` for a net that CPUs cannot run,
+    such as one with kernels of Pallas.
+  """
+  if not families.of_model(model):
+    return ''
+  try:
+    program = _program(model, image_shape)
+  except Exception as error:  # of the user's code, and of the lowering to the CPU's operations
+    logger.info('changes of the net will not be noticed: %s', ' '.join(str(error).split())[:200])
+    return UNKNOWN
+  return f'{hashlib.sha256(program.encode()).hexdigest()} by JAX {jax.__version__}'
+
+
+def change(earlier: str, now: str) -> str:
+  """What is not the same in two descriptions of a net; '' if nothing is, or nothing is known."""
+  if earlier == now or UNKNOWN in (earlier, now):
+    return ''
+  is_same_version = earlier.partition(' ')[2] == now.partition(' ')[2]
+  return 'the code of the net' if is_same_version else 'the version of JAX'
+
+
+def warn_if_changed(
+  model: nn.Module, image_shape: tuple[int, ...], run_info: Mapping[str, Any]
+) -> None:
+  """Logs a warning if an own net does not compute what it did in the last session of a run.
+
+  Args:
+    model: the net.
+    image_shape: height, width and channels of the images.
+    run_info: of a checkpoint; earlier versions recorded no net.
+  """
+  earlier, family = run_info.get(KEY_OF_SESSIONS, []), families.of_model(model)
+  if family and earlier and (what := change(earlier[-1], describe(model, image_shape))):
+    place = f'module {family.module}' if family.module else f'cell or script of {family.pattern!r}'
+    logger.warning(
+      '%s has changed since the training, so the net of the %s may compute something else',
+      *(what, place),
+    )
+
+
+def _program(model: nn.Module, image_shape: tuple[int, ...]) -> str:
+  """The initial weights, the logits in evaluation and training, and the gradient, as StableHLO."""
+
+  def compute(key: jax.Array, images: jax.Array) -> Any:
+    variables = dict(model.init(key, images, train=False))
+    evaluated = model.apply(variables, images, train=False)
+    statistics = {name: variables[name] for name in COLLECTIONS if name in variables}
+    params = statistics.pop('params')
+
+    def train(params: Any) -> Any:
+      return model.apply(
+        {'params': params, **statistics},
+        images,
+        train=True,
+        mutable=['batch_stats', 'auxiliary_logits'],  # as in the training step
+        rngs=dict.fromkeys(STREAMS, key),
+      )
+
+    trained, pull_back = jax.vjp(train, params)
+    return variables, evaluated, trained, pull_back(jax.tree.map(jnp.ones_like, trained))
+
+  # One platform's operations and settings, so that the digest is the same on each machine.
+  key = jax.eval_shape(lambda: jax.random.key(0, impl='threefry2x32'))
+  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  with layers.plain_forms(), jax.default_matmul_precision('float32'):
+    return jax.jit(compute).trace(key, images).lower(lowering_platforms=('cpu',)).as_text()
