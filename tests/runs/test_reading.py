@@ -25,6 +25,7 @@ DEEP = '[' * 100_000 + ']' * 100_000
 
 @pytest.fixture(scope='module')
 def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  gc.freeze()  # the collections below then look at the objects of this file alone
   directory = tmp_path_factory.mktemp('written')
   with open_checkpoints(directory) as checkpoints:
     checkpoints.save(10, make_state(10), run_info={'seconds': 1.0}, accuracy=0.5)
