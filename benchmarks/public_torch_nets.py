@@ -126,11 +126,15 @@ TORCHVISION = 'torchvision.models:'
 IMAGENET = {'num_classes': 1000}
 ROWS = (
   Row('alexnet_one_tower_imagenet', f'{TORCHVISION}alexnet', IMAGENET),
+  Row('alexnet_one_tower_imagenet', f'{PYTORCHCV}alexnet:alexnetb', IMAGENET),
   Row('vgg11_bn_imagenet', f'{PYTORCHCV}vgg:bn_vgg11b', IMAGENET),
+  Row('vgg11_bn_imagenet', f'{TORCHVISION}vgg11_bn', IMAGENET),
   Row('vgg16_imagenet', f'{TORCHVISION}vgg16', IMAGENET),
   Row('googlenet_imagenet', f'{TORCHVISION}googlenet', IMAGENET | {'auxiliary': True}),
   Row('resnet20', f'{PYTORCHCV}resnet_cifar:resnet20_cifar10', {}, pad_shortcuts, 'with option A'),
   Row('resnet20', f'{PYTORCHCV}resnet_cifar:resnet20_cifar10', {'shortcut': 'project'}),
+  Row('resnet50_imagenet', f'{PYTORCHCV}resnet:resnet50b', IMAGENET),
+  Row('resnet50_imagenet', f'{TORCHVISION}resnet50', IMAGENET),
   Row(
     'preact_resnet110',
     f'{PYTORCHCV}preresnet_cifar:preresnet110_cifar10',

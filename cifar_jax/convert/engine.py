@@ -1,5 +1,6 @@
 """Maps state_dicts to variables and back, for every model and all rules."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -11,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from cifar_jax.config.initialization import RULES
-from cifar_jax.convert import files, layouts, report, stages
+from cifar_jax.convert import files, layouts, report, same_net, stages
 from cifar_jax.convert.implementations import IMPLEMENTATIONS
 from cifar_jax.convert.names import COUNTER, LEAVES, Rules
 from cifar_jax.errors import InputError
-from cifar_jax.models.layers import ResidualNet
+
+logger = logging.getLogger(__name__)
 
 StateDict = Mapping[str, np.ndarray]
 Path = tuple[str, ...]  # collection, layers, leaf
@@ -56,7 +58,8 @@ def to_variables(
       classes in the state_dict.
 
   Returns:
-    `params` and `batch_stats`, as float32 NumPy arrays.
+    `params` and `batch_stats`, as float32 NumPy arrays. It is a warning if nets with the names of
+    the rules compute something else than the model (`same_net.py`).
 
   Raises:
     InputError: a name on either side has no partner (`compare` has the full lists), a shape
@@ -73,6 +76,10 @@ def to_variables(
   result = _compare(arrays, targets)
   if not result.complete:
     raise InputError(f'the state_dict is not of this model: {result}')
+  if isinstance(rules, str) and (what := same_net.difference(model, rules)):
+    logger.warning(
+      'the nets of %s compute something else with these weights than ours: %s', rules, what
+    )
   flat = {}
   for name, target in targets.items():
     values = checked(f'{name} of the state_dict', arrays[name], target.path)
@@ -121,7 +128,7 @@ def to_state_dict(
   Args:
     variables: `params` and `batch_stats`.
     model: the module of these variables.
-    rules: one of `config.initialization.RULES`, or the rules of one family.
+    rules: one of `config.initialization.RULES`, or the names alone that one family has.
 
   Returns:
     Contiguous float32 arrays by name, of Torch's shapes (a kernel `[outputs, inputs, height,
@@ -129,9 +136,12 @@ def to_state_dict(
 
   Raises:
     InputError: the variables are not the model's, there are no such rules for it, or no net with
-      the names of the rules computes what the model does.
+      the names of the rules computes what the model does (`same_net.py`).
   """
-  _check_computed_there(model, rules)
+  if isinstance(rules, str) and (what := same_net.difference(model, rules)):
+    raise InputError(
+      f'no net with the names of {rules} computes what this one does: {what}; give --rules own'
+    )
   _, targets = _targets(model, rules)
   flat = _flatten(variables)
   shapes = {'/'.join(path): np.shape(leaf) for path, leaf in flat.items()}
@@ -146,17 +156,6 @@ def to_state_dict(
     if target.path[-1] == 'var':
       state_dict[f'{name.rpartition(".")[0]}.{COUNTER}'] = np.zeros((), np.int64)
   return state_dict
-
-
-def _check_computed_there(model: nn.Module, rules: str | Rules) -> None:
-  """Raises InputError for a net that multiplies its branches, which no weight of Torch's says."""
-  if rules == 'own' or not isinstance(model, ResidualNet) or model.survival_probability == 1:
-    return
-  raise InputError(
-    'evaluated, this net multiplies each branch by the probability that it survived in training '
-    f'(model.survival_probability is {model.survival_probability:g}), and nets with the names of '
-    f'{rules if isinstance(rules, str) else "these rules"} do not: give --rules own'
-  )
 
 
 def compare(
@@ -228,8 +227,9 @@ def _find_rules(model: nn.Module, name: str) -> Rules:
     return OUR_NAMES
   if name not in IMPLEMENTATIONS:
     raise InputError(f'there are no rules {name!r}; there are {", ".join(RULES)}')
-  family = type(model).__module__.rpartition('.')[2]
-  families = IMPLEMENTATIONS[name]
+  family, families = same_net.family(model), IMPLEMENTATIONS[name]
   if family not in families:
-    raise InputError(f'{name} has no rules for {family}; it has them for {", ".join(families)}')
+    raise InputError(
+      f'{name} has no rules for {family or "own nets"}; it has them for {", ".join(families)}'
+    )
   return families[family]

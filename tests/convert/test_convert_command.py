@@ -119,7 +119,7 @@ def test_a_net_that_multiplies_its_branches_goes_to_no_zoo(
   work = fake_run.make(tmp_path / 'work', tiny_cifar, 'model.survival_probability=0.5')
   out = ('--out', tmp_path / 'new')
   status, _, errors = run(monkeypatch, capsys, work, '--rules', 'torchvision', *out)
-  assert status == 2 and 'model.survival_probability is 0.5' in errors
+  assert status == 2 and 'model.survival_probability' in errors
   assert not (tmp_path / 'new').exists()
   status, _, errors = run(monkeypatch, capsys, work, *out)
   assert status == 0, errors
