@@ -78,7 +78,7 @@ def to_variables(
     raise InputError(f'the state_dict is not of this model: {result}')
   if isinstance(rules, str) and (what := same_net.difference(model, rules)):
     logger.warning(
-      'the nets of %s compute something else with these weights than ours: %s', rules, what
+      'the nets of %s compute something else with these weights than this net: %s', rules, what
     )
   flat = {}
   for name, target in targets.items():

@@ -67,7 +67,7 @@ DIFFERENCES = (
     ('pyramidnet',),
   ),
   Difference(
-    'the ReLUs are where the author of the paper has them', lambda _: True, ('shake_shake',)
+    'its ReLUs are where the author of the paper has them', lambda _: True, ('shake_shake',)
   ),
   Difference(
     'its first convolutions have the strides for CIFAR',

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cifar_jax import input_files, json_text, output_files
+from cifar_jax import input_files, output_files
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import pictures
 from cifar_jax.data.dataset import Split
@@ -75,7 +75,8 @@ def classify_files(
     places: image files of any size, in one of `pictures.FORMATS`, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
-      images, for the page on the run. An earlier picture of other images is renamed. Neither file
+      images, for the page on the run. An earlier picture of other images, or by
+      another net, is renamed. Neither file
       replaces an image that is classified, or a JSON file of another kind.
     checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.
@@ -106,35 +107,35 @@ def classify_files(
   title = f'{trial.heading()}\nWhat it sees, and its {len(guesses[0])} best guesses'
   names = [as_text(path.name) for path in files]
   picture = images.guesses(inputs[:MOST_DRAWN], names[:MOST_DRAWN], guesses[:MOST_DRAWN], title)
-  if not is_named:
-    _keep_earlier(out, names[:MOST_DRAWN])
-  output_files.save_figure(picture, out, outdated=[out.with_suffix('.json')])
   by = trial.details()
   captions = [
     {'name': name, 'guesses': g, 'by': by} for name, g in zip(names, guesses, strict=True)
   ]
-  thumbnails.write(out.with_suffix('.json'), inputs[:MOST_DRAWN], captions[:MOST_DRAWN])
+  rows = thumbnails.as_json(inputs[:MOST_DRAWN], captions[:MOST_DRAWN])
+  if not is_named:
+    _keep_earlier(out, rows)
+  output_files.save_figure(picture, out, outdated=[out.with_suffix('.json')])
+  output_files.write_text(out.with_suffix('.json'), rows)
   drawn = f' (the first {MOST_DRAWN} images)' if len(files) > MOST_DRAWN else ''
   print(f'written: {out}{drawn}')
   if out.parent == runs[0] / scorecard.FOLDER:
     print(f'python -m cifar_jax.report {runs[0]} adds them to the report')
 
 
-def _keep_earlier(out: pathlib.Path, names: list[str]) -> None:
-  """Renames a picture of other images to `own_pictures-2.png` and so on, with its numbers.
+def _keep_earlier(out: pathlib.Path, rows: str) -> None:
+  """Renames another picture to `own_pictures-2.png` and so on, with its numbers.
 
   Args:
     out: of the new picture, whose name the user did not give.
-    names: of the images in it.
+    rows: the images and guesses of the new picture, as JSON.
   """
   files = [out, out.with_suffix('.json')]
   try:
-    earlier = json_text.parse(input_files.read_text(files[1]))
-    is_of_others = [row['name'] for row in earlier] != names
-  except (OSError, ValueError, LookupError, TypeError):  # an early version wrote no numbers
-    is_of_others = True
-  if is_of_others and (kept := output_files.set_aside(files)):
-    print(f'the earlier picture, of other images, is now {kept}')
+    is_same = input_files.read_text(files[1]) == rows
+  except (OSError, ValueError):  # an early version wrote no numbers
+    is_same = False
+  if not is_same and (kept := output_files.set_aside(files)):
+    print(f'the earlier picture, of other images or another net, is now {kept}')
 
 
 def _find_files(places: list[pathlib.Path]) -> dict[pathlib.Path, bool]:

@@ -27,11 +27,15 @@ def write(path: pathlib.Path, images: np.ndarray, captions: list[dict[str, Any]]
   Raises:
     InputError: the file cannot be written.
   """
+  output_files.write_text(path, as_json(images, captions))
+
+
+def as_json(images: np.ndarray, captions: list[dict[str, Any]]) -> str:
+  """Returns what `write` writes of images, uint8 `[n, height, width, 3]`, and their captions."""
   rows = [
     caption | {'image': data_url(image)} for caption, image in zip(captions, images, strict=True)
   ]
-  with output_files.replacing(path) as temporary:
-    temporary.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
+  return json.dumps(rows, indent=1) + '\n'
 
 
 def read(path: pathlib.Path, description: contents.Description) -> list[dict[str, Any]]:

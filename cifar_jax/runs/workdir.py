@@ -13,7 +13,7 @@ from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.output_files import TEMPORARY_SUFFIX, write_text
 from cifar_jax.own_files import hold, link_error, lock, open_own
-from cifar_jax.runs import damaged, given_up_leg, legs, linked, names
+from cifar_jax.runs import damaged, fewer_kept, given_up_leg, legs, linked, names
 from cifar_jax.runs.results import CONFIG, METRICS, read_records
 from cifar_jax.runtime import processes
 
@@ -43,7 +43,7 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
   Raises:
     InputError: the directory holds another run (but for one that is finished and can be trained
       longer: `legs.py`) or other files, or symbolic links out of it, or cannot be read, or
-      checkpoints cannot be written under its name.
+      checkpoints cannot be written under its name, or some would be deleted.
   """
   names.check(workdir)
   absolute = str(workdir.absolute())
@@ -68,6 +68,8 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
         f'{workdir} holds a run with another configuration: {"; ".join(changes)}; '
         'undo that change, or give another --workdir'
       )
+    if not is_finished(workdir, config):
+      fewer_kept.check(workdir / CHECKPOINTS, old, config)
     if (workdir / METRICS).exists():
       read_records(workdir)
     if (workdir / CHECKPOINTS).exists() and not (workdir / CHECKPOINTS).is_dir():

@@ -72,6 +72,10 @@ def test_image_files_are_classified_as_the_same_images_of_a_split(
     *('own_pictures.png', 'own_pictures.json', 'own_pictures-2.png', 'own_pictures-2.json')
   }
   assert json.loads((run / 'evaluation' / 'own_pictures-2.json').read_text()) == rows
+  (tmp_path / 'other').mkdir()
+  PIL.Image.fromarray(test.images[2]).save(tmp_path / 'other' / '0.png')
+  call_predict(monkeypatch, capsys, '--workdir', run, tmp_path / 'other' / '0.png')
+  assert (run / 'evaluation' / 'own_pictures-3.png').exists()  # another image of the same name
 
 
 def test_a_run_predicts_directories_on_a_machine_without_its_data(

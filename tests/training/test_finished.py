@@ -6,7 +6,10 @@ import shutil
 
 import pytest
 
-from cifar_jax import data
+from cifar_jax import data, models
+from cifar_jax.config import loading
+from cifar_jax.config.initialization import InitSettings
+from cifar_jax.convert import initial_weights
 from cifar_jax.data.dataset import digests
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.models import own_net
@@ -79,5 +82,31 @@ def test_data_that_are_gone_are_neither_downloaded_nor_missed(
   monkeypatch.setattr(data, 'load', None)
   for place in ('', str(tmp_path / 'gone'), str(tmp_path)):
     config.data.data_dir = place
+    (run / 'config.json').write_text(loading.to_json(config))
     finished.warn_of_changes(run, config)
   assert 'then' not in caplog.text
+  config.data.data_dir = str(tmp_path / 'misspelt')  # not the place of the run's data
+  finished.warn_of_changes(run, config)
+  assert f'(perhaps the data: none in {tmp_path}/misspelt to compare)' in caplog.text
+
+
+def test_other_initial_weights_are_a_warning(
+  run: pathlib.Path,
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  source = fake_run.make(tmp_path / 'source', tiny_cifar)
+  config = read_config(run)
+  config.init.source = str(source)
+  model = models.create('resnet8')
+  weights = initial_weights.describe(InitSettings(**config.init), model, 32)
+  (run / 'result.json').write_text(json.dumps(RESULT | weights))
+  finished.warn_of_changes(run, config)
+  assert 'then' not in caplog.text
+  shutil.rmtree(source)
+  finished.warn_of_changes(run, config)
+  assert 'then' not in caplog.text  # they are not needed any more
+  fake_run.make(source, tiny_cifar, sharpness=2.0)
+  finished.warn_of_changes(run, config)
+  assert '(the initial weights)' in caplog.text
