@@ -15,12 +15,11 @@ the state_dict.
 """
 
 import argparse
-import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from cifar_jax import cli, models
-from cifar_jax.config import command_line, help_text
+from cifar_jax import cli
+from cifar_jax.config import help_text
 from cifar_jax.config.initialization import RULES
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.options import add_checkpoint, add_seed_index
@@ -37,13 +36,13 @@ def main() -> None:
   arguments, overrides = parser.parse_with_overrides()
   is_run = arguments.source.is_dir()
   _check_options(arguments, is_run, bool(overrides))
-  from cifar_jax.convert import engine, files
+  from cifar_jax.convert import engine, files, net_fields
 
   name, rules, of_run = arguments.model, arguments.rules, dict[str, str]()
   if is_run:
     name, variables, model, of_run = _read_run(arguments, overrides)
   else:
-    model = make_model(name, arguments.fields)
+    model = net_fields.make_model(name, arguments.fields)
     before, rules = ('own', rules) if arguments.to_torch else (rules, 'own')
     if before == 'own':
       _check_is_of(model, name, arguments.source, files.metadata(arguments.source))
@@ -57,7 +56,7 @@ def main() -> None:
   if out.exists() and out.samefile(arguments.source):
     raise InputError(f'--out {out} is the file to be converted; give another one')
   # Torch's readers ask for `format`; the other two tell a person what the file is.
-  about = {'model': name, 'fields': _as_text(_changed_fields(name, model))} | of_run
+  about = {'model': name, 'fields': net_fields.as_text(net_fields.changed(name, model))} | of_run
   files.write(out, arrays, {'format': 'pt', **about})
   step = f', after {of_run["step"]} steps' if of_run else ''
   print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}{step}')
@@ -123,50 +122,17 @@ def _check_is_of(
     source: the file.
     about: the header of the file. Earlier versions wrote the `fields` of the options alone.
   """
+  from cifar_jax.convert import net_fields
+
   if not about.get('model'):
     return
   own_name, text = about['model'], about.get('fields', '')
-  is_of_fields = not text or _changed_fields(name, model) == _changed_fields(
-    name, make_model(name, text)
+  is_of_fields = not text or net_fields.changed(name, model) == net_fields.changed(
+    name, net_fields.make_model(name, text)
   )
   if own_name != name or not is_of_fields:
     fields = f' --fields {text}' if text else ''
     raise InputError(f'{source} says that it is of another net: give --model {own_name}{fields}')
-
-
-def _plain_fields(model: 'nn.Module') -> dict[str, Any]:
-  """The fields of a module that `--fields` can set."""
-  fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-  return {
-    key: value for key, value in fields.items() if isinstance(value, bool | int | float | str)
-  }
-
-
-def _changed_fields(name: str, model: 'nn.Module') -> dict[str, Any]:
-  """The fields in which a module differs from that of its name alone."""
-  defaults = _plain_fields(models.create(name))
-  return {key: value for key, value in _plain_fields(model).items() if value != defaults[key]}
-
-
-def _as_text(fields: dict[str, Any]) -> str:
-  """Fields as `--fields` takes them."""
-  return ','.join(f'{key}={value}' for key, value in fields.items())
-
-
-def make_model(name: str, text: str) -> 'nn.Module':
-  """Returns the module of a name.
-
-  Args:
-    name: of the model.
-    text: its fields, as `num_classes=100,shortcut=project`; may be empty.
-
-  Raises:
-    InputError: an unknown name or field, or a value of the wrong type.
-  """
-  defaults = _plain_fields(models.create(name))
-  fields = command_line.arguments(text, **defaults)
-  changed = {key: value for key, value in fields.items() if value != defaults[key]}
-  return models.create(name, **changed)
 
 
 if __name__ == '__main__':

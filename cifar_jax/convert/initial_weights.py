@@ -13,7 +13,7 @@ import numpy as np
 from cifar_jax import models, paths
 from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.training import CheckpointSettings
-from cifar_jax.convert import engine, report, stages
+from cifar_jax.convert import engine, files, net_fields, report, stages
 from cifar_jax.errors import InputError
 from cifar_jax.input_files import refuse_pipe
 from cifar_jax.optim import parameter_groups
@@ -54,11 +54,39 @@ def read(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str,
       variables = _read_run(settings, source, shapes)
     else:
       variables = engine.to_variables(source, model, settings.rules, without_head=new_head)
-    return _fit(variables, shapes, new_head)
+    fitted = _fit(variables, shapes, new_head)
   except InputError as error:
     misshapen = 'of another shape' in str(error)
     hint = '; with another number of classes, set init.head=new' if misshapen else ''
     raise InputError(f'init.source {settings.source}: {error}{hint * (not new_head)}') from error
+  _warn_of_another_net(settings, source, model)
+  return fitted
+
+
+def _warn_of_another_net(settings: InitSettings, source: pathlib.Path, model: nn.Module) -> None:
+  """Logs a warning if the source says that its weights are of a net with other fields.
+
+  Args:
+    settings: the section `init`.
+    source: a run, or a file.
+    model: the module that the weights are for, into which they fit.
+  """
+  try:
+    if source.is_dir():
+      fields = dict(read_config_dict(source)['model'])
+      if fields.pop('module', ''):  # nothing of a stranger's is executed
+        return
+      theirs = models.create(fields.pop('name'), **fields)
+    else:
+      about = files.metadata(source) if settings.rules == 'own' else {}
+      theirs = net_fields.make_model(about.get('model', ''), about.get('fields', ''))
+  except (InputError, LookupError, TypeError):  # it does not say, or is a net of the user's own
+    return
+  if type(theirs) is type(model) and (other := net_fields.differences(model, theirs)):
+    logger.warning(
+      'init.source %s is of a net with other fields than this one: %s',
+      *(settings.source, net_fields.as_text(other)),
+    )
 
 
 def digest(settings: InitSettings, model: nn.Module, image_size: int) -> str:
