@@ -65,6 +65,7 @@ def make_experiment(
     mesh=make_mesh(num_devices),
     dataset=dataset,
     model=model,
+    own_net=None,
     loss_fn=losses.make(LossSettings()),
     normalize=functools.partial(augment.normalize, mean=MEAN, std=STD),
     augmentation=augmentation,

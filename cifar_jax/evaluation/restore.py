@@ -138,7 +138,7 @@ def _restore(
 
   (state, run_info), step = _read_checkpoint(run, checkpoint, experiment.checkpoint_settings, read)
   state = state.to_evaluate
-  own_net.warn_if_changed(experiment.model, experiment.image_shape, run_info)
+  own_net.warn_if_changed(experiment.own_net, run_info)
   provenance.warn_of_other_code(run, run_info.get(provenance.CODES, []))
   if has_data:
     check_same_data(experiment.dataset, run_info)

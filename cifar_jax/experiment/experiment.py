@@ -30,6 +30,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.experiment import losses
 from cifar_jax.experiment.seeds import root_keys, select_seed
 from cifar_jax.models.classifier import check_classifier
+from cifar_jax.models.own_net import OwnNet
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from cifar_jax.runtime import xla_flags
@@ -48,6 +49,7 @@ class Experiment:
     mesh: the devices that a batch is split over.
     dataset: the images as bytes, on the host.
     model: the Flax module, a `models.classifier.Classifier`.
+    own_net: the model, if it is of the user's own code; None for a model of the package.
     loss_fn: `(logits, labels) -> float32 [batch]`.
     normalize: uint8 images to float32, by the statistics of the training split.
     augmentation: the section `augment`.
@@ -67,6 +69,7 @@ class Experiment:
   mesh: Mesh
   dataset: Dataset
   model: nn.Module
+  own_net: OwnNet | None
   loss_fn: losses.Loss
   normalize: Normalize
   augmentation: AugmentSettings
@@ -164,8 +167,10 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   dataset = dataset or data.load(DataSettings(**config.data))
   _check_images(config, dataset)
   model = models.create(num_classes=dataset.num_classes, **config.model)
-  if models.is_own(config.model.name):
-    check_classifier(model, dataset.test.images.shape[1:])
+  own_net = None
+  if family := models.own_family(config.model.name):
+    own_net = OwnNet(family, model, dataset.test.images.shape[1:])
+    check_classifier(model, own_net.image_shape)
   augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
   _check_augmentation(augment_fn, dataset)
   num_steps = _num_steps(train_settings, len(dataset.train))
@@ -179,6 +184,7 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
     mesh=mesh,
     dataset=dataset,
     model=model,
+    own_net=own_net,
     loss_fn=losses.make(LossSettings(**config.loss)),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augmentation=augmentation,

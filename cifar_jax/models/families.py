@@ -63,7 +63,7 @@ def register(
 
   The class is a Linen module with the field `num_classes` whose `__call__(images, *, train)`
   satisfies `classifier.Classifier`. A field `dtype` gets the dtype of the activations; without it
-  the models compute in float32. A later family of the same pattern replaces an earlier one.
+  the models compute in float32. Of two own families with a name in common, the later one has it.
 
   Args:
     pattern: a plain name, such as `tiny_net`, or a regular expression of all names of the family.
@@ -79,6 +79,7 @@ def register(
   def add(target: T) -> T:
     is_plain = re.fullmatch(r'\w+', pattern) is not None
     module, file = _module_of(target), _file_of(target)
+    _registered.pop(pattern, None)  # a dictionary would keep its place
     _registered[pattern] = Family(
       pattern=pattern,
       grammar=grammar or pattern,
@@ -102,15 +103,9 @@ def of_module(name: str) -> Family:
 
 
 def own() -> list[Family]:
-  """The families that are not of the package, in the order of their registration."""
-  return [
-    family for family in _registered.values() if not family.make.__module__.startswith(_PACKAGE)
-  ]
-
-
-def of_model(model: Any) -> Family | None:
-  """The own family that a model belongs to; None for a model of the package."""
-  return next((family for family in own() if type(model) is family.model_class), None)
+  """The families that are not of the package, the latest first: an edited cell replaces another."""
+  families = reversed(_registered.values())
+  return [family for family in families if not family.make.__module__.startswith(_PACKAGE)]
 
 
 def _check(pattern: str, target: Callable[..., Any]) -> type:

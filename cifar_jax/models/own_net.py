@@ -8,14 +8,15 @@ comment or another name of a variable changes nothing.
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.models import families, layers
+from cifar_jax.models import layers
 from cifar_jax.models.classifier import COLLECTIONS, STREAMS
+from cifar_jax.models.families import Family
 
 logger = logging.getLogger(__name__)
 
@@ -24,22 +25,32 @@ KEY_OF_SESSIONS = 'own_nets'  # of the `run_info` in a checkpoint: of all sessio
 UNKNOWN = 'unknown'
 
 
-def describe(model: nn.Module, image_shape: tuple[int, ...]) -> str:
-  """What checkpoints and results say of a net of the user's own code; '' for the package's nets.
+class OwnNet(NamedTuple):
+  """A net of the user's own code.
 
-  Args:
-    model: the net.
-    image_shape: height, width and channels of the images.
+  Attributes:
+    family: the family that made it.
+    model: the Flax module.
+    image_shape: height, width and channels of its images.
+  """
+
+  family: Family
+  model: nn.Module
+  image_shape: tuple[int, ...]
+
+
+def describe(net: OwnNet | None) -> str:
+  """What checkpoints and results say of an own net; '' for None.
 
   Returns:
     The digest of the net's program, hexadecimal, and the version of JAX that traced it, because
     another version may write the same program otherwise; `UNKNOWN` for a net that CPUs cannot run,
     such as one with kernels of Pallas.
   """
-  if not families.of_model(model):
+  if net is None:
     return ''
   try:
-    program = _program(model, image_shape)
+    program = _program(net.model, net.image_shape)
   except Exception as error:  # of the user's code, and of the lowering to the CPU's operations
     logger.info('changes of the net will not be noticed: %s', ' '.join(str(error).split())[:200])
     return UNKNOWN
@@ -54,19 +65,17 @@ def change(earlier: str, now: str) -> str:
   return 'the code of the net' if is_same_version else 'the version of JAX'
 
 
-def warn_if_changed(
-  model: nn.Module, image_shape: tuple[int, ...], run_info: Mapping[str, Any]
-) -> None:
+def warn_if_changed(net: OwnNet | None, run_info: Mapping[str, Any]) -> None:
   """Logs a warning if an own net does not compute what it did in the last session of a run.
 
   Args:
-    model: the net.
-    image_shape: height, width and channels of the images.
+    net: the net; None for one of the package.
     run_info: of a checkpoint; earlier versions recorded no net.
   """
-  earlier, family = run_info.get(KEY_OF_SESSIONS, []), families.of_model(model)
-  if family and earlier and (what := change(earlier[-1], describe(model, image_shape))):
-    place = f'module {family.module}' if family.module else f'cell or script of {family.pattern!r}'
+  earlier = run_info.get(KEY_OF_SESSIONS, [])
+  if net and earlier and (what := change(earlier[-1], describe(net))):
+    module, pattern = net.family.module, net.family.pattern
+    place = f'module {module}' if module else f'cell or script of {pattern!r}'
     logger.warning(
       '%s has changed since the training, so the net of the %s may compute something else',
       *(what, place),

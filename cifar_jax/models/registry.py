@@ -86,16 +86,16 @@ def _find(name: str) -> tuple[Family, re.Match] | None:
   return next(iter(of_package + own), None)
 
 
+def own_family(name: str) -> Family | None:
+  """The registered family of a name, if it is a user's own; None for other names."""
+  found = _find(name)
+  return found[0] if found and found[0] not in FAMILIES.values() else None
+
+
 def module_of(name: str) -> str:
   """The module of an own family, as `families.Family.module`; '' for other names."""
-  found = _find(name)
-  return found[0].module if found else ''
-
-
-def is_own(name: str) -> bool:
-  """Whether a name is of a user's own family that is registered."""
-  found = _find(name)
-  return found is not None and found[0] not in FAMILIES.values()
+  family = own_family(name)
+  return family.module if family else ''
 
 
 def is_loaded(name: str, module: str = '') -> bool:

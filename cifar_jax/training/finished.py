@@ -57,8 +57,7 @@ def _change_of_code(_: pathlib.Path, __: ConfigDict, result: dict[str, Any]) -> 
 def _change_of_net(workdir: pathlib.Path, config: ConfigDict, result: dict[str, Any]) -> str:
   if not (earlier := _last(result, own_net.KEY)):
     return ''
-  experiment = _without_images(workdir, config)
-  return own_net.change(earlier, own_net.describe(experiment.model, experiment.image_shape))
+  return own_net.change(earlier, own_net.describe(_without_images(workdir, config).own_net))
 
 
 def _change_of_data(workdir: pathlib.Path, config: ConfigDict, result: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
   data = fingerprint(experiment.dataset)
   return {
     **{f'{key} of the data': value for key, value in data.items()},
-    'the own net': own_net.describe(experiment.model, experiment.image_shape),
+    'the own net': own_net.describe(experiment.own_net),
   }
 
 
@@ -87,7 +87,7 @@ def first_or_latest_state(
   hardware, software = provenance.hardware(experiment.mesh), _software(commit)
   if checkpoints.latest is not None:
     state, run_info = _restore(experiment, checkpoints, checkpoints.latest)
-    own_net.warn_if_changed(experiment.model, experiment.image_shape, run_info)
+    own_net.warn_if_changed(experiment.own_net, run_info)
     run_info['data'] = fingerprint(experiment.dataset)  # that of an earlier version says less
     logger.info('resuming at step %d of %d', state.num_steps, experiment.num_steps)
     earlier = run_info.get('hardware', hardware)  # an earlier version did not record it
@@ -126,7 +126,7 @@ def _note_code(run_info: dict[str, Any], experiment: Experiment, commit: str | N
       'files of this package have changed since this process imported it: restart it to be sure '
       'which code runs'
     )
-  net = own_net.describe(experiment.model, experiment.image_shape)
+  net = own_net.describe(experiment.own_net)
   now = {'commits': commit, provenance.CODES: package_code.digest(), own_net.KEY_OF_SESSIONS: net}
   for key, value in now.items():
     values = run_info.setdefault(key, [])

@@ -40,8 +40,8 @@ def signed_identities() -> Any:
 
 @pytest.mark.ci
 def test_outputs_of_each_convolution_are_measured_after_its_norm() -> None:
-  first, second = activations.measure_layers(
-    TwoConvolutions(), signed_identities(), two_batches(IMAGES, LABELS)
+  [(first, second)] = activations.measure_layers(
+    TwoConvolutions(), [signed_identities()], two_batches(IMAGES, LABELS)
   )
   assert (first['name'], second['name']) == ('conv1', 'conv2')
   assert first['mean'] == pytest.approx(IMAGES.mean(), abs=1e-6)
@@ -54,12 +54,12 @@ def test_outputs_of_each_convolution_are_measured_after_its_norm() -> None:
 def test_images_that_fill_the_last_batch_do_not_count() -> None:
   labels = np.array([1, 2, 3, PADDING], np.int32)
   sample = two_batches(IMAGES * np.array([1, 1, 1, 100.0], np.float32)[:, None, None, None], labels)
-  first, _ = activations.measure_layers(TwoConvolutions(), signed_identities(), sample)
+  [(first, _)] = activations.measure_layers(TwoConvolutions(), [signed_identities()], sample)
   assert first['mean'] == pytest.approx(IMAGES[:3].mean(), abs=1e-6)
   assert first['variance'] == pytest.approx(IMAGES[:3].var(), rel=1e-5)
   negative = -np.abs(IMAGES) * np.array([1, 1, 1, -1], np.float32)[:, None, None, None]
-  first, _ = activations.measure_layers(
-    TwoConvolutions(), signed_identities(), two_batches(negative, labels)
+  [(first, _)] = activations.measure_layers(
+    TwoConvolutions(), [signed_identities()], two_batches(negative, labels)
   )
   assert first['dead'] == 1.0
 
@@ -75,7 +75,9 @@ def test_gradient_norms_are_those_of_the_training_loss() -> None:
     return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(4), LABELS])
 
   expected = jnp.linalg.norm(jax.grad(loss)(variables['params']['conv2']['kernel']).ravel())
-  norms = activations.gradient_norms(TwoConvolutions(), variables, IMAGES, LABELS)
+  norms = activations.gradient_norms(
+    TwoConvolutions(), variables, jnp.asarray(IMAGES), jnp.asarray(LABELS)
+  )
   np.testing.assert_allclose(norms['conv2']['kernel'], expected, rtol=1e-5)
 
 

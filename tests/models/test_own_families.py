@@ -58,12 +58,27 @@ def other_families(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_class_is_made_by_its_name_with_its_fields() -> None:
   assert models.register('tiny')(Tiny) is Tiny
   assert models.create('tiny', num_classes=7, width=2) == Tiny(7, 2)
-  assert models.is_own('tiny') and not models.is_own('resnet20') and not models.is_loaded('tinier')
+  assert models.own_family('tiny') and not models.own_family('resnet20')
+  assert not models.is_loaded('tinier')
   words = ('no field', 'depth', 'fault, width')
   assert all(word in message(lambda: models.create('tiny', depth=3)) for word in words)
   assert 'no field dtype' in message(lambda: models.create('tiny', dtype='bfloat16'))
   assert 'nearest: tiny' in message(lambda: models.create('tinyy'))
   check_classifier(models.create('tiny'), (32, 32, 3))
+
+
+def test_of_two_families_with_a_name_in_common_the_later_one_has_it() -> None:
+  class Other(Tiny):
+    pass
+
+  patterns = {r'tiny_(?P<width>\d+)': Tiny, r'tiny_(?P<width>\d+)(?P<more>_more)?': Other}
+  for pattern, kind in [*patterns.items(), *patterns.items()]:  # also where it is registered again
+
+    def make(width: str, more: str | None = None, kind: type = kind, **fields: Any) -> Tiny:
+      return kind(width=int(width), **fields)
+
+    models.register(pattern)(make)
+    assert type(models.create('tiny_4')) is kind
 
 
 def test_a_function_gets_the_groups_of_the_name_and_a_later_family_replaces_it() -> None:

@@ -97,7 +97,9 @@ def test_the_run_says_where_its_module_is(place: pathlib.Path) -> None:
   sha256 = hashlib.sha256(OWN.encode()).hexdigest()
   assert (place / 'list').read_text().splitlines() == [f'{sha256} {own}']
   result = json.loads((place / 'run' / 'result.json').read_text())
-  assert result['own_net'] == own_net.describe(models.create(**config['model']), (32, 32, 3))
+  model, family = models.create(**config['model']), models.own_family('plain_flax')
+  assert family
+  assert result['own_net'] == own_net.describe(own_net.OwnNet(family, model, (32, 32, 3)))
 
 
 def test_a_link_to_a_known_module_runs_nothing_beside_the_link(

@@ -16,6 +16,7 @@ import pytest
 
 from cifar_jax import models
 from cifar_jax.models import families, own_net
+from cifar_jax.models.own_net import OwnNet
 from tests.support.paths import ROOT
 
 SHAPE = 32, 32, 3
@@ -48,19 +49,25 @@ def own_families(monkeypatch: pytest.MonkeyPatch) -> None:
   monkeypatch.setattr(families, '_registered', dict(families._registered))
 
 
+def own(name: str, shape: tuple[int, ...] = SHAPE, **fields: Any) -> OwnNet:
+  family = models.own_family(name)
+  assert family
+  return OwnNet(family, models.create(name, **fields), shape)
+
+
 def digest(text: str, shape: tuple[int, ...] = SHAPE, **fields: Any) -> str:
   """The digest of a net that the cells of a notebook define."""
   notebook = types.ModuleType('notebook')
   sys.modules['notebook'] = notebook
   try:
     exec(text, vars(notebook))
-    return own_net.describe(models.create('digested', **fields), shape)
+    return own_net.describe(own('digested', shape, **fields))
   finally:
     del sys.modules['notebook']
 
 
 def test_a_net_of_the_package_has_no_digest() -> None:
-  assert own_net.describe(models.create('resnet20'), SHAPE) == ''
+  assert models.own_family('resnet20') is None and own_net.describe(None) == ''
 
 
 @pytest.mark.parametrize(
@@ -153,9 +160,25 @@ def test_the_last_session_counts(
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
       return nn.Dense(self.num_classes)(jnp.mean(images, axis=(1, 2)))
 
-  first, second = own_net.describe(Net(), SHAPE), 'b by JAX 1'
+  first, second = own_net.describe(own('digested')), 'b by JAX 1'
   for sessions, is_warning in (([], 0), ([first], 0), ([second, first], 0), ([first, second], 1)):
     caplog.clear()
-    own_net.warn_if_changed(Net(), SHAPE, {own_net.KEY_OF_SESSIONS: sessions})
+    own_net.warn_if_changed(own('digested'), {own_net.KEY_OF_SESSIONS: sessions})
     assert len(caplog.messages) == is_warning
-  own_net.warn_if_changed(Net(), SHAPE, {})  # of an earlier version
+  own_net.warn_if_changed(own('digested'), {})  # of an earlier version
+
+
+def test_a_net_of_a_class_below_that_of_its_family_has_a_digest() -> None:
+  text = (
+    NET.replace("@models.register('digested')\n", '')
+    + """
+class Gelu(Net):
+  pass
+
+@models.register('digested')
+def make(num_classes=10, width=8) -> Net:
+  return Gelu(num_classes=num_classes, width=width)
+"""
+  )
+  first = digest(text)
+  assert first and digest(text.replace('SCALE = 1.0', 'SCALE = 2.0')) != first

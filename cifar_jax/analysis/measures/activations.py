@@ -14,7 +14,7 @@ step on the first batch of the sample.
 
 import argparse
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -76,7 +76,6 @@ def norm_path(convolution: Path, batch_stats: Any) -> Path | None:
   return path if tree else None
 
 
-@functools.partial(jit_in_turn, static_argnums=(0, 1))
 def output_moments(
   net: nn.Module, paths: tuple[Path, ...], variables: Any, images: jax.Array, counts: jax.Array
 ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
@@ -103,7 +102,6 @@ def output_moments(
   return moments
 
 
-@functools.partial(jit_in_turn, static_argnums=0)
 def gradient_norms(net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
   """Norms of the gradient of the mean cross-entropy (in nats).
 
@@ -126,29 +124,52 @@ def gradient_norms(net: nn.Module, variables: Any, images: jax.Array, labels: ja
   return jax.tree.map(lambda leaf: jnp.linalg.norm(leaf.ravel()), gradient)
 
 
-def measure_layers(net: nn.Module, variables: Any, sample: Sample) -> list[dict[str, Any]]:
-  """Measures each convolution of a net, in the order of computation.
+def measure_layers(
+  net: nn.Module, states: Sequence[Any], sample: Sample
+) -> list[list[dict[str, Any]]]:
+  """Measures each convolution of a net in some states, in the order of computation.
 
   Args:
     net: a `models.classifier.Classifier`.
-    variables: parameters and statistics of the net.
+    states: for each state parameters and statistics of the net.
     sample: the images. The gradient is that of the first batch, which is not padded.
 
   Returns:
-    A dictionary for each convolution: its `name`; `mean`, `variance` and `dead` (fraction of the
-    channels, in [0, 1]) of its output, after its norm if it has one; and `gradient`, the norm of
-    the gradient with respect to its kernel.
+    For each state a dictionary for each convolution: its `name`; `mean`, `variance` and `dead`
+    (fraction of the channels, in [0, 1]) of its output, after its norm if it has one; and
+    `gradient`, the norm of the gradient with respect to its kernel.
   """
-  paths = convolutions(net, variables, sample.images[0].shape[1:])
-  outputs = tuple(norm_path(path, variables['batch_stats']) or path for path in paths)
-  gradients = gradient_norms(net, variables, *sample.first_whole_batch())
-  moments = [
-    output_moments(net, outputs, variables, images, labels != PADDING) for images, labels in sample
+  paths = convolutions(net, states[0], sample.images[0].shape[1:])
+  outputs = tuple(norm_path(path, states[0]['batch_stats']) or path for path in paths)
+  # Compiled anew in each analysis: a net that a notebook has changed may equal the one before.
+  norms = jit_in_turn(functools.partial(gradient_norms, net))
+  moments = jit_in_turn(functools.partial(output_moments, net, outputs))
+  return [
+    _describe(
+      paths,
+      norms(variables, *sample.first_whole_batch()),
+      [moments(variables, images, labels != PADDING) for images, labels in sample],
+      sample.size,
+    )
+    for variables in states
   ]
+
+
+def _describe(
+  paths: Sequence[Path], gradients: Any, moments: Sequence[Any], num_images: int
+) -> list[dict[str, Any]]:
+  """The dictionaries of `measure_layers` for one state.
+
+  Args:
+    paths: of the convolutions.
+    gradients: of `gradient_norms`.
+    moments: of `output_moments`, for each batch.
+    num_images: in all batches.
+  """
   rows = []
   for i, path in enumerate(paths):
     means, squares, maxima = zip(*(batch[i] for batch in moments), strict=True)
-    mean, square = float(np.sum(means)) / sample.size, float(np.sum(squares)) / sample.size
+    mean, square = float(np.sum(means)) / num_images, float(np.sum(squares)) / num_images
     rows.append({
       'name': '/'.join(path),
       'mean': mean,
@@ -164,10 +185,8 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   del arguments
   initial = initial_state(run.experiment)
   untrained = {'params': initial.params, 'batch_stats': initial.batch_stats}
-  return {
-    'before': measure_layers(run.model, untrained, run.sample),
-    'after': measure_layers(run.model, run.variables, run.sample),
-  }
+  before, after = measure_layers(run.model, [untrained, run.variables], run.sample)
+  return {'before': before, 'after': after}
 
 
 def format_table(results: dict[str, Any]) -> str:

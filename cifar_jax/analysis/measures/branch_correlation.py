@@ -58,7 +58,6 @@ def module_pairs(params: Any) -> dict[str, list[tuple[Path, Path]]]:
   return {layer: pairs(layer) for layer in layers} | {WHOLE: pairs()}
 
 
-@functools.partial(jit_in_turn, static_argnums=(0, 1))
 def sums_of_products(
   net: nn.Module, pairs: tuple[tuple[Path, Path], ...], variables: Any, images: jax.Array,
   counts: jax.Array,
@@ -108,9 +107,11 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   net: Any = run.model
   pairs = module_pairs(run.variables['params'])
   all_pairs = tuple(pair for of_layer in pairs.values() for pair in of_layer)
+  # Compiled anew in each analysis: a net that a notebook has changed may equal the one before.
+  products = jit_in_turn(functools.partial(sums_of_products, net, all_pairs))
   totals: list[Any] = [0.0] * len(all_pairs)
   for images, labels in run.sample:
-    sums = sums_of_products(net, all_pairs, run.variables, images, labels != PADDING)
+    sums = products(run.variables, images, labels != PADDING)
     totals = [
       total + np.asarray(of_batch, np.float64) for total, of_batch in zip(totals, sums, strict=True)
     ]

@@ -12,6 +12,7 @@ which is a choice of gates. The gradients along all paths add up to the whole gr
 
 import argparse
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -43,7 +44,6 @@ def along_path(gates: layers.Gates, through_branch: jax.Array) -> layers.Gates:
   )
 
 
-@functools.partial(jit_in_turn, static_argnums=0)
 def input_gradient(
   net: nn.Module, variables: Any, images: jax.Array, labels: jax.Array, gates: layers.Gates
 ) -> jax.Array:
@@ -86,18 +86,17 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
   num_blocks = len(block_names(run.model, run.variables['params']))
   random = np.random.default_rng(arguments.seed)
   lengths = _select_lengths(num_blocks, arguments.lengths)
+  # Compiled anew in each analysis: a net that a notebook has changed may equal the one before.
+  gradient = jit_in_turn(functools.partial(input_gradient, run.model))
   rows: list[dict[str, Any]] = []
   for length in lengths:
-    path_norms = _path_norms(run, gates, length, arguments.draws, random)
+    path_norms = _path_norms(run, gradient, gates, length, arguments.draws, random)
     rows.append({
       'length': length,
       'norm': float(path_norms.mean()),
       'quartiles': np.percentile(path_norms, (25, 50, 75)).tolist(),
     })  # fmt: skip
-  whole_norms = [
-    np.asarray(norms(input_gradient(run.model, run.variables, *batch, gates)))
-    for batch in run.sample
-  ]
+  whole_norms = [np.asarray(norms(gradient(run.variables, *batch, gates))) for batch in run.sample]
   share = gradient_share(num_blocks, lengths, [row['norm'] for row in rows])
   return {
     'num_blocks': num_blocks,
@@ -111,12 +110,13 @@ def measure(run: runner.AnalysedRun, arguments: argparse.Namespace) -> dict[str,
 
 def _path_norms(
   run: runner.AnalysedRun,
+  gradient: Callable[..., jax.Array],
   gates: layers.Gates,
   length: int,
   draws: int,
   random: np.random.Generator,
 ) -> np.ndarray:
-  """Norms of the gradient along random paths of one length, float64 `[images of all draws]`."""
+  """Norms of the `gradient` along random paths of a length, float64 `[images of all draws]`."""
   num_blocks = len(gates.shortcut)
   batches = list(run.sample)
   samples = []
@@ -125,8 +125,8 @@ def _path_norms(
     through_branch[random.choice(num_blocks, length, replace=False)] = 1.0
     images, labels = batches[draw % len(batches)]
     path = along_path(gates, jnp.asarray(through_branch))
-    gradient = input_gradient(run.model, run.variables, images, labels, path)
-    samples.append(np.asarray(norms(gradient))[np.asarray(labels) >= 0])
+    of_images = norms(gradient(run.variables, images, labels, path))
+    samples.append(np.asarray(of_images)[np.asarray(labels) >= 0])
   return np.concatenate(samples).astype(np.float64)
 
 
