@@ -1,5 +1,6 @@
 """Parses JSON that anyone may have written; `input_files.read_text` reads its file."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -15,3 +16,8 @@ def parse(text: str) -> Any:
     return json.loads(text)
   except RecursionError:
     raise ValueError('it is nested too deep') from None
+
+
+def sha256(value: Any) -> str:
+  """Returns the SHA-256 of a value as JSON, hexadecimal."""
+  return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -10,7 +10,6 @@
 Pictures are shown where they are the last value of a notebook's cell.
 """
 
-import functools
 import os
 import pathlib
 import threading
@@ -27,12 +26,13 @@ from cifar_jax.config import load, override
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import evaluate, predict, result_scorecard, scorecard
 from cifar_jax.evaluation.predictions import GroundTruth
-from cifar_jax.evaluation.restore import Restored, restore_net, restore_run
+from cifar_jax.evaluation.restore import Restored, restore_net
+from cifar_jax.models import own_net
 from cifar_jax.picture import Picture
 from cifar_jax.python_errors import in_words_of_python
 from cifar_jax.report import summary
 from cifar_jax.report.figures import curves
-from cifar_jax.runs import damaged
+from cifar_jax.runs.kept_values import KeptValues
 from cifar_jax.runs.results import RESULT, Record, read_records, read_result
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import console, xla_flags
@@ -117,7 +117,7 @@ class Run(Analyses):
   def __init__(self, workdir: pathlib.Path) -> None:
     """Opens a directory; `load_run` checks it first."""
     self.workdir = workdir
-    self._restored: tuple[Any, Any] = None, None  # which checkpoints there were, and the net
+    self._kept = KeptValues(workdir / CHECKPOINTS)
 
   def __repr__(self) -> str:
     """The summary that the command prints; of an unfinished run, the directory."""
@@ -161,10 +161,8 @@ class Run(Analyses):
   @property
   @in_words_of_python()
   def _net(self) -> Restored:
-    """The run without its data, which may be on another machine; read again if it has gone on."""
-    if self._restored[0] != (there := damaged.identities(self.workdir / CHECKPOINTS)):
-      self._restored = there, restore_net(self.workdir, 'last', [])
-    return self._restored[1]
+    """The run without its data, which may be on another machine."""
+    return self._kept.get('net', lambda: restore_net(self.workdir, 'last', []))
 
   def curves(self) -> Picture:
     """Loss, error and learning rate by epoch."""
@@ -188,11 +186,10 @@ class Run(Analyses):
   def _scorecard(self) -> dict[str, Any]:
     return result_scorecard.read(self.workdir, self.result)
 
-  @functools.cached_property
+  @property
   @in_words_of_python()
   def _truth(self) -> GroundTruth:
-    dataset = restore_run(self.workdir, 'last', []).experiment.dataset
-    return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)
+    return self._kept.get('truth', lambda: result_scorecard.truth(self.workdir))
 
   @in_words_of_python()
   def predict(self, *pictures: 'Path | np.ndarray | Image | Sequence[Any]') -> list[Guesses]:
@@ -212,9 +209,11 @@ class Run(Analyses):
     if not given:
       raise InputError('predict needs an image file, an image of Pillow or an array')
     sources: list[Any] = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in given]
-    inputs = np.stack([predict.prepare(source, self._net) for source in sources])
-    class_names = self._net.experiment.dataset.class_names
-    probabilities = predict.classify([self._net], inputs, 'none')
+    net = self._net
+    own_net.warn_if_changed(net.experiment.own_net, net.run_info)  # since it was restored
+    inputs = np.stack([predict.prepare(source, net) for source in sources])
+    class_names = net.experiment.dataset.class_names
+    probabilities = predict.classify([net], inputs, 'none')
     return [predict.most_probable(row, class_names) for row in probabilities]
 
   @in_words_of_python()

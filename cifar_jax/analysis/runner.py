@@ -19,6 +19,7 @@ from cifar_jax.data.dataset import select_split
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.experiment.experiment import Experiment
+from cifar_jax.models import own_net
 from cifar_jax.runs import distinct_names, provenance
 from cifar_jax.runtime import console
 
@@ -185,7 +186,7 @@ def _results(
       if key not in _OF_FILES
     },
     **measurements,
-    'provenance': origin,
+    'provenance': origin | own_net.origin(run.experiment.own_net),
   }
 
 

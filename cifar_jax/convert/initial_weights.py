@@ -60,6 +60,8 @@ def read(settings: InitSettings, model: nn.Module, image_size: int) -> dict[str,
     hint = '; with another number of classes, set init.head=new' if misshapen else ''
     raise InputError(f'init.source {settings.source}: {error}{hint * (not new_head)}') from error
   _warn_of_another_net(settings, source, model)
+  if source.is_dir() and (num_seeds := read_config_dict(source)['train'].get('seeds', 1)) > 1:
+    logger.warning('init.source %s has %d seeds: the first is taken', settings.source, num_seeds)
   return fitted
 
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 import logging
 import zlib
 from collections.abc import Sequence
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cifar_jax import json_text
 from cifar_jax.config.dataset import LARGEST_SIDE, DataSettings
 from cifar_jax.errors import InputError
 from cifar_jax.printable import printable
@@ -173,10 +172,7 @@ def digests(dataset: Dataset) -> dict[str, str]:
   whole = fingerprint(dataset)
   of_test = [whole[key][-1] for key in ('images', 'labels_crc32', _IMAGES_CRC32)]
   of_test += [whole[_CLASS_NAMES], whole[_IMAGE_SHAPE]]
-  return {
-    f'{name}_sha256': hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    for name, content in (('data', whole), ('test', of_test))
-  }
+  return {'data_sha256': json_text.sha256(whole), 'test_sha256': json_text.sha256(of_test)}
 
 
 def without_images(settings: DataSettings, run_info: dict[str, Any]) -> Dataset | None:

@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -83,35 +84,50 @@ def load(member: Restored, settings: DataSettings, split: str) -> GroundTruth:
   )
 
 
-def num_trained_on(member: Restored, settings: DataSettings, truth: GroundTruth) -> int:
-  """The number of other images that a run was trained on, or chosen by; logs a warning of any.
+def num_trained_on(members: Sequence[Restored], settings: DataSettings, truth: GroundTruth) -> int:
+  """The number of other images that runs were trained on, or chosen by; logs a warning of any.
 
-  They are looked for where one of the two `data.data_dir` is the other one, or lies in it.
+  They are looked for where one of two `data.data_dir` is the other one, or lies in it.
 
   Args:
-    member: the run.
+    members: the runs.
     settings: the section `data` of the other data.
     truth: the other images.
   """
-  own = DataSettings(**member.config.data)
-  if not own.data_dir or not settings.data_dir or truth.images is None:
+  if truth.images is None:
     return 0
-  place, other = (paths.local(of.data_dir).resolve() for of in (own, settings))
-  if not (place.is_relative_to(other) or other.is_relative_to(place)):
-    return 0
+  given = [image.tobytes() for image in truth.images]
+  known: set[bytes] = set()
+  for member in members:
+    own = _seen_in_training(DataSettings(**member.config.data), settings)
+    known |= own
+    if number := sum(image in own for image in given):
+      logger.warning(
+        '%d of these %d images are among those that %s was trained on or chosen by, so this is no '
+        'test; leave out data.name for its own test images',
+        *(number, len(given), member.workdir),
+      )
+  return sum(image in known for image in given)
+
+
+def _seen_in_training(own: DataSettings, other: DataSettings) -> set[bytes]:
+  """The images that a run with data of its own was trained on or chosen by.
+
+  Args:
+    own: the section `data` of the run.
+    other: that of other data; there are no images if neither of the two folders is in the other.
+  """
+  if not own.data_dir or not other.data_dir:
+    return set()
+  place, elsewhere = (paths.local(of.data_dir).resolve() for of in (own, other))
+  if not (place.is_relative_to(elsewhere) or elsewhere.is_relative_to(place)):
+    return set()
   try:
     dataset = data.load(own)
   except InputError:  # the run's own data may be gone
-    return 0
-  own_images = (image for split in (dataset.train, dataset.validation) for image in split.images)
-  seen = {image.tobytes() for image in own_images}
-  if number := sum(image.tobytes() in seen for image in truth.images):
-    logger.warning(
-      '%d of these %d images are among those that %s was trained on or chosen by, so this is no '
-      'test; leave out data.name for its own test images',
-      *(number, len(truth.labels), member.workdir),
-    )
-  return number
+    return set()
+  splits = dataset.train, dataset.validation
+  return {image.tobytes() for split in splits for image in split.images}
 
 
 def check_size(member: Restored, settings: DataSettings, images: Split) -> None:

@@ -6,7 +6,7 @@ Nothing is written, so the run may still be training.
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
@@ -46,6 +46,7 @@ class Restored:
       the selected seed alone.
     step: number of steps before the checkpoint.
     is_one_of_several_seeds: whether the run trained several seeds at once.
+    run_info: what the checkpoint says of the run.
   """
 
   workdir: pathlib.Path
@@ -54,6 +55,7 @@ class Restored:
   state: State
   step: int
   is_one_of_several_seeds: bool = False
+  run_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def restore_run(
@@ -145,7 +147,7 @@ def _restore(
   if num_seeds > 1:
     logger.warning('%s has %d seeds; this is seed %d', run, num_seeds, experiment.seeds[seed_index])
     experiment, state = for_one_seed(experiment, seed_index), select_seed(state, seed_index)
-  return Restored(run, config, experiment, state, step, is_one_of_several_seeds=num_seeds > 1)
+  return Restored(run, config, experiment, state, step, num_seeds > 1, run_info)
 
 
 def _read_checkpoint(

@@ -9,6 +9,8 @@ from typing import Any
 
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import scorecard
+from cifar_jax.evaluation.predictions import GroundTruth
+from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.runs import contents
 from cifar_jax.runs.results import read_object
 
@@ -52,3 +54,13 @@ def read(workdir: pathlib.Path, result: dict[str, Any]) -> dict[str, Any]:
       f'{path} is of step {steps.pop()}, and the result is of {result["num_steps"]}: {_ADVICE}'
     )
   return content
+
+
+def truth(workdir: pathlib.Path) -> GroundTruth:
+  """The test images of a run, with their labels.
+
+  Raises:
+    InputError: the run or its data cannot be read, or are no longer the same.
+  """
+  dataset = restore_run(workdir, 'last', []).experiment.dataset
+  return GroundTruth(dataset.test.labels, dataset.class_names, dataset.test.images)

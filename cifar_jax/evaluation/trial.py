@@ -14,6 +14,8 @@ from cifar_jax.evaluation import other_data
 from cifar_jax.evaluation.ensemble import model_name, restore_ensemble
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
+from cifar_jax.models import own_net
+from cifar_jax.runs import provenance
 from cifar_jax.runs.results import read_result
 from cifar_jax.runtime import package_code
 
@@ -52,7 +54,7 @@ class Trial:
 
   def num_trained_on(self, truth: GroundTruth) -> int:
     """As `other_data.num_trained_on`; 0 for the data of the runs."""
-    return other_data.num_trained_on(self.members[0], self.data, truth) if self.data else 0
+    return other_data.num_trained_on(self.members, self.data, truth) if self.data else 0
 
   def file_stem(self, split: str = '') -> str:
     """The beginning of file names, different for all that can be evaluated of a run."""
@@ -100,7 +102,8 @@ class Trial:
     details: dict[str, Any] = {
       'checkpoint': self.checkpoint,
       'tta': self.tta,
-      'code': package_code.digest(),
+      provenance.CODE: package_code.digest(),
+      **own_net.origin(self.members[0].experiment.own_net),
       'members': [_member_details(member) for member in self.members],
     }
     if self.data is not None:

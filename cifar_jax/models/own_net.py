@@ -57,6 +57,11 @@ def describe(net: OwnNet | None) -> str:
   return f'{hashlib.sha256(program.encode()).hexdigest()} by JAX {jax.__version__}'
 
 
+def origin(net: OwnNet | None) -> dict[str, str]:
+  """What evaluations and analyses say of the net by which they were computed; `{}` for None."""
+  return {KEY: described} if (described := describe(net)) else {}
+
+
 def change(earlier: str, now: str) -> str:
   """What is not the same in two descriptions of a net; '' if nothing is, or nothing is known."""
   if earlier == now or UNKNOWN in (earlier, now):

@@ -22,7 +22,7 @@ def main() -> None:
   workdirs = arguments.workdir
   path = arguments.out or pathlib.Path(workdirs[0] if len(workdirs) == 1 else '', page.NAME)
   if not arguments.out:
-    page.check_is_own(path)
+    page.check_is_own(path, workdirs)
     if len(workdirs) > 1 and pathlib.Path(CONFIG).exists():
       raise InputError(f'{path} is the page of the run in this directory: give --out FILE.html')
   print(page.write(workdirs, path))

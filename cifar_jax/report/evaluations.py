@@ -154,8 +154,8 @@ def _place(data: dict[str, Any]) -> str:
 
 
 def _other_code(content: dict[str, Any], result: dict[str, Any]) -> list[str]:
-  """Returns words where something was computed by other code of this package than a result."""
-  return [page_data.OTHER_CODE] if page_data.is_of_other_code(content.get('code'), result) else []
+  """Returns words where something was computed by other code than a result."""
+  return [page_data.OTHER_CODE] if page_data.is_of_other_code(content, result) else []
 
 
 def _members(content: dict[str, Any]) -> list[Any]:

@@ -10,7 +10,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from cifar_jax import input_files, output_files
+from cifar_jax import input_files, json_text, output_files
+from cifar_jax.errors import InputError
 from cifar_jax.report import (
   evaluations,
   markup,
@@ -31,21 +32,38 @@ _POLICY = tag(
   http_equiv='Content-Security-Policy',
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'",
 )
+_RUNS = 'runs'
 _HEAD_BYTES = 1 << 12  # the head of a page begins with the policy
 
 
-def check_is_own(path: pathlib.Path) -> None:
-  """Raises InputError if a file is there that is no page of this program."""
+def check_is_own(path: pathlib.Path, workdirs: Sequence[str | os.PathLike[str]]) -> None:
+  """Checks that a page may be written to a path that the user did not give.
+
+  Args:
+    path: of the page.
+    workdirs: directories of its runs.
+
+  Raises:
+    InputError: a file is there that is no page of this program, or is one on several other runs.
+  """
   if not path.exists():
     return
   input_files.refuse_pipe(path)
   try:
     with path.open('rb') as file:
-      is_own = _POLICY.encode() in file.read(_HEAD_BYTES)
+      head = file.read(_HEAD_BYTES).decode(errors='replace')
   except OSError:
-    is_own = False
-  if not is_own:
+    head = ''
+  if _POLICY not in head:
     raise output_files.not_own(path)
+  if len(workdirs) > 1 and f'name="{_RUNS}"' in head and _which(workdirs) not in head:
+    raise InputError(f'{path} is a page on other runs: give --out FILE.html')
+
+
+def _which(workdirs: Sequence[str | os.PathLike[str]]) -> Html:
+  """Says in the head of a page which runs it is on, without the paths, which may be private."""
+  paths = [os.path.realpath(workdir) for workdir in workdirs]
+  return tag('meta', name=_RUNS, content=json_text.sha256(paths))
 
 
 def write(workdirs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> pathlib.Path:
@@ -79,6 +97,7 @@ def html(runs: list[Run]) -> str:
     tag('meta', charset='utf-8'),
     tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
     _POLICY,
+    _which([run.workdir for run in runs]),
     tag('title', title),
     tag('style', Html(CSS)),
   )

@@ -63,8 +63,10 @@ def _analyses_of(run: Run) -> dict[str, dict[str, Any]]:
 
 def _code_of(content: dict[str, Any], run: Run) -> dict[str, Any]:
   origin = content.get('provenance')
-  digest = origin.get('code') if isinstance(origin, dict) else None
-  return {page_data.OTHER_CODE: page_data.is_of_other_code(digest, run.result)}
+  return {
+    page_data.OTHER_CODE: isinstance(origin, dict)
+    and page_data.is_of_other_code(origin, run.result)
+  }
 
 
 def _analysis(stem: str, contents: list[dict[str, Any]], pictures: list[pathlib.Path]) -> Html:

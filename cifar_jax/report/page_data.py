@@ -22,7 +22,7 @@ from cifar_jax.runs.results import (
 from cifar_jax.runtime.console import logger
 
 _OF_TRAINING = ('images_per_class', 'validation_size')  # keys of `data` that keep the test images
-OTHER_CODE = 'by other code of this package than that of the run'
+OTHER_CODE = 'by other code than that of the run'
 # The ends of the names, without `.json`, of files that `thumbnails` writes.
 THUMBNAILS = ('_mistakes', 'own_pictures')
 
@@ -165,15 +165,19 @@ def leave_out(path: pathlib.Path | str, reason: str) -> None:
   logger.warning('%s is left out of the page: %s', path, reason)
 
 
-def is_of_other_code(digest: object, result: dict[str, Any]) -> bool:
-  """Whether something was computed by other code of this package than the result of a run.
+def is_of_other_code(origin: dict[str, Any], result: dict[str, Any]) -> bool:
+  """Whether something was computed by other code than the result of a run.
 
   Args:
-    digest: of the code; None where an earlier version did not write it.
+    origin: its digests, `code` of this package and `own_net` of a net of the user's own; earlier
+      versions did not write all of them.
     result: content of `result.json`, with the digests of all sessions; empty before the run ends.
   """
-  codes = result.get('code')
-  return bool(digest and isinstance(codes, str) and digest != codes.split(', ')[-1])
+  digests = ((origin.get(key), result.get(key)) for key in ('code', 'own_net'))
+  return any(
+    bool(digest) and isinstance(of_sessions, str) and digest != of_sessions.split(', ')[-1]
+    for digest, of_sessions in digests
+  )
 
 
 def settings(content: dict[str, Any]) -> str:

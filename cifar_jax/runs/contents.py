@@ -137,7 +137,7 @@ CONFIG_OF_LEG: Description = {
   'schedule': {'name': is_text, 'boundaries?': are(is_measure, at_least=0)},
 }
 TRIAL: Description = {  # the net or nets that something is of
-  **dict.fromkeys(('checkpoint?', 'tta?', 'code?'), is_text),
+  **dict.fromkeys(('checkpoint?', 'tta?', 'code?', 'own_net?'), is_text),
   'members?': are(fits({'workdir?': is_text, 'step?': is_count}), at_least=0),
 }
 SCORECARD: Description = {  # of an evaluation, beside what its command prints alone

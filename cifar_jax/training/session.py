@@ -115,7 +115,7 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):
-    start.check_initial_weights(experiment)
+    start.check_initial_weights(experiment, config)
   if _first_says(extends(workdir, config)):  # before the files of the finished run are moved
     start.check_can_go_on(experiment, workdir / CHECKPOINTS)
   return experiment

@@ -20,6 +20,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runtime import package_code, processes
 from cifar_jax.runtime.console import logger
+from cifar_jax.training import leak
 from cifar_jax.training.progress import log_new_run
 
 CODE = 'the code'  # of this package, in what all sessions and processes have in common
@@ -56,9 +57,11 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
   }
 
 
-def check_initial_weights(experiment: Experiment) -> None:
-  """Raises InputError if the weights to begin with cannot be used."""
+def check_initial_weights(experiment: Experiment, config: ConfigDict) -> None:
+  """Raises InputError if the weights to begin with cannot be used; warns of what they have seen."""
   initial_weights.read(*_arguments_of_initial_weights(experiment))
+  if processes.is_first():
+    leak.warn_of_leak(config, experiment.dataset)
 
 
 def _describe_initial_weights(experiment: Experiment) -> dict[str, Any]:

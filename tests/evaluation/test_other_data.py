@@ -190,7 +190,10 @@ def test_images_that_the_run_was_trained_on_are_counted(
     np.zeros(17, np.int32), ('a',), np.concatenate([images, test_split.images[:10]])
   )
   settings = DataSettings('folder', data_dir=str(own / place), image_size=32)
-  assert other_data.num_trained_on(member, settings, truth) == 7
+  assert other_data.num_trained_on([member], settings, truth) == 7
   assert '7 of these 17 images are among those that' in caplog.text
+  other = dataclasses.replace(member, config=member.config.copy_and_resolve_references())
+  other.config.data.data_dir = ''  # that of an ensemble's first member
+  assert other_data.num_trained_on([other, member], settings, truth) == 7
   elsewhere = dataclasses.replace(settings, data_dir=str(own.parent / 'elsewhere'))
-  assert other_data.num_trained_on(member, elsewhere, truth) == 0
+  assert other_data.num_trained_on([member], elsewhere, truth) == 0

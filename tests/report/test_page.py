@@ -437,12 +437,23 @@ def test_an_ensemble_of_earlier_checkpoints_is_named_by_their_steps(
 
 def test_a_page_of_the_user_is_not_replaced_where_no_name_was_given(tmp_path: pathlib.Path) -> None:
   own, theirs = tmp_path / page.NAME, tmp_path / 'thesis.html'
-  page.check_is_own(own)  # there is none
-  page.write([make_run(tmp_path / 'run')], own)
-  page.check_is_own(own)
+  run = make_run(tmp_path / 'run')
+  page.check_is_own(own, [run])  # there is none
+  page.write([run], own)
+  page.check_is_own(own, [run])
   theirs.write_text('my own thesis page')
   with pytest.raises(InputError, match=r'thesis.html would be replaced'):
-    page.check_is_own(theirs)
+    page.check_is_own(theirs, [run])
+
+
+def test_a_page_of_several_runs_does_not_replace_one_of_others(tmp_path: pathlib.Path) -> None:
+  runs = [make_run(tmp_path / name) for name in 'abc']
+  path = tmp_path / page.NAME
+  page.write(runs[:2], path)
+  assert str(tmp_path) not in path.read_text()[:4096]
+  page.check_is_own(path, runs[:2])
+  with pytest.raises(InputError, match='a page on other runs: give --out'):
+    page.check_is_own(path, runs[1:])
 
 
 def test_a_page_of_several_runs_does_not_replace_that_of_the_run_it_stands_in(

@@ -10,11 +10,14 @@ import pytest
 
 from cifar_jax.config import loading
 from cifar_jax.config.base import base
+from cifar_jax.data.dataset import digests
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation.restore import restore_net, restore_run
 from cifar_jax.runs import identity
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.legs import RESULT
 from cifar_jax.runs.workdir import CHECKPOINTS, CONFIG, claim_workdir
+from tests.support import fake_run
 from tests.support.checkpoints import ABSTRACT_STATE, make_state, open_checkpoints
 
 
@@ -94,3 +97,21 @@ def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path: pathlib.Path) -> N
     checkpoints.save(20, make_state(20), run_info={'seconds': 1.0})
   with open_checkpoints(directory) as checkpoints:
     assert checkpoints.restore(20, ABSTRACT_STATE)[1] == {'seconds': 1.0}
+
+
+@pytest.mark.parametrize('folder', ['', 'leg1'])
+def test_a_checkpoint_of_a_run_on_other_data_is_refused(
+  folder: str, tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar)
+  result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 'cpu', 'seed': 0}
+  (run / folder).mkdir(exist_ok=True)
+  if folder:
+    shutil.copy(run / CONFIG, run / folder)
+    result |= {'num_steps': 1}
+  path = run / folder / RESULT
+  path.write_text(json.dumps(result | digests(restore_run(run, 'last', []).experiment.dataset)))
+  restore_net(run, 'last', [])
+  path.write_text(json.dumps(result | {'data_sha256': 'other'}))
+  with pytest.raises(InputError, match='is of a run on other data than the result in'):
+    restore_net(run, 'last', [])

@@ -1,0 +1,69 @@
+"""Test images that the weights of `init.source` were trained on are a warning."""
+
+import dataclasses
+import logging
+import pathlib
+
+import numpy as np
+import pytest
+
+from cifar_jax.data.dataset import Dataset, Split
+from cifar_jax.evaluation.restore import restore_run
+from cifar_jax.runs.workdir import read_config
+from cifar_jax.runtime.console import logger
+from cifar_jax.training import leak
+from tests.support import fake_run
+
+
+@pytest.fixture
+def source(tiny_cifar: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+  return fake_run.make(tmp_path / 'source', tiny_cifar)
+
+
+def warnings_of(source: pathlib.Path, dataset: Dataset, *, seed: int, caplog: object) -> list[str]:
+  """The warnings of a run that begins with the weights of the source."""
+  assert isinstance(caplog, pytest.LogCaptureFixture)
+  config = read_config(source)
+  config.init.source = str(source)
+  config.data.seed = seed
+  caplog.clear()
+  with caplog.at_level(logging.WARNING, logger.name):
+    leak.warn_of_leak(config, dataset)
+  return [line for line in caplog.messages if 'init.source' in line]
+
+
+def joined(first: Split, second: Split) -> Split:
+  images = np.concatenate([first.images, second.images])
+  return Split(images, np.concatenate([first.labels, second.labels]))
+
+
+def test_images_that_the_source_was_trained_on_are_counted(
+  source: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  dataset = restore_run(source, 'last', []).experiment.dataset
+  assert warnings_of(source, dataset, seed=1, caplog=caplog) == [
+    f'40 of the 40 validation images are among those that init.source {source} was trained on or '
+    'chosen by, so the accuracy on them is no test'
+  ]
+  seven = Split(dataset.train.images[:7], dataset.train.labels[:7])
+  mixed = dataclasses.replace(dataset, test=joined(dataset.test, seven), validation=dataset.test)
+  [line] = warnings_of(source, mixed, seed=1, caplog=caplog)
+  assert line.startswith('7 of the 55 test images are among those')
+
+
+def test_official_splits_with_the_same_settings_have_no_image_in_common(
+  source: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  dataset = restore_run(source, 'last', []).experiment.dataset
+  monkeypatch.setattr(leak.data, 'load', None)  # so nothing is read
+  assert not warnings_of(source, dataset, seed=0, caplog=caplog)
+
+
+def test_it_is_said_where_it_is_not_known(
+  source: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  dataset = restore_run(source, 'last', []).experiment.dataset
+  more = dataclasses.replace(dataset, train=joined(dataset.train, dataset.test))
+  monkeypatch.setattr(leak.data, 'load', lambda _: more)  # further images since the training
+  [line] = warnings_of(source, dataset, seed=1, caplog=caplog)
+  assert 'is not known' in line and 'other data than the run was trained on' in line
