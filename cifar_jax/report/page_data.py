@@ -87,6 +87,18 @@ class Run:
     return None if accuracy is None else 100 * (1 - accuracy)
 
   @property
+  def train_errors(self) -> list[float]:
+    """As `train_error`, of each seed; `[]` if unknown."""
+    if 'seeds' not in self.result:
+      return [] if self.train_error is None else [self.train_error]
+    of_all = [record for record in self.records if 'each' in record]
+    means = (
+      last_epoch_mean([r | {'accuracy': r['each']['accuracy'][i]} for r in of_all], 'accuracy')
+      for i in range(len(self.result['seeds']))
+    )
+    return [100 * (1 - mean) for mean in means if mean is not None]
+
+  @property
   def errors_of_seeds(self) -> dict[int, float]:
     """The test error in percent of each seed at the last epoch; empty before the run ends."""
     if self.test_error is None:

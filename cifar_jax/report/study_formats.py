@@ -176,7 +176,7 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
       epochs = ', '.join(f'{number:g}' for number in row['ended_after'])
       remarks.append(f'Ended early by train.patience: {row["label"]}, after {epochs} epochs.')
   if in_legs := [row['label'] for row in table if row['has_legs']]:
-    remarks.append(f'Trained longer after its end, by a schedule of its own: {", ".join(in_legs)}.')
+    remarks.append(f'Trained longer after it had ended: {", ".join(in_legs)}.')
   remarks += _remarks_on_inputs(table)
   remarks += _remarks_on_baseline(table)
   if study['changes']:

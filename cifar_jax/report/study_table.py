@@ -43,11 +43,11 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
 
   Returns:
     For each entry `label`, `epochs`, `full_epochs`, `published`, `published_train` and `num_runs`
-    (finished or not); from the finished runs `seeds` (rising) and `errors` (in percent), one of
-    each per seed; `train_errors` (in percent), `seconds` and `versions`, one of each per run; their
-    different `commits` and `devices`; `has_legs`: whether one of them was trained longer after its
-    end; `ended_after`: the epochs of each run that `train.patience` ended; and `inputs`: of each
-    run, what it read, as `page_data.Run.inputs`.
+    (finished or not); from the finished runs `seeds` (rising), `errors` and `train_errors` (in
+    percent), one of each per seed; `seconds` and `versions`, one of each per run; their different
+    `commits` and `devices`; `has_legs`: whether one of them was trained longer after its end;
+    `ended_after`: the epochs of each run that `train.patience` ended; and `inputs`: of each run,
+    what it read, as `page_data.Run.inputs`.
 
   Raises:
     InputError: the study or one of its runs cannot be read.
@@ -65,7 +65,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'num_finished': len(finished),
         'seeds': sorted(errors),
         'errors': [errors[seed] for seed in sorted(errors)],
-        'train_errors': [run.train_error for run in finished if run.train_error is not None],
+        'train_errors': [error for run in finished for error in run.train_errors],
         'seconds': [run.result['seconds'] for run in finished],
         'commits': sorted({str(run.result.get('commit')) for run in finished}),
         'devices': sorted({run.result['device'] for run in finished}),

@@ -174,10 +174,12 @@ def describe(workdir: pathlib.Path, result: dict[str, Any]) -> list[dict[str, An
     workdir: of the run.
     result: of the whole run.
   """
-  folders = earlier(workdir)
-  if not folders:
+  every = [(folder, _read_result(folder)) for folder in earlier(workdir)] + [(workdir, result)]
+  lengths = [values['num_epochs'] for _, values in every]
+  # After a leg was given up, the result of the leg before it stands there twice.
+  legs = [leg for i, leg in enumerate(every) if lengths[i] not in lengths[i + 1 :]]
+  if len(legs) == 1:
     return []
-  legs = [(folder, _read_result(folder)) for folder in folders] + [(workdir, result)]
   keys = ('num_epochs', 'num_steps', 'seconds', 'test', 'commit')
   return [
     {key: values[key] for key in keys if key in values} | {'schedule': _schedule(folder)}

@@ -203,7 +203,7 @@ def best_by_test(records: list[Record]) -> dict[str, Any]:
   tests = [record for record in records if record['split'] == 'test']
   best = max(tests, key=lambda record: record['accuracy'])
   measures = {name: best[name] for name in best if name not in ('step', 'epoch', 'split')}
-  return {'step': best['step'], 'epoch': round(best['epoch']), 'test': measures}
+  return {'step': best['step'], 'epoch': int(best['epoch']), 'test': measures}
 
 
 def warn_if_older(workdir: pathlib.Path, step: int) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
+from cifar_jax.runtime import child_process
 from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 from cifar_jax.runtime.signals import SIGNALS
 
@@ -50,7 +51,9 @@ def run(command: list[str]) -> tuple[int, bool]:
   """
   stop_requested = False
   previous = {number: signal.getsignal(number) for number in SIGNALS}
-  with subprocess.Popen(command, process_group=0) as process:
+  with child_process.same_modules():
+    process = subprocess.Popen(command, process_group=0)
+  with process:
 
     def pass_on(number: int, _: object) -> None:
       nonlocal stop_requested

@@ -55,7 +55,7 @@ def evaluate_run(loop: Loop, state: State) -> tuple[dict[str, Any], np.ndarray]:
   num_images = step * experiment.batch_size * experiment.num_seeds
   result: dict[str, Any] = {
     'num_params': models.count(state.params) // experiment.num_seeds,
-    'num_epochs': round(loop.epochs(step)) if is_early else experiment.train_settings.num_epochs,
+    'num_epochs': int(loop.epochs(step)) if is_early else experiment.train_settings.num_epochs,
     'num_steps': step,
     'seconds': round(seconds, 1),
     'images_per_second': round(num_images / seconds, 1),
@@ -100,7 +100,7 @@ def _at_best(
     values, _ = evaluate_split(loop.eval_step, state, test)
   return {
     'step': best_step,
-    'epoch': round(loop.epochs(best_step)),
+    'epoch': int(loop.epochs(best_step)),  # a whole epoch ends with the step that exceeds it
     'validation_accuracy': accuracy,
     'test': values,
   }

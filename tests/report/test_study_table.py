@@ -129,9 +129,14 @@ def test_a_run_of_several_seeds_counts_as_that_many_errors(tmp_path: pathlib.Pat
   result = {'test': {'accuracy': 0.625, 'each': each}, 'seeds': [3, 4], 'seconds': 1.0}
   result |= {'num_epochs': 1}
   (run / 'result.json').write_text(json.dumps(result | {'commit': 'abc', 'device': '1 x cpu'}))
+  step = {'step': 4, 'epoch': 1.0, 'split': 'train', 'accuracy': 0.4, 'loss': 1.0}
+  step |= {'learning_rate': 0.1, 'images_per_second': 1.0, 'each': {'accuracy': [0.3, 0.5]}}
+  (run / 'metrics.jsonl').write_text(json.dumps(step) + '\n')
   text = study_table.write(tmp_path)
   (row,) = json.loads((tmp_path / 'table.json').read_text())['entries']
   assert (row['seeds'], row['errors']) == ([3, 4], [25.0, 50.0])
+  assert row['train_errors'] == pytest.approx([70.0, 50.0])
+  assert '60.00 ± 14.14' in text  # of the training errors
   assert '37.50 ± 17.68' in text and '37.50 ± 17.68' in (tmp_path / 'table.md').read_text()
   endings = {path.suffix for path in tmp_path.glob('table.*')}
   assert endings == {'.json', '.txt', '.md', '.csv', '.tex', '.png'}
@@ -154,7 +159,9 @@ def test_the_picture_shows_measured_and_published_errors() -> None:
 
 def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None:
   table = [row('a', [10.0]), row('b', [9.0], has_legs=True)]
-  assert 'by a schedule of its own: b.' in study_formats.text(STUDY, table)
+  assert 'Trained longer after it had ended: b.' in ' '.join(
+    study_formats.text(STUDY, table).split()
+  )
   assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()
 
 

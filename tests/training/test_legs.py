@@ -358,6 +358,20 @@ def interrupt(path: pathlib.Path, missing_ok: bool = False) -> None:
     os.remove(path)
 
 
+def test_a_leg_that_was_given_up_is_no_leg_of_the_run(
+  tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
+) -> None:
+  run, longer = finished(tmp_path, tiny_cifar, *CONSTANT)
+  first = read(run / 'result.json')
+  with claim_workdir(run, longer):
+    pass
+  again = first | {'seconds': 2.5}  # the result of the first leg, written anew
+  assert legs.describe(run, again) == []
+  shutil.copytree(run / 'leg1', run / 'leg2')
+  lengths = [leg['num_epochs'] for leg in legs.describe(run, first | {'num_epochs': 4})]
+  assert lengths == [first['num_epochs'], 4]
+
+
 def test_a_leg_without_steps_of_its_own_is_finished_too(
   tmp_path: pathlib.Path, tiny_cifar: pathlib.Path
 ) -> None:

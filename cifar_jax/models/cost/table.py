@@ -16,7 +16,7 @@ from cifar_jax.models.classifier import Gated, image_size
 from cifar_jax.models.cost import counting
 from cifar_jax.models.cost.columns import SORTS
 from cifar_jax.models.published_errors import DATASETS
-from cifar_jax.runtime import console
+from cifar_jax.runtime import child_process, console
 from cifar_jax.runtime.parent_process import end_with_parent
 
 Row = dict[str, Any]
@@ -69,13 +69,16 @@ def rows(names: Sequence[str]) -> list[Row]:
   helpers = min(os.cpu_count() or 1, len(names) // _MODELS_PER_PROCESS) - 1
   if helpers < 1:
     return [row(name) for name in console.bar(names, 'counting', 'models')]
-  pool = concurrent.futures.ProcessPoolExecutor(
-    helpers,
-    mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
-    initializer=_begin_helper,
-  )
   order = sorted(names, key=_size, reverse=True)  # the largest take longest, so they start first
-  with pool, tqdm.tqdm(total=len(order), unit=' models', disable=None) as progress:
+  with (
+    child_process.same_modules(),
+    concurrent.futures.ProcessPoolExecutor(
+      helpers,
+      mp_context=multiprocessing.get_context('spawn'),  # a fork of a process with JAX may hang
+      initializer=_begin_helper,
+    ) as pool,
+    tqdm.tqdm(total=len(order), unit=' models', disable=None) as progress,
+  ):
     futures = {name: pool.submit(row, name) for name in order}
     for future in futures.values():
       future.add_done_callback(lambda _: progress.update())
