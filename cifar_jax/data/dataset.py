@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,7 @@ def without_images(settings: DataSettings, run_info: dict[str, Any]) -> Dataset 
   return Dataset(name, tuple(described[_CLASS_NAMES]), empty, empty, empty, mean, std)
 
 
-def check_same_data(dataset: Dataset, run_info: dict[str, Any]) -> None:
+def check_same_data(dataset: Dataset, run_info: Mapping[str, Any]) -> None:
   """Raises InputError unless a run was trained on this data set.
 
   Logs a warning if an earlier version wrote the checkpoint, which says less about its data.

@@ -117,6 +117,7 @@ def listed(names: Iterable[str]) -> str:
 def is_companion(path: pathlib.Path) -> bool:
   """Whether a file or directory is hidden, or known not to be an image."""
   name = path.name.lower()
-  if name.startswith('.') or name in (*_COMPANIONS, *_COMPANION_DIRECTORIES):
+  if name.startswith('.') or name in _COMPANION_DIRECTORIES:
     return True
-  return path.suffix.lower() in _COMPANION_SUFFIXES and not path.is_dir()
+  is_named = name in _COMPANIONS or path.suffix.lower() in _COMPANION_SUFFIXES
+  return is_named and not path.is_dir()  # `license` may be a class

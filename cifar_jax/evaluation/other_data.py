@@ -16,7 +16,7 @@ from cifar_jax import data, paths
 from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
-from cifar_jax.data.dataset import Split, select_split
+from cifar_jax.data.dataset import Split, check_same_data, select_split
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation.ensemble import restore_nets
 from cifar_jax.evaluation.predictions import GroundTruth
@@ -99,7 +99,7 @@ def num_trained_on(members: Sequence[Restored], settings: DataSettings, truth: G
   given = [image.tobytes() for image in truth.images]
   known: set[bytes] = set()
   for member in members:
-    own = _seen_in_training(DataSettings(**member.config.data), settings)
+    own = _seen_in_training(member, settings)
     known |= own
     if number := sum(image in own for image in given):
       logger.warning(
@@ -110,13 +110,14 @@ def num_trained_on(members: Sequence[Restored], settings: DataSettings, truth: G
   return sum(image in known for image in given)
 
 
-def _seen_in_training(own: DataSettings, other: DataSettings) -> set[bytes]:
-  """The images that a run with data of its own was trained on or chosen by.
+def _seen_in_training(member: Restored, other: DataSettings) -> set[bytes]:
+  """The images that a run was trained on or chosen by; a warning if they are not there any more.
 
   Args:
-    own: the section `data` of the run.
-    other: that of other data; there are no images if neither of the two folders is in the other.
+    member: the run.
+    other: other data; there are no images if neither of the two folders is in the other.
   """
+  own = DataSettings(**member.config.data)
   if not own.data_dir or not other.data_dir:
     return set()
   place, elsewhere = (paths.local(of.data_dir).resolve() for of in (own, other))
@@ -124,7 +125,13 @@ def _seen_in_training(own: DataSettings, other: DataSettings) -> set[bytes]:
     return set()
   try:
     dataset = data.load(own)
-  except InputError:  # the run's own data may be gone
+    check_same_data(dataset, member.run_info)
+  except InputError as error:
+    logger.warning(
+      'whether these images are among those that %s was trained on is not known, because its data '
+      'are not there as they were: %s',
+      *(member.workdir, error),
+    )
     return set()
   splits = dataset.train, dataset.validation
   return {image.tobytes() for split in splits for image in split.images}

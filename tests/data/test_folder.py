@@ -105,6 +105,16 @@ def test_images_below_the_directory_of_a_class_are_its_images(tmp_path: pathlib.
   assert dataset.train.labels.tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize('name', ['license', 'README', 'checksums'])
+def test_a_class_may_have_the_name_of_a_file_that_is_passed_over(
+  name: str, tmp_path: pathlib.Path
+) -> None:
+  for split in ('train', 'test'):
+    write_classes(tmp_path / split, 0)
+    (tmp_path / split / 'black').rename(tmp_path / split / name)
+  assert name in load(tmp_path).class_names
+
+
 def test_files_that_are_no_images_are_counted_and_others_that_are_left_out_are_named(
   tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -192,6 +192,11 @@ def test_images_that_the_run_was_trained_on_are_counted(
   settings = DataSettings('folder', data_dir=str(own / place), image_size=32)
   assert other_data.num_trained_on([member], settings, truth) == 7
   assert '7 of these 17 images are among those that' in caplog.text
+  caplog.clear()
+  unlike = {**member.run_info, 'data': {**member.run_info['data'], 'labels_crc32': [0, 0, 0]}}
+  changed = dataclasses.replace(member, run_info=unlike)  # its files have changed since
+  assert other_data.num_trained_on([changed], settings, truth) == 0
+  assert 'is not known, because its data are not there as they were' in caplog.text
   other = dataclasses.replace(member, config=member.config.copy_and_resolve_references())
   other.config.data.data_dir = ''  # that of an ensemble's first member
   assert other_data.num_trained_on([other, member], settings, truth) == 7
