@@ -210,7 +210,7 @@ class Run(Analyses):
       raise InputError('predict needs an image file, an image of Pillow or an array')
     sources: list[Any] = [paths.local(p) if isinstance(p, str | os.PathLike) else p for p in given]
     net = self._net
-    own_net.warn_if_changed(net.experiment.own_net, net.run_info)  # since it was restored
+    own_net.warn_if_changed(own_net.as_it_is_now(net.experiment.own_net), net.run_info)
     inputs = np.stack([predict.prepare(source, net) for source in sources])
     class_names = net.experiment.dataset.class_names
     probabilities = predict.classify([net], inputs, 'none')

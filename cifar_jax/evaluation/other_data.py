@@ -16,8 +16,9 @@ from cifar_jax import data, paths
 from cifar_jax.config.command_line import override_data
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder
-from cifar_jax.data.dataset import Split, check_same_data, select_split
+from cifar_jax.data.dataset import Split, select_split
 from cifar_jax.errors import InputError
+from cifar_jax.evaluation import seen_images
 from cifar_jax.evaluation.ensemble import restore_nets
 from cifar_jax.evaluation.predictions import GroundTruth
 from cifar_jax.evaluation.restore import Restored
@@ -87,54 +88,36 @@ def load(member: Restored, settings: DataSettings, split: str) -> GroundTruth:
 def num_trained_on(members: Sequence[Restored], settings: DataSettings, truth: GroundTruth) -> int:
   """The number of other images that runs were trained on, or chosen by; logs a warning of any.
 
-  They are looked for where one of two `data.data_dir` is the other one, or lies in it.
-
   Args:
     members: the runs.
     settings: the section `data` of the other data.
-    truth: the other images.
+    truth: the other images. They are compared where they `seen_images.may_be_shared`.
   """
   if truth.images is None:
     return 0
   given = [image.tobytes() for image in truth.images]
   known: set[bytes] = set()
   for member in members:
-    own = _seen_in_training(member, settings)
-    known |= own
-    if number := sum(image in own for image in given):
+    own = DataSettings(**member.config.data)
+    if not seen_images.may_be_shared(own, settings):
+      continue
+    try:
+      seen = seen_images.of_run(own, member.run_info)
+    except InputError as error:
+      logger.warning(
+        'whether these images are among those that %s was trained on is not known, because its '
+        'data are not there as they were: %s',
+        *(member.workdir, error),
+      )
+      continue
+    known |= seen
+    if number := sum(image in seen for image in given):
       logger.warning(
         '%d of these %d images are among those that %s was trained on or chosen by, so this is no '
         'test; leave out data.name for its own test images',
         *(number, len(given), member.workdir),
       )
   return sum(image in known for image in given)
-
-
-def _seen_in_training(member: Restored, other: DataSettings) -> set[bytes]:
-  """The images that a run was trained on or chosen by; a warning if they are not there any more.
-
-  Args:
-    member: the run.
-    other: other data; there are no images if neither of the two folders is in the other.
-  """
-  own = DataSettings(**member.config.data)
-  if not own.data_dir or not other.data_dir:
-    return set()
-  place, elsewhere = (paths.local(of.data_dir).resolve() for of in (own, other))
-  if not (place.is_relative_to(elsewhere) or elsewhere.is_relative_to(place)):
-    return set()
-  try:
-    dataset = data.load(own)
-    check_same_data(dataset, member.run_info)
-  except InputError as error:
-    logger.warning(
-      'whether these images are among those that %s was trained on is not known, because its data '
-      'are not there as they were: %s',
-      *(member.workdir, error),
-    )
-    return set()
-  splits = dataset.train, dataset.validation
-  return {image.tobytes() for split in splits for image in split.images}
 
 
 def check_size(member: Restored, settings: DataSettings, images: Split) -> None:

@@ -75,8 +75,7 @@ def classify_files(
     places: image files of any size, in one of `pictures.FORMATS`, and directories of such files.
     out: the picture, a PNG of the first `MOST_DRAWN` images; by default
       `evaluation/own_pictures.png` in the first workdir. A JSON file of the same name has the
-      images, for the page on the run. An earlier picture of other images, or by
-      another net, is renamed. Neither file
+      images, for the page on the run. Another picture in its place is renamed. Neither file
       replaces an image that is classified, or a JSON file of another kind.
     checkpoint: one of `config.initialization.CHECKPOINT_CHOICES`.
     tta: one of `config.augmentation.VIEWS`.

@@ -29,8 +29,7 @@ from cifar_jax.data.dataset import Dataset
 from cifar_jax.errors import InputError
 from cifar_jax.experiment import losses
 from cifar_jax.experiment.seeds import root_keys, select_seed
-from cifar_jax.models.classifier import check_classifier
-from cifar_jax.models.own_net import OwnNet
+from cifar_jax.models import own_net
 from cifar_jax.optim import optimizer
 from cifar_jax.optim.schedules import Schedule, make_schedule
 from cifar_jax.runtime import xla_flags
@@ -69,7 +68,7 @@ class Experiment:
   mesh: Mesh
   dataset: Dataset
   model: nn.Module
-  own_net: OwnNet | None
+  own_net: own_net.OwnNet | None
   loss_fn: losses.Loss
   normalize: Normalize
   augmentation: AugmentSettings
@@ -167,10 +166,6 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   dataset = dataset or data.load(DataSettings(**config.data))
   _check_images(config, dataset)
   model = models.create(num_classes=dataset.num_classes, **config.model)
-  own_net = None
-  if family := models.own_family(config.model.name):
-    own_net = OwnNet(family, model, dataset.test.images.shape[1:])
-    check_classifier(model, own_net.image_shape)
   augment_fn = augment.make(augmentation, augment_statistics(dataset, augmentation))
   _check_augmentation(augment_fn, dataset)
   num_steps = _num_steps(train_settings, len(dataset.train))
@@ -184,7 +179,7 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
     mesh=mesh,
     dataset=dataset,
     model=model,
-    own_net=own_net,
+    own_net=own_net.of(config.model.name, model, dataset.test.images.shape[1:]),
     loss_fn=losses.make(LossSettings(**config.loss)),
     normalize=functools.partial(augment.normalize, mean=dataset.mean, std=dataset.std),
     augmentation=augmentation,

@@ -5,17 +5,19 @@ functions, constants and imported files, whether they are of a module, a noteboo
 comment or another name of a variable changes nothing.
 """
 
+import dataclasses
+import functools
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cifar_jax.models import layers
-from cifar_jax.models.classifier import COLLECTIONS, STREAMS
+from cifar_jax.models import layers, registry
+from cifar_jax.models.classifier import COLLECTIONS, STREAMS, check_classifier
 from cifar_jax.models.families import Family
 
 logger = logging.getLogger(__name__)
@@ -25,8 +27,9 @@ KEY_OF_SESSIONS = 'own_nets'  # of the `run_info` in a checkpoint: of all sessio
 UNKNOWN = 'unknown'
 
 
-class OwnNet(NamedTuple):
-  """A net of the user's own code.
+@dataclasses.dataclass(frozen=True)
+class OwnNet:
+  """A net of the user's own code, which is described once: tracing it takes up to seconds.
 
   Attributes:
     family: the family that made it.
@@ -38,23 +41,41 @@ class OwnNet(NamedTuple):
   model: nn.Module
   image_shape: tuple[int, ...]
 
+  @functools.cached_property
+  def description(self) -> str:
+    """The digest of the program, hexadecimal, and the version of JAX that traced it.
+
+    Another version may write the same program otherwise. It is `UNKNOWN` for a net that CPUs cannot
+    run, such as one with kernels of Pallas.
+    """
+    try:
+      program = _program(self.model, self.image_shape)
+    except Exception as error:  # of the user's code, and of the lowering to the CPU's operations
+      logger.info('changes of the net will not be noticed: %s', ' '.join(str(error).split())[:200])
+      return UNKNOWN
+    return f'{hashlib.sha256(program.encode()).hexdigest()} by JAX {jax.__version__}'
+
+
+def of(name: str, model: nn.Module, image_shape: tuple[int, ...]) -> OwnNet | None:
+  """The own net of a model's name; None for a model of the package.
+
+  Raises:
+    InputError: the model is no `Classifier` of images of this shape.
+  """
+  if not (family := registry.own_family(name)):
+    return None
+  check_classifier(model, image_shape)
+  return OwnNet(family, model, image_shape)
+
+
+def as_it_is_now(net: OwnNet | None) -> OwnNet | None:
+  """The same net without its description, for a notebook whose cells may have been run again."""
+  return net and dataclasses.replace(net)
+
 
 def describe(net: OwnNet | None) -> str:
-  """What checkpoints and results say of an own net; '' for None.
-
-  Returns:
-    The digest of the net's program, hexadecimal, and the version of JAX that traced it, because
-    another version may write the same program otherwise; `UNKNOWN` for a net that CPUs cannot run,
-    such as one with kernels of Pallas.
-  """
-  if net is None:
-    return ''
-  try:
-    program = _program(net.model, net.image_shape)
-  except Exception as error:  # of the user's code, and of the lowering to the CPU's operations
-    logger.info('changes of the net will not be noticed: %s', ' '.join(str(error).split())[:200])
-    return UNKNOWN
-  return f'{hashlib.sha256(program.encode()).hexdigest()} by JAX {jax.__version__}'
+  """What checkpoints and results say of an own net; '' for None."""
+  return net.description if net else ''
 
 
 def origin(net: OwnNet | None) -> dict[str, str]:

@@ -34,7 +34,7 @@ from cifar_jax.runs.workdir import (
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
-from cifar_jax.training import finished, out_of_memory, published, start
+from cifar_jax.training import code_of_sessions, finished, leak, out_of_memory, published, start
 from cifar_jax.training.finish import (
   evaluate_run,
   report_run,
@@ -83,6 +83,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
     logger.debug(xla_flags.describe())
+    leak.warn_of_leak(workdir, config, experiment.dataset)
     if doubt := doubt_about_rate(
       experiment.optimizer_settings, ScheduleSettings(**config.schedule)
     ):
@@ -115,7 +116,7 @@ def _build(config: ConfigDict, workdir: pathlib.Path) -> Experiment:
   if not len(experiment.dataset.train):
     raise InputError(f'the data set {config.data.name} has no training images')
   if experiment.init_settings.source and not first_save.was_noted(workdir / CHECKPOINTS):
-    start.check_initial_weights(experiment, config)
+    start.check_initial_weights(experiment)
   if _first_says(extends(workdir, config)):  # before the files of the finished run are moved
     start.check_can_go_on(experiment, workdir / CHECKPOINTS)
   return experiment
@@ -217,7 +218,7 @@ def run_session(
         result['best_by_test'] = best_by_test(read_records(workdir))
     if initial_weights.KEY in run_info:
       result['init'] = run_info[initial_weights.KEY]
-    return result | start.code_of_sessions(run_info)
+    return result | code_of_sessions.in_result(run_info)
 
 
 def _warn_of_wrong_records(metric_log: MetricLog, run_info: dict[str, Any]) -> None:

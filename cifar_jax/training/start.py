@@ -20,7 +20,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runtime import package_code, processes
 from cifar_jax.runtime.console import logger
-from cifar_jax.training import leak
+from cifar_jax.training import code_of_sessions
 from cifar_jax.training.progress import log_new_run
 
 CODE = 'the code'  # of this package, in what all sessions and processes have in common
@@ -57,11 +57,9 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
   }
 
 
-def check_initial_weights(experiment: Experiment, config: ConfigDict) -> None:
-  """Raises InputError if the weights to begin with cannot be used; warns of what they have seen."""
+def check_initial_weights(experiment: Experiment) -> None:
+  """Raises InputError if the weights to begin with cannot be used."""
   initial_weights.read(*_arguments_of_initial_weights(experiment))
-  if processes.is_first():
-    leak.warn_of_leak(config, experiment.dataset)
 
 
 def _describe_initial_weights(experiment: Experiment) -> dict[str, Any]:
@@ -108,7 +106,7 @@ def first_or_latest_state(
         changes,
       )
     run_info['schedule_start'] = experiment.schedule_start
-    _note_code(run_info, experiment, commit)
+    code_of_sessions.note(run_info, experiment, commit)
     return state, run_info | {'hardware': hardware, 'software': software}
   state, described = first_state(experiment)
   log_new_run(experiment, state)
@@ -118,40 +116,8 @@ def first_or_latest_state(
   run_info |= {'hardware': hardware, 'software': software}
   run_info['schedule_start'] = experiment.schedule_start
   run_info |= described
-  _note_code(run_info, experiment, commit)
+  code_of_sessions.note(run_info, experiment, commit)
   return state, run_info | {'random': provenance.random_settings()}
-
-
-def _note_code(run_info: dict[str, Any], experiment: Experiment, commit: str | None) -> None:
-  """Adds this session's code to that of the earlier ones, where it is another one."""
-  if package_code.is_edited():
-    logger.warning(
-      'files of this package have changed since this process imported it: restart it to be sure '
-      'which code runs'
-    )
-  net = own_net.describe(experiment.own_net)
-  now = {'commits': commit, provenance.CODES: package_code.digest(), own_net.KEY_OF_SESSIONS: net}
-  for key, value in now.items():
-    values = run_info.setdefault(key, [])
-    if value != '' and values[-1:] != [value]:
-      values.append(value)
-
-
-def code_of_sessions(run_info: Mapping[str, Any]) -> dict[str, str | None]:
-  """What the result of a run says of its code: `commit`, `code` and, of an own net, its module.
-
-  Each names what all sessions had, one after the other. A commit that is not known is `unknown`
-  beside others, and None alone.
-  """
-  commits = run_info['commits']
-  named = [commit or 'unknown' for commit in commits] if any(commits) else []
-  codes = {
-    provenance.CODE: run_info[provenance.CODES],
-    own_net.KEY: run_info[own_net.KEY_OF_SESSIONS],
-  }
-  return {'commit': ', '.join(named) or None} | {
-    key: ', '.join(values) for key, values in codes.items() if values
-  }
 
 
 def check_can_go_on(experiment: Experiment, directory: pathlib.Path) -> None:

@@ -182,3 +182,13 @@ def make(num_classes=10, width=8) -> Net:
   )
   first = digest(text)
   assert first and digest(text.replace('SCALE = 1.0', 'SCALE = 2.0')) != first
+
+
+def test_a_net_is_traced_once_until_it_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+  family = families.Family('a', 'a', (), {}, nn.Dense, nn.Dense, '')
+  net, programs = OwnNet(family, nn.Dense(10), SHAPE), ['first', 'second']
+  monkeypatch.setattr(own_net, '_program', lambda *_: programs.pop(0))
+  first = own_net.describe(net)
+  assert own_net.origin(net) == {own_net.KEY: first}
+  assert own_net.describe(own_net.as_it_is_now(net)) not in ('', first)
+  assert own_net.as_it_is_now(None) is None and not programs

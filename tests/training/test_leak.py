@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from cifar_jax import data
 from cifar_jax.data.dataset import Dataset, Split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.runs.workdir import read_config
@@ -28,7 +29,7 @@ def warnings_of(source: pathlib.Path, dataset: Dataset, *, seed: int, caplog: ob
   config.data.seed = seed
   caplog.clear()
   with caplog.at_level(logging.WARNING, logger.name):
-    leak.warn_of_leak(config, dataset)
+    leak.warn_of_leak(source / 'new', config, dataset)
   return [line for line in caplog.messages if 'init.source' in line]
 
 
@@ -55,7 +56,7 @@ def test_official_splits_with_the_same_settings_have_no_image_in_common(
   source: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   dataset = restore_run(source, 'last', []).experiment.dataset
-  monkeypatch.setattr(leak.data, 'load', None)  # so nothing is read
+  monkeypatch.setattr(data, 'load', None)  # so nothing is read
   assert not warnings_of(source, dataset, seed=0, caplog=caplog)
 
 
@@ -64,6 +65,6 @@ def test_it_is_said_where_it_is_not_known(
 ) -> None:
   dataset = restore_run(source, 'last', []).experiment.dataset
   more = dataclasses.replace(dataset, train=joined(dataset.train, dataset.test))
-  monkeypatch.setattr(leak.data, 'load', lambda _: more)  # further images since the training
+  monkeypatch.setattr(data, 'load', lambda _: more)  # further images since the training
   [line] = warnings_of(source, dataset, seed=1, caplog=caplog)
   assert 'is not known' in line and 'other data than the run was trained on' in line

@@ -13,7 +13,7 @@ from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import package_code, xla_flags
-from cifar_jax.training import start
+from cifar_jax.training import code_of_sessions, start
 from tests.support import fake_run
 
 
@@ -77,13 +77,14 @@ def test_a_run_that_continues_with_other_software_warns(
     monkeypatch.setattr(package_code, 'digest', lambda: 'def')
     _, run_info = start.first_or_latest_state(experiment, checkpoints, 'b')
     assert all(f'is now {new}' in caplog.text for new in ('9.9', 'b', 'def'))
-    named = start.code_of_sessions(run_info)
+    named = code_of_sessions.in_result(run_info)
     assert named == {'commit': 'a, b', 'code': f'{code}, def'}
     monkeypatch.setattr(checkpoints, 'restore', lambda *_: (state, dict(run_info)))
     _, back = start.first_or_latest_state(experiment, checkpoints, 'a')
-    assert start.code_of_sessions(back)['commit'] == 'a, b, a'  # the last one counts
-    assert start.code_of_sessions(run_info | {'commits': [None, 'b']})['commit'] == 'unknown, b'
-    assert start.code_of_sessions(run_info | {'commits': [None]})['commit'] is None
+    assert code_of_sessions.in_result(back)['commit'] == 'a, b, a'  # the last one counts
+    unknown = code_of_sessions.in_result(run_info | {'commits': [None, 'b']})
+    assert unknown['commit'] == 'unknown, b'
+    assert code_of_sessions.in_result(run_info | {'commits': [None]})['commit'] is None
 
 
 def test_instructions_and_settings_of_libraries_are_recorded(
