@@ -11,10 +11,11 @@ implementation's state_dict.
 
 Of a run the weights of a checkpoint are written, under the names of `--rules`. docs/weights.md says
 which public repositories have which names. In PyTorch, `safetensors.torch.load_file(FILE)` gives
-the state_dict.
+the state_dict. The header of the file names the classes and the normalisation of the images.
 """
 
 import argparse
+import json
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # JAX is imported once the command line is valid
   import flax.linen as nn
 
 SUFFIX = '.safetensors'
+# What the header of a file says of the run that it is of.
+OF_RUN = ('run', 'step', 'seed', 'classes', 'mean', 'std')
 
 
 def main() -> None:
@@ -45,7 +48,9 @@ def main() -> None:
     model = net_fields.make_model(name, arguments.fields)
     before, rules = ('own', rules) if arguments.to_torch else (rules, 'own')
     if before == 'own':
-      _check_is_of(model, name, arguments.source, files.metadata(arguments.source))
+      header = files.metadata(arguments.source)
+      _check_is_of(model, name, arguments.source, header)
+      of_run = {key: header[key] for key in OF_RUN if key in header}
     variables = engine.to_variables(arguments.source, model, before)
   arrays = engine.to_state_dict(variables, model, rules)
   out = arguments.out
@@ -58,8 +63,11 @@ def main() -> None:
   # Torch's readers ask for `format`; the other two tell a person what the file is.
   about = {'model': name, 'fields': net_fields.as_text(net_fields.changed(name, model))} | of_run
   files.write(out, arrays, {'format': 'pt', **about})
-  step = f', after {of_run["step"]} steps' if of_run else ''
+  step = f', after {of_run["step"]} steps' if is_run else ''
   print(f'wrote {out}: {len(arrays)} arrays, named by the rules {rules}{step}')
+  if is_run:
+    mean, std = (', '.join(f'{x:.4f}' for x in json.loads(of_run[key])) for key in ('mean', 'std'))
+    print(f'its images are (pixels / 255 - mean) / std: mean {mean}; std {std}')
 
 
 def _parser() -> cli.Parser:
@@ -99,13 +107,20 @@ def _check_options(arguments: argparse.Namespace, is_run: bool, has_overrides: b
 def _read_run(
   arguments: argparse.Namespace, overrides: list[str]
 ) -> tuple[str, dict[str, Any], 'nn.Module', dict[str, str]]:
-  """The name of a run's model, its variables at the checkpoint, its module, and which run it is."""
+  """The name of a run's model, its variables at the checkpoint, its module, and its `OF_RUN`."""
   from cifar_jax.evaluation.restore import restore_net
 
   run: pathlib.Path = arguments.source
   net = restore_net(run, arguments.checkpoint, overrides, arguments.seed_index)
   variables = {'params': net.state.params, 'batch_stats': net.state.batch_stats}
-  of_run = {'run': run.resolve().name, 'step': str(net.step)}
+  dataset = net.experiment.dataset
+  of_run = {
+    'run': run.resolve().name,
+    'step': str(net.step),
+    'classes': json.dumps(dataset.class_names),
+    'mean': json.dumps(dataset.mean),
+    'std': json.dumps(dataset.std),
+  }
   if net.is_one_of_several_seeds:
     of_run['seed'] = str(net.experiment.seeds[0])
   return net.config.model.name, variables, net.experiment.model, of_run

@@ -10,6 +10,7 @@ import pytest
 
 from cifar_jax import cli, models
 from cifar_jax.convert import __main__, engine, files
+from cifar_jax.evaluation import restore
 from tests.support import fake_run, fill
 from tests.support.filled import filled_variables
 from tests.support.paths import REFERENCE
@@ -123,11 +124,31 @@ def test_a_net_that_multiplies_its_branches_goes_to_no_zoo(
   assert not (tmp_path / 'new').exists()
   status, _, errors = run(monkeypatch, capsys, work, *out)
   assert status == 0, errors
-  file = tmp_path / 'new' / 'resnet8_own.safetensors'
-  assert files.metadata(file) == {
-    'format': 'pt', 'model': 'resnet8', 'fields': 'survival_probability=0.5', 'run': 'work',
-    'step': '3',
-  }  # fmt: skip
+  about = files.metadata(tmp_path / 'new' / 'resnet8_own.safetensors')
+  assert about['model'] == 'resnet8' and about['fields'] == 'survival_probability=0.5'
+
+
+def test_a_file_says_how_the_images_of_its_run_are_normalised(
+  tiny_cifar: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  work = fake_run.make(tmp_path / 'work', tiny_cifar)
+  own, named = tmp_path / 'own.safetensors', tmp_path / 'named.safetensors'
+  status, printed, errors = run(monkeypatch, capsys, work, '--out', own)
+  assert status == 0, errors
+  about = files.metadata(own)
+  dataset = restore.restore_net(work, 'last', []).experiment.dataset
+  assert about['run'] == 'work' and about['step'] == '3'
+  assert tuple(json.loads(about['mean'])) == dataset.mean
+  assert tuple(json.loads(about['std'])) == dataset.std
+  assert tuple(json.loads(about['classes'])) == dataset.class_names
+  assert all(f'{value:.4f}' in printed for value in (*dataset.mean, *dataset.std))
+  options = ('--model', 'resnet8', '--rules', 'torchvision', '--to-torch', '--out', named)
+  status, _, errors = run(monkeypatch, capsys, own, *options)
+  assert status == 0, errors
+  assert files.metadata(named) == about
 
 
 @pytest.mark.parametrize(
