@@ -76,6 +76,11 @@ class Run:
     return self.result.get('published')
 
   @property
+  def num_seen(self) -> int:
+    """The number of test images that the weights which the run began with have seen."""
+    return self.result.get('seen_by_source', {}).get('test') or 0
+
+  @property
   def test_error(self) -> float | None:
     """The test error in percent at the last epoch; None before the run ends."""
     return self.error('test', 'accuracy')

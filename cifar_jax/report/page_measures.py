@@ -46,6 +46,8 @@ def headline(run: Run) -> Html | str:
     details += f' Mean ± standard deviation of {len(each)} seeds: {", ".join(each)}.'
   if published := run.published:
     details += f' Published: {published["error_percent"]:.2f} % ({published["source"]}).'
+  if run.num_seen:
+    details += f' No test: init.source has seen {run.num_seen} of the test images.'
   return markup.join(tag('strong', f'{error(shown)} {words}'), other, details)
 
 
@@ -76,9 +78,10 @@ def measures(run: Run) -> dict[str, Measure]:
   result, published = run.result, run.published
   test, best, tta = result.get('test', {}), result.get('best'), result.get('tta')
   lowest = result.get('best_by_test')
+  seen = f'; init.source has seen {run.num_seen} of these images' if run.num_seen else ''
   none = Measure(MISSING)
   return {
-    'Test error': Measure(error(test), 'last epoch'),
+    'Test error': Measure(error(test), f'last epoch{seen}'),
     'Test error over views': Measure(error(tta['test']), f'{_views(tta)}, last epoch')
     if tta
     else none,

@@ -177,6 +177,8 @@ def _remarks(study: dict[str, Any], table: list[Row]) -> list[str]:
       remarks.append(f'Ended early by train.patience: {row["label"]}, after {epochs} epochs.')
   if in_legs := [row['label'] for row in table if row['has_legs']]:
     remarks.append(f'Trained longer after it had ended: {", ".join(in_legs)}.')
+  if seen := [f'{row["label"]} ({row["num_seen"]})' for row in table if row['num_seen']]:
+    remarks.append(f'No test: init.source has seen test images of {", ".join(seen)}.')
   remarks += _remarks_on_inputs(table)
   remarks += _remarks_on_baseline(table)
   if study['changes']:

@@ -46,6 +46,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
     (finished or not); from the finished runs `seeds` (rising), `errors` and `train_errors` (in
     percent), one of each per seed; `seconds` and `versions`, one of each per run; their different
     `commits` and `devices`; `has_legs`: whether one of them was trained longer after its end;
+    `num_seen`: the most test images that the weights which one of them began with have seen;
     `ended_after`: the epochs of each run that `train.patience` ended; and `inputs`: of each run,
     what it read, as `page_data.Run.inputs`.
 
@@ -72,6 +73,7 @@ def rows(folder: str | os.PathLike[str]) -> list[Row]:
         'versions': [run.result.get('versions', {}) for run in finished],
         'inputs': [run.inputs for run in finished],
         'has_legs': any('legs' in run.result for run in finished),
+        'num_seen': max((run.num_seen for run in finished), default=0),
         'ended_after': [run.epoch for run in finished if 'planned_epochs' in run.result],
       }
     )

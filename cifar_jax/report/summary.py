@@ -41,6 +41,8 @@ def _outcome(result: dict[str, Any]) -> str:
     outcome += (
       f', {accuracy(best["test"])} at the best on these test images (epoch {best["epoch"]})'
     )
+  if number := result.get('seen_by_source', {}).get('test'):
+    outcome += f'; init.source has seen {number} of these images'
   return outcome
 
 

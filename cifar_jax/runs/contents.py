@@ -103,9 +103,7 @@ RESULT: Description = {
   'seconds': is_amount,
   'device': is_text,
   'images_per_second?': is_amount,
-  'num_steps?': is_count,
-  'num_params?': is_count,
-  'seed?': is_count,
+  **dict.fromkeys(('num_steps?', 'num_params?', 'seed?'), is_count),
   'seeds?': are(is_count),
   'best?': _AT_BEST,
   'best_by_test?': _AT_BEST,
@@ -114,6 +112,7 @@ RESULT: Description = {
   'published?': {'error_percent': is_amount, 'source': is_text},
   'versions?': _is_object_of_texts,
   'init?': {'source': is_text, 'sha256': is_text},
+  'seen_by_source?': {'test?': is_count, 'validation?': is_count},
   **dict.fromkeys(('model?', 'data?', 'command?', 'commit?', 'machine?'), is_text),
   **dict.fromkeys(('data_sha256?', 'test_sha256?', 'own_net?', 'code?'), is_text),
 }

@@ -1,6 +1,7 @@
-"""Test images that the weights which a run begins with were trained on."""
+"""Test and validation images that the weights which a run begins with have seen."""
 
 import pathlib
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -17,40 +18,68 @@ from cifar_jax.runs.workdir import CHECKPOINTS, read_config
 from cifar_jax.runtime import processes
 from cifar_jax.runtime.console import logger
 
+KEY = 'seen_by_source'  # of the `run_info` in a checkpoint, and of a result
 
-def warn_of_leak(workdir: pathlib.Path, config: ConfigDict, dataset: Dataset) -> None:
-  """Logs a warning if the run of `init.source` has seen test or validation images of a new run.
 
-  It cannot be known once the folder has other images than when the source was trained.
+def find(workdir: pathlib.Path, config: ConfigDict, dataset: Dataset) -> dict[str, dict[str, int]]:
+  """Counts the images that the weights of `init.source` have seen, and logs a warning of them.
+
+  Asked are the run of `init.source`, the run whose weights that one began with, and so on. What
+  they have seen cannot be known once their folder has other images than when they were trained.
 
   Args:
     workdir: of the run; one that has saved a checkpoint said it before.
     config: of the run.
     dataset: its data.
+
+  Returns:
+    `{KEY: counts}` with the number of such images in `test` and in `validation`, as far as they are
+    not 0; `{}` without any, and in all processes but the first.
   """
   if not processes.is_first() or first_save.was_noted(workdir / CHECKPOINTS):
-    return
-  if not config.init.source or not (source := paths.local(config.init.source)).is_dir():
-    return
+    return {}
+  seen: set[bytes] = set()
   try:
-    ours, theirs = (DataSettings(**of.data) for of in (config, read_config(source)))
-    if not seen_images.may_be_shared(ours, theirs) or _have_the_same_splits(ours, theirs):
-      return
-    seen = seen_images.of_run(theirs, _run_info(source))
+    for run in _runs_before(config):
+      ours, theirs = (DataSettings(**of.data) for of in (config, read_config(run)))
+      if seen_images.may_be_shared(ours, theirs) and not _have_the_same_splits(ours, theirs):
+        seen |= seen_images.of_run(theirs, _run_info(run))
   except InputError as error:
     logger.warning(
       'whether test images are among those that init.source %s was trained on is not known, '
-      'because that run or its data are not there as they were: %s',
+      'because that run, one before it or its data are not there as they were: %s',
       *(config.init.source, error),
     )
-    return
+  counts = {}
   for name, split in (('test', dataset.test), ('validation', dataset.validation)):
     if number := sum(image.tobytes() in seen for image in split.images):
+      counts[name] = number
       logger.warning(
         '%d of the %d %s images are among those that init.source %s was trained on or chosen by, '
         'so the accuracy on them is no test',
         *(number, len(split), name, config.init.source),
       )
+  return {KEY: counts} if counts else {}
+
+
+def _runs_before(config: ConfigDict) -> Iterator[pathlib.Path]:
+  """The run whose weights a run began with, the one whose weights that one began with, and so on.
+
+  It ends at a file, which does not say what it was trained on.
+
+  Raises:
+    InputError: one of them is gone, or cannot be read.
+  """
+  passed: set[pathlib.Path] = set()
+  while config.init.source:
+    run = paths.local(config.init.source).resolve()
+    if not run.exists():
+      raise InputError(f'{config.init.source} is gone')
+    if not run.is_dir() or run in passed:
+      return
+    yield run
+    passed.add(run)
+    config = read_config(run)
 
 
 def _have_the_same_splits(ours: DataSettings, theirs: DataSettings) -> bool:

@@ -83,7 +83,6 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
     logger.debug(xla_flags.describe())
-    leak.warn_of_leak(workdir, config, experiment.dataset)
     if doubt := doubt_about_rate(
       experiment.optimizer_settings, ScheduleSettings(**config.schedule)
     ):
@@ -193,7 +192,7 @@ def run_session(
   with Checkpoints(workdir / CHECKPOINTS, experiment.checkpoint_settings) as checkpoints:
     state, run_info = start.first_or_latest_state(experiment, checkpoints, commit)
     if config is not None:
-      run_info |= identity.describe(config)
+      run_info |= identity.describe(config) | leak.find(workdir, config, experiment.dataset)
     step = state.num_steps
     images_per_step = experiment.batch_size * experiment.num_seeds
     num_epochs = experiment.train_settings.num_epochs
@@ -216,8 +215,7 @@ def run_session(
       save_scorecard(workdir, experiment, result['num_steps'], logits)
       if experiment.train_settings.test_each_epoch:
         result['best_by_test'] = best_by_test(read_records(workdir))
-    if initial_weights.KEY in run_info:
-      result['init'] = run_info[initial_weights.KEY]
+    result |= {key: run_info[key] for key in (initial_weights.KEY, leak.KEY) if key in run_info}
     return result | code_of_sessions.in_result(run_info)
 
 

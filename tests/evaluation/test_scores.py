@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cifar_jax.evaluation import scores
 
@@ -81,6 +82,9 @@ def test_the_accuracy_interval_is_that_of_clopper_and_pearson() -> None:
   low, high = scores.accuracy_interval(9711, 10_000)
   assert (round(100 * low, 1), round(100 * high, 1)) == (96.8, 97.4)
   assert scores.accuracy_interval(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
+  assert scores.accuracy_interval(10, 10) == (pytest.approx(0.025**0.1), 1.0)
+  few = stats.binomtest(7, 10).proportion_ci(0.95, 'exact')
+  assert scores.accuracy_interval(7, 10) == pytest.approx((few.low, few.high))
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,10 @@ def test_the_summary_states_accuracy_effort_and_files_in_three_lines(
   )
   assert effort.startswith('10 epochs in 2 h 1 min on 1 x cpu, 1,234 images/s')
   assert str(tmp_path) in where
+  leak = {'seen_by_source': {'test': 3}}
+  (tmp_path / 'result.json').write_text(json.dumps(result | leak))
+  outcome, *_ = summary.lines(tmp_path)
+  assert outcome.endswith('at the last epoch; init.source has seen 3 of these images')
 
 
 @pytest.mark.parametrize(

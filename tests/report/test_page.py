@@ -115,6 +115,19 @@ def test_the_page_states_the_result_and_the_published_error(
   assert '42.00 %' in seen.text
 
 
+def test_the_page_says_that_test_images_were_seen_before(
+  run: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  clean, _ = write_page([run], tmp_path / 'clean.html')
+  assert 'init.source' not in clean.text
+  leak = {'seen_by_source': {'test': 7, 'validation': 3}}
+  (run / 'result.json').write_text(json.dumps(RESULT | leak))
+  seen, _ = write_page([run], tmp_path / 'page.html')
+  assert 'No test: init.source has seen 7 of the test images.' in seen.text
+  both, _ = write_page([run, make_run(tmp_path / 'b')], tmp_path / 'both.html')
+  assert both.text.count('init.source has seen 7 of these images') == 1
+
+
 def test_the_page_loads_nothing_runs_no_script_and_escapes_text(
   run: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -24,7 +24,7 @@ def row(label: str, errors: list[float], seeds: list[int] | None = None, **more:
     'label': label, 'epochs': 1, 'full_epochs': 1, 'published': None, 'published_train': None,
     'num_runs': len(errors), 'num_finished': len(errors), 'seeds': seeds, 'errors': errors,
     'train_errors': [], 'seconds': [], 'commits': [], 'devices': [], 'inputs': [],
-    'versions': [], 'has_legs': False, 'ended_after': [],
+    'versions': [], 'has_legs': False, 'ended_after': [], 'num_seen': 0,
   } | more  # fmt: skip
 
 
@@ -163,6 +163,13 @@ def test_the_table_says_which_runs_were_trained_longer_after_their_end() -> None
     study_formats.text(STUDY, table).split()
   )
   assert 'trained longer' not in study_formats.text(STUDY, table[:1]).lower()
+
+
+def test_the_table_says_where_test_images_were_seen_before() -> None:
+  table = [row('a', [10.0]), row('b', [9.0], num_seen=7)]
+  text = ' '.join(study_formats.text(STUDY, table).split())
+  assert 'No test: init.source has seen test images of b (7).' in text
+  assert 'init.source' not in study_formats.text(STUDY, table[:1])
 
 
 @pytest.mark.parametrize('name', ['data', 'initial weights', 'own net'])
