@@ -105,6 +105,28 @@ def find_test(root: pathlib.Path, passed: PassedOver) -> tuple[tuple[str, ...], 
   return tuple(names), _files(directory, names, passed)
 
 
+@refusing_unreadable()
+def check_outside(root: pathlib.Path, workdir: pathlib.Path) -> None:
+  """Checks that the pictures of a run will not become images of the folder.
+
+  Args:
+    root: the folder, which need not exist.
+    workdir: of the run. It may lie beside the directories of the splits.
+
+  Raises:
+    InputError: it lies in the directory of a split, or where the classes are.
+  """
+  root, workdir = root.resolve(), workdir.resolve()
+  if not root.is_dir() or not workdir.is_relative_to(root):
+    return
+  splits = [path for path in root.iterdir() if path.name.lower() in _SPLIT_NAMES and path.is_dir()]
+  if any(map(workdir.is_relative_to, splits or [root])):
+    raise InputError(
+      f'{workdir} is inside data.data_dir {root}, where its pictures would become images of a '
+      'class: give a --workdir elsewhere; a run that is there can be moved'
+    )
+
+
 def _split_directories(root: pathlib.Path, passed: PassedOver) -> dict[str, pathlib.Path]:
   """The directory of each split that there is, or the folder of the classes as `_ALL`."""
   if not root.is_dir():

@@ -24,13 +24,7 @@ from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.results import METRICS, RESULT, best_by_test, read_records
 from cifar_jax.runs.trackers import copies
-from cifar_jax.runs.workdir import (
-  CHECKPOINTS,
-  check_workdir,
-  claim_workdir,
-  extends,
-  is_finished,
-)
+from cifar_jax.runs.workdir import CHECKPOINTS, claim_workdir, extends, is_finished
 from cifar_jax.runtime import processes, xla_flags
 from cifar_jax.runtime.console import log_to, logger
 from cifar_jax.runtime.signals import StopRequest
@@ -71,7 +65,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
   start.record_own_module(config)
   processes.check_same(lambda: start.describe_program(config))
   with processes.first_process_first():
-    check_workdir(workdir, config)
+    start.check_place(workdir, config)
   if _is_finished(workdir, config):
     return _report_finished(workdir, config)
   origin = provenance.describe(config.sharding.num_devices)

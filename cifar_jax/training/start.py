@@ -7,10 +7,11 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from cifar_jax import models
+from cifar_jax import models, paths
 from cifar_jax.config.initialization import InitSettings
 from cifar_jax.config.loading import flatten
 from cifar_jax.convert import initial_weights
+from cifar_jax.data import folder_layout
 from cifar_jax.data.dataset import check_same_data, fingerprint
 from cifar_jax.errors import InputError
 from cifar_jax.experiment.experiment import Experiment
@@ -18,6 +19,7 @@ from cifar_jax.experiment.state import State, abstract_state, initial_state
 from cifar_jax.models import layers, own_module, own_net
 from cifar_jax.runs import provenance
 from cifar_jax.runs.checkpoints import Checkpoints
+from cifar_jax.runs.workdir import check_workdir
 from cifar_jax.runtime import package_code, processes
 from cifar_jax.runtime.console import logger
 from cifar_jax.training import code_of_sessions
@@ -33,6 +35,13 @@ def record_own_module(config: ConfigDict) -> None:
     with config.unlocked():
       config.model.module = module
     own_module.note(module)
+
+
+def check_place(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Raises InputError if a run cannot start or resume in a directory, or not beside its data."""
+  if config.data.name == 'folder' and config.data.data_dir:
+    folder_layout.check_outside(paths.local(config.data.data_dir), workdir)
+  check_workdir(workdir, config)
 
 
 def describe_program(config: ConfigDict) -> dict[str, Any]:

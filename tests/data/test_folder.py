@@ -14,6 +14,7 @@ from cifar_jax import data
 from cifar_jax.config import base
 from cifar_jax.config.command_line import override
 from cifar_jax.config.dataset import DataSettings
+from cifar_jax.data import folder_layout
 from cifar_jax.data.dataset import Dataset
 from tests.support.fake_cifar import message
 
@@ -54,6 +55,29 @@ def test_train_and_test_are_read_with_the_classes_sorted(tmp_path: pathlib.Path)
   assert dataset.train.images.shape == (6, 6, 6, 3)
   assert dataset.train.images[:, 0, 0, 0].tolist() == [10, 11, 12, 200, 201, 202]
   assert shades(dataset.test.images) == [13, 203]
+
+
+@pytest.mark.parametrize(
+  ('classes', 'workdir', 'becomes_data'),
+  [
+    ('data', 'data/run', True),
+    ('data', 'data/black/run', True),
+    ('data/archive', 'data/runs/1', True),  # the layout is another one once it exists
+    ('data/train', 'data/train/run', True),
+    ('data/train', 'data/runs/1', False),
+    ('data', 'runs/1', False),
+    ('data', 'data_runs/1', False),
+  ],
+)
+def test_a_workdir_is_not_among_the_images(
+  classes: str, workdir: str, becomes_data: bool, tmp_path: pathlib.Path
+) -> None:
+  write_classes(tmp_path / classes, 0, 1)
+  check = lambda: folder_layout.check_outside(tmp_path / 'data', tmp_path / workdir)  # noqa: E731
+  if becomes_data:
+    assert 'give a --workdir elsewhere' in message(check)
+  else:
+    check()
 
 
 @pytest.mark.parametrize('name', ['validation', 'valid', 'Val'])
