@@ -124,7 +124,8 @@ def _open_run(
   """Opens a run, whose predictions get a name; other arguments as `collect_predictions`."""
   trial = open_trial([run], checkpoint, tta, overrides)
   truth = trial.truth(split)
-  trial.num_trained_on(truth)  # logs a warning
+  if number := trial.num_trained_on(truth):
+    name += f' (trained on or chosen by {number} of the images)'
   if checkpoint == 'last' and not trial.is_of_result:
     name += f' after {trial.members[0].step} steps'
 

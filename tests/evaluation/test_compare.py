@@ -167,6 +167,18 @@ def test_runs_and_prediction_files_are_compared(
   assert 'comparison.png would be replaced' in message(command.main)
 
 
+def test_a_run_that_was_trained_on_the_images_says_so_in_its_name(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  runs = [
+    fake_run.make(tmp_path / f'seed{seed}', tiny_cifar, f'data.seed={seed}') for seed in (0, 1)
+  ]
+  of_first = [f'--config.data.{word}' for word in ('name=cifar10', 'validation_size=40', 'seed=0')]
+  words = [*of_first, f'--config.data.data_dir={tiny_cifar}']
+  models, _ = collect_predictions([*map(str, runs)], 'validation', 'last', 'none', words)
+  assert all('(trained on or chosen by 40 of the images)' in model.name for model in models)
+
+
 def test_sources_of_other_images_are_refused(tmp_path: pathlib.Path) -> None:
   short, long = tmp_path / 'short.npz', tmp_path / 'long.npz'
   write_predictions(short, TRUTH, Predictions('s', LABELS))
