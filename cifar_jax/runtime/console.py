@@ -42,13 +42,14 @@ def warnings_only() -> None:
 def _send_to_console(level: int, form: str) -> None:
   """Sends the log to standard error, for records of a level and above, and to no other console.
 
-  The log file of a run that goes on in another thread stays.
+  The log of a run that goes on in another thread stays.
   """
   silence_absl()
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(_Lines(form))
   handler.setLevel(level)
-  logger.handlers[:] = [*(h for h in logger.handlers if isinstance(h, _LogFile)), handler]
+  of_runs = [other for other in logger.handlers if isinstance(other, _LogFile | _Kept)]
+  logger.handlers[:] = [*of_runs, handler]
   logger.setLevel(logging.DEBUG)  # for `log.txt`
   logger.propagate = False
 
@@ -89,14 +90,48 @@ class _LogFile(logging.FileHandler):
     raise
 
 
+class _Kept(logging.Handler):
+  """Keeps records until there is a file for them."""
+
+  def __init__(self) -> None:
+    super().__init__()
+    self.records: list[logging.LogRecord] = []
+
+  def emit(self, record: logging.LogRecord) -> None:
+    """Keeps a record."""
+    self.records.append(record)
+
+
 @contextlib.contextmanager
-def log_to(workdir: pathlib.Path) -> Iterator[None]:
+def keep_lines() -> Iterator[list[logging.LogRecord]]:
+  """Keeps the log lines of the block, for `log_to`: a workdir is opened once its data are read."""
+  handler = _Kept()
+  with _also_to(handler):
+    yield handler.records
+
+
+@contextlib.contextmanager
+def log_to(workdir: pathlib.Path, earlier: Iterable[logging.LogRecord] = ()) -> Iterator[None]:
   """Within the block, also appends each log line to `log.txt` in `workdir`, with its time.
 
-  Lines of other threads, such as an analysis of another run in a notebook, are left out.
+  Args:
+    workdir: the directory of the run.
+    earlier: lines from `keep_lines`, which are written first.
   """
   handler = _LogFile(workdir / 'log.txt', errors='backslashreplace')
   handler.setFormatter(_Lines('%(asctime)s %(message)s'))
+  with _also_to(handler):
+    for record in earlier:
+      handler.handle(record)
+    yield
+
+
+@contextlib.contextmanager
+def _also_to(handler: logging.Handler) -> Iterator[None]:
+  """Within the block, also sends the log to a handler, which is closed at the end.
+
+  Lines of other threads, such as an analysis of another run in a notebook, are left out.
+  """
   thread = threading.get_ident()
   handler.addFilter(lambda record: record.thread == thread)
   logger.addHandler(handler)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +27,7 @@ from cifar_jax.runs.results import METRICS, RESULT, best_by_test, read_records
 from cifar_jax.runs.trackers import copies
 from cifar_jax.runs.workdir import CHECKPOINTS, claim_workdir, extends, is_finished
 from cifar_jax.runtime import processes, xla_flags
-from cifar_jax.runtime.console import log_to, logger
+from cifar_jax.runtime.console import keep_lines, log_to, logger
 from cifar_jax.runtime.signals import StopRequest
 from cifar_jax.training import code_of_sessions, finished, leak, out_of_memory, published, start
 from cifar_jax.training.finish import (
@@ -61,18 +62,19 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, from_python: bool = False)
     ShortageError: the batch does not fit in memory. Everything saved is intact.
     LostError: another process of this run died.
   """
-  copies.check_installed(TrainSettings(**config.train))
-  start.record_own_module(config)
-  processes.check_same(lambda: start.describe_program(config))
-  with processes.first_process_first():
-    start.check_place(workdir, config)
-  if _is_finished(workdir, config):
-    return _report_finished(workdir, config)
-  origin = provenance.describe(config.sharding.num_devices)
-  experiment = _build(config, workdir)
+  with keep_lines() as lines:
+    copies.check_installed(TrainSettings(**config.train))
+    start.record_own_module(config)
+    processes.check_same(lambda: start.describe_program(config))
+    with processes.first_process_first():
+      start.check_place(workdir, config)
+    if _is_finished(workdir, config):
+      return _report_finished(workdir, config)
+    origin = provenance.describe(config.sharding.num_devices)
+    experiment = _build(config, workdir)
   stopping = StopRequest()
   handling = contextlib.nullcontext(stopping) if from_python else stopping
-  with _advice(experiment), claim_workdir(workdir, config), _log(workdir), handling as stop:
+  with _advice(experiment), claim_workdir(workdir, config), _log(workdir, lines), handling as stop:
     if _is_finished(workdir, config):  # another command has finished the run since
       return _report_finished(workdir, config)
     logger.info('training %s on %s in %s', config.model.name, experiment.dataset.name, workdir)
@@ -154,8 +156,10 @@ def _report_finished(workdir: pathlib.Path, config: ConfigDict) -> int:
   return 0
 
 
-def _log(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
-  return log_to(workdir) if processes.is_first() else contextlib.nullcontext()
+def _log(
+  workdir: pathlib.Path, earlier: list[logging.LogRecord]
+) -> contextlib.AbstractContextManager[None]:
+  return log_to(workdir, earlier) if processes.is_first() else contextlib.nullcontext()
 
 
 def run_session(

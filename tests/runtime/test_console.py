@@ -48,12 +48,24 @@ def test_the_log_of_a_run_has_the_lines_of_its_thread_alone(tmp_path: pathlib.Pa
 
   for name in 'ab':
     (tmp_path / name).mkdir()
-  console.warnings_only()
-  with console.log_to(tmp_path / 'a'):
+
+  def wait_for_another_run() -> None:
     thread = threading.Thread(target=look_at_another_run)
     thread.start()
     thread.join()
+
+  console.warnings_only()
+  with console.keep_lines() as earlier:
+    console.logger.warning('before a')
+    wait_for_another_run()
+    console.logger.info('just before a')
+  with console.log_to(tmp_path / 'a', earlier):
+    wait_for_another_run()
     console.logger.info('of a')
-  for name in 'ab':
-    (line,) = (tmp_path / name / 'log.txt').read_text().splitlines()
-    assert line.endswith(f' of {name}')
+
+  def lines(name: str) -> list[str]:
+    written = (tmp_path / name / 'log.txt').read_text().splitlines()
+    return [line.split(maxsplit=2)[2] for line in written]  # without the time
+
+  assert lines('a') == ['before a', 'just before a', 'of a']
+  assert lines('b') == ['of b', 'of b']
