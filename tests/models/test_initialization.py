@@ -1,8 +1,11 @@
-"""The initialisations that a net's fields choose: Xavier's weights, and the classifier's biases."""
+"""The initialisations: those of the papers, and those that a net's fields choose."""
 
+from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +14,58 @@ from cifar_jax.errors import InputError
 from tests.support import fill
 
 NETS = ('shake_shake_8_2x8d', 'shake_shake_resnext_11_2x2x4d', 'vgg11')
+
+
+# By net, the standard deviation of a convolution's initial weights, with fan-in and fan-out.
+HE_FAN_OUT = lambda _, fan_out: (2 / fan_out) ** 0.5  # noqa: E731
+PAPERS: dict[str, Callable[[float, float], float]] = {
+  'alexnet': lambda fan_in, _: (1 / (3 * fan_in)) ** 0.5,  # Torch's: uniform within 1 / √fan-in
+  'vgg11': HE_FAN_OUT,
+  'googlenet': HE_FAN_OUT,
+  'resnet8': HE_FAN_OUT,
+  'plain8': HE_FAN_OUT,
+  'se_resnet8': HE_FAN_OUT,
+  'preact_resnet8': HE_FAN_OUT,
+  'wrn_10_2': lambda fan_in, _: (2 / fan_in) ** 0.5,  # the authors' models/utils.lua
+  'resnext_29_4x64d': HE_FAN_OUT,
+  'densenet_bc_22_12': HE_FAN_OUT,
+  'fractalnet5_w16': lambda fan_in, _: (1 / fan_in) ** 0.5,  # Caffe's filler `xavier`
+  'pyramidnet8_a12': HE_FAN_OUT,
+  'shake_shake_8_2x8d': HE_FAN_OUT,
+  'shake_shake_resnext_11_2x2x4d': HE_FAN_OUT,
+  'efficientnet_b0': HE_FAN_OUT,
+}
+
+
+@pytest.mark.parametrize('name', PAPERS)
+def test_convolutions_begin_as_in_the_paper_or_its_authors_code(name: str) -> None:
+  initializers: dict[str, tuple[Any, tuple[int, ...]]] = {}
+
+  def note(
+    call: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    context: nn.module.InterceptorContext,
+  ) -> Any:
+    result, module = call(*arguments, **keywords), context.module
+    kernel = module.variables.get('params', {}).get('kernel')
+    if hasattr(module, 'kernel_init') and kernel is not None and kernel.ndim == 4:
+      initializers['/'.join(module.path)] = module.kernel_init, kernel.shape
+    return result
+
+  model = models.create(name)
+  with nn.intercept_methods(note):
+    jax.eval_shape(lambda: model.init(jax.random.key(0), fill.images(1), train=False))
+  drawn = 0
+  for path, (initializer, shape) in initializers.items():
+    taps, inputs, outputs = int(np.prod(shape[:2])), *shape[2:]
+    if inputs == outputs or np.prod(shape) < 2000 or drawn >= 3:  # fan-in and fan-out are alike
+      continue
+    kernel = np.asarray(initializer(jax.random.key(1), shape, jnp.float32))
+    expected = PAPERS[name](taps * inputs, taps * outputs)
+    assert kernel.std() == pytest.approx(expected, rel=0.06), path
+    drawn += 1
+  assert drawn >= 2
 
 
 def initial_params(name: str, **fields: Any) -> Any:
