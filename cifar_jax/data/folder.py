@@ -1,15 +1,24 @@
 """A data set in a folder of image files; `folder_layout.py` says in which directories they are."""
 
+import logging
+import pathlib
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from cifar_jax import paths
+from cifar_jax import output_files, paths
 from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data import folder_layout, held_out, pictures
 from cifar_jax.data.dataset import Published, Split
-from cifar_jax.data.folder_files import PassedOver, as_text
+from cifar_jax.data.folder_files import PassedOver, as_text, listed
 from cifar_jax.data.folder_layout import Files
 from cifar_jax.errors import InputError
 from cifar_jax.runtime import memory
+
+if TYPE_CHECKING:  # imported by the functions that need it, because that takes time
+  from PIL.Image import Image
+
+logger = logging.getLogger(__name__)
 
 
 def load(settings: DataSettings) -> Published:
@@ -35,6 +44,7 @@ def load(settings: DataSettings) -> Published:
   root = paths.local(settings.data_dir)
   passed = PassedOver(settings.skip_bad)
   class_names, files = folder_layout.find(root, passed)
+  logger.info('%s: %d classes: %s', as_text(root), len(class_names), listed(class_names))
   num_images = sum(len(of_split.paths) for of_split in files.values())
   memory.check_images_fit(num_images, settings.image_size, settings.image_size)
   splits = {
@@ -99,6 +109,7 @@ def _read_split(
   for path, label in zip(files.paths, files.labels, strict=True):
     try:
       image = pictures.read(path)
+      _check_not_drawn(path, image)
     except InputError as error:
       if not settings.skip_bad:
         raise InputError(f'{error}; --config.data.skip_bad=true passes over such files') from error
@@ -110,3 +121,11 @@ def _read_split(
     directory = files.paths[files.labels.index(min(missing))].parent
     raise InputError(f'{directory} holds no image that can be read')
   return Split(images[: len(labels)], np.array(labels, np.int32))
+
+
+def _check_not_drawn(path: pathlib.Path, image: 'Image') -> None:
+  """Raises InputError for a picture of this program, as in a workdir inside the folder."""
+  if output_files.OWN_PICTURE.items() <= image.info.items():
+    raise InputError(
+      f'{path} was drawn by this program, and is no image of a class: move its folder elsewhere'
+    )

@@ -6,12 +6,15 @@ Three layouts are known, each also one directory deeper than the given one:
   train/CLASS/ and val/CLASS/ (or validation/, valid/), whose images are then those of the test
   CLASS/, or train/CLASS/ alone, from which the test images are held out
 
-The images of a class may be in directories of their own below CLASS/.
+The names of splits may have capitals, and end in `set`, as in `Training_set/`. The images of a
+class may be in directories of their own below CLASS/.
 """
 
 import collections
 import dataclasses
+import logging
 import pathlib
+import re
 
 from cifar_jax.data.folder_files import (
   PassedOver,
@@ -22,11 +25,14 @@ from cifar_jax.data.folder_files import (
 )
 from cifar_jax.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 _SPLIT_NAMES = {
   **dict.fromkeys(('train', 'training'), 'train'),
   **dict.fromkeys(('validation', 'valid', 'val'), 'validation'),
   **dict.fromkeys(('test', 'testing'), 'test'),
 }
+_SET = re.compile(r'[ _-]?set$')  # what may follow the name of a split
 _ALL = 'all'  # in place of a split: all images, of which no split is known
 
 
@@ -119,7 +125,7 @@ def check_outside(root: pathlib.Path, workdir: pathlib.Path) -> None:
   root, workdir = root.resolve(), workdir.resolve()
   if not root.is_dir() or not workdir.is_relative_to(root):
     return
-  splits = [path for path in root.iterdir() if path.name.lower() in _SPLIT_NAMES and path.is_dir()]
+  splits = [path for path in root.iterdir() if _split_of(path)]
   if any(map(workdir.is_relative_to, splits or [root])):
     raise InputError(
       f'{workdir} is inside data.data_dir {root}, where its pictures would become images of a '
@@ -134,7 +140,7 @@ def _split_directories(root: pathlib.Path, passed: PassedOver) -> dict[str, path
   found = collections.defaultdict(list)
   entries = sorted(root.iterdir())
   for path in entries:
-    if path.is_dir() and (split := _SPLIT_NAMES.get(path.name.lower())):
+    if split := _split_of(path):
       found[split].append(path)
   for paths in found.values():
     if len(paths) > 1:
@@ -151,6 +157,22 @@ def _split_directories(root: pathlib.Path, passed: PassedOver) -> dict[str, path
   return {_ALL: root}
 
 
+def _split_of(path: pathlib.Path) -> str:
+  """The split that a directory holds by its name, such as `test` for `Test_set`; '' for none."""
+  return _SPLIT_NAMES.get(_SET.sub('', path.name.lower()), '') if path.is_dir() else ''
+
+
+def _warn_of_splits(classes: list[pathlib.Path]) -> None:
+  """Logs a warning if the directories of classes look like splits of other names."""
+  inner = [{path.name for path in directory.iterdir() if path.is_dir()} for directory in classes]
+  if len(classes) > 1 and len(inner[0]) > 1 and all(names == inner[0] for names in inner):
+    logger.warning(
+      '%s are taken for classes, and each has the directories %s: if they are splits, call them '
+      'train and test',
+      *(listed(path.name for path in classes), listed(sorted(inner[0]))),
+    )
+
+
 def _class_directories(directory: pathlib.Path, passed: PassedOver) -> list[pathlib.Path]:
   """The directories in one, sorted; its files are passed over."""
   found = []
@@ -163,6 +185,7 @@ def _class_directories(directory: pathlib.Path, passed: PassedOver) -> list[path
     raise InputError(
       f'{directory} holds no directories: it should hold one for each class, with its images'
     )
+  _warn_of_splits(found)
   return found
 
 

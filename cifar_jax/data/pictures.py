@@ -24,7 +24,7 @@ FORMATS = (
 
 
 def read(path: pathlib.Path) -> 'Image':
-  """Reads the first frame of an image file, in mode RGB.
+  """Reads the first frame of an image file, in mode RGB, and its metadata as `info`.
 
   The image is turned as its EXIF orientation says, transparent pixels become white, and grey values
   of 16 or 32 bits are scaled to 8.
@@ -43,7 +43,9 @@ def read(path: pathlib.Path) -> 'Image':
       warnings.simplefilter('ignore', UserWarning)  # about metadata, which is not used
       with PIL.Image.open(path, formats=_formats()) as image:
         image.load()
-        return _rgb(PIL.ImageOps.exif_transpose(image))
+        rgb = _rgb(PIL.ImageOps.exif_transpose(image))
+        rgb.info = image.info  # compositing loses it
+        return rgb
   except (PIL.Image.DecompressionBombWarning, PIL.Image.DecompressionBombError) as error:
     limit = (PIL.Image.MAX_IMAGE_PIXELS or 0) / 1e6
     raise InputError(f'{path} has more than {limit:.0f} million pixels: make it smaller') from error

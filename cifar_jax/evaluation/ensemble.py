@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from cifar_jax.augment import views
@@ -36,7 +38,8 @@ def restore_ensemble(
     seed_index: index of the seed, from 0, in runs that trained several seeds.
 
   Raises:
-    InputError: a run cannot be restored, or the runs were not trained on the same data.
+    InputError: a run cannot be restored, two have the same weights, or the runs were not trained on
+      the same data.
   """
   members = [restore_run(run, checkpoint, overrides, seed_index) for run in runs]
   first = fingerprint(members[0].experiment.dataset)
@@ -46,6 +49,7 @@ def restore_ensemble(
         f'{member.workdir} was trained on other data than {members[0].workdir}; the runs of an '
         'ensemble must have the same data, held-out images included'
       )
+  _check_different(members)
   return members
 
 
@@ -58,8 +62,8 @@ def restore_nets(
   `restore.restore_net`.
 
   Raises:
-    InputError: a run cannot be restored, or the runs differ in their classes, or in how a picture
-      is prepared for them.
+    InputError: a run cannot be restored, two have the same weights, or the runs differ in their
+      classes, or in how a picture is prepared for them.
   """
   members = [restore_net(run, checkpoint, overrides, seed_index) for run in runs]
   for member in members[1:]:
@@ -68,7 +72,22 @@ def restore_nets(
         f'{member.workdir} has other classes than {members[0].workdir}, or images of another size '
         'or resizing: the runs of an ensemble must have the same'
       )
+  _check_different(members)
   return members
+
+
+def _check_different(members: list[Restored]) -> None:
+  """Raises InputError if two members have the same weights: a run given twice, or its copy."""
+  for first, second in itertools.combinations(members, 2):
+    mine, others = (jax.tree.leaves_with_path(member.state.params) for member in (first, second))
+    if len(mine) == len(others) and all(
+      path == other_path and np.array_equal(leaf, other)
+      for (path, leaf), (other_path, other) in zip(mine, others, strict=True)
+    ):
+      raise InputError(
+        f'{second.workdir} has the same weights as {first.workdir}: give each net of an ensemble '
+        'once'
+      )
 
 
 def _inputs_and_outputs(member: Restored) -> tuple[Any, ...]:

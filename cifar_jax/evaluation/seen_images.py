@@ -11,10 +11,10 @@ from cifar_jax.data.dataset import check_same_data
 def may_be_shared(ours: DataSettings, theirs: DataSettings) -> bool:
   """Whether two data sets may have images in common.
 
-  They may where one of the two `data.data_dir` is the other one, or lies in it; where one of them
-  is not given, if both have one name.
+  They may if both have one name, for a folder may be a copy of the other; or if one of the two
+  `data.data_dir` is the other one, or lies in it.
   """
-  if not ours.data_dir or not theirs.data_dir:
+  if ours.name == theirs.name or not ours.data_dir or not theirs.data_dir:
     return ours.name == theirs.name
   place, other = (paths.local(of.data_dir).resolve() for of in (ours, theirs))
   return place.is_relative_to(other) or other.is_relative_to(place)

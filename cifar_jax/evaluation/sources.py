@@ -126,7 +126,7 @@ def _open_run(
   truth = trial.truth(split)
   if number := trial.num_trained_on(truth):
     name += f' (trained on or chosen by {number} of the images)'
-  if checkpoint == 'last' and not trial.is_of_result:
+  if not trial.is_of_result:
     name += f' after {trial.members[0].step} steps'
 
   def predict() -> list[Predictions]:

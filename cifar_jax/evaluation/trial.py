@@ -70,20 +70,25 @@ class Trial:
     return '_'.join(words)
 
   def _checkpoint_in_names(self) -> str:
-    """The checkpoint; `step6` for a last one that is not that of the first run's result.
+    """The checkpoint, with its step if it is not that of the first run's result.
 
-    So an evaluation that ends after its run has gone on does not replace the one of the result.
+    So an evaluation of a run that has gone on since has another name than that of the result.
     """
-    is_named = self.checkpoint != 'last' or self.is_of_result
-    return self.checkpoint if is_named else f'step{self.members[0].step}'
+    if self.is_of_result:
+      return self.checkpoint
+    step = f'step{self.members[0].step}'
+    return step if self.checkpoint == 'last' else f'{self.checkpoint}_{step}'
 
   @property
   def is_of_result(self) -> bool:
-    """Whether the first run has a result, of the step that is evaluated."""
+    """Whether the first run has a result, whose last or best step is the one evaluated."""
     try:
-      return bool(read_result(self.runs[0])['num_steps'] == self.members[0].step)
+      result = read_result(self.runs[0])
     except InputError:  # there is no result yet
       return False
+    of_best = result.get('best') or {}
+    step = result.get('num_steps') if self.checkpoint == 'last' else of_best.get('step')
+    return bool(step == self.members[0].step)
 
   def images_name(self, split: str) -> str:
     """The images in titles: `test split`, or `cifar10_1, test split` of other data."""

@@ -20,9 +20,11 @@ def check(folder: pathlib.Path, study: Study) -> None:
   if folder.exists() and not folder.is_dir():
     raise InputError(f'{folder} is a file; --workdir names a directory')
   if (folder / study_table.STUDY).exists():
-    name = study_table.read(folder)['study']
-    if name != study.name:
-      raise InputError(f'{folder} holds the study {name}; give another --workdir')
+    there = study_table.read(folder)
+    labels = {entry['label'] for entry in there['entries']}
+    if there['study'] != study.name or labels.isdisjoint(entry.label for entry in study.entries):
+      of = f'{there["study"]} ({", ".join(sorted(labels))})'
+      raise InputError(f'{folder} holds the study {of}; give another --workdir')
   elif folder.is_dir() and any(folder.iterdir()):
     raise InputError(f'{folder} is not empty and holds no study; give another --workdir')
 

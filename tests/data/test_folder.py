@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from matplotlib.figure import Figure
 
-from cifar_jax import data
+from cifar_jax import data, output_files
 from cifar_jax.config import base
 from cifar_jax.config.command_line import override
 from cifar_jax.config.dataset import DataSettings
@@ -78,6 +79,43 @@ def test_a_workdir_is_not_among_the_images(
     assert 'give a --workdir elsewhere' in message(check)
   else:
     check()
+
+
+def test_a_picture_of_this_program_is_no_image_of_a_class(
+  tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  write_classes(tmp_path, 0, 1, 2)
+  figure = Figure(figsize=(1, 1))
+  output_files.save_figure(figure, tmp_path / 'black' / 'plots.png')
+  assert 'plots.png was drawn by this program' in message(lambda: load(tmp_path, test_size=1))
+  with caplog.at_level(logging.WARNING, 'cifar_jax'):
+    dataset = load(tmp_path, test_size=1, skip_bad=True)
+  assert len(dataset.train) + len(dataset.test) == 6 and 'left out black/plots.png' in caplog.text
+
+
+@pytest.mark.parametrize(
+  ('train', 'test'), [('training_set', 'test_set'), ('TrainSet', 'TestSet'), ('train-set', 'test')]
+)
+def test_splits_may_be_called_sets(train: str, test: str, tmp_path: pathlib.Path) -> None:
+  write_classes(tmp_path / train, 0, 1)
+  write_classes(tmp_path / test, 3)
+  dataset = load(tmp_path)
+  assert dataset.class_names == ('black', 'white') and len(dataset.test) == 2
+
+
+def test_classes_that_look_like_splits_are_a_warning(
+  tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  write_classes(tmp_path / 'old', 0, 1)
+  write_classes(tmp_path / 'new', 0, 1)
+  with caplog.at_level(logging.INFO, 'cifar_jax'):
+    assert load(tmp_path, test_size=2).class_names == ('new', 'old')
+  assert 'new, old are taken for classes, and each has the directories black, white' in caplog.text
+  assert f'{tmp_path}: 2 classes: new, old' in caplog.text
+  caplog.clear()
+  write(tmp_path / 'new' / 'grey', 9)
+  load(tmp_path, test_size=2)
+  assert 'taken for classes' not in caplog.text
 
 
 @pytest.mark.parametrize('name', ['validation', 'valid', 'Val'])
@@ -155,7 +193,8 @@ def test_files_that_are_no_images_are_counted_and_others_that_are_left_out_are_n
   (tmp_path / '__MACOSX' / 'train').mkdir(parents=True)
   with caplog.at_level(logging.INFO):
     load(tmp_path)
-  (text,) = caplog.messages
+  classes, text = caplog.messages
+  assert classes.endswith('2 classes: black, white')
   assert 'passed over what is no image, 6 in all (README, ' in text
   caplog.clear()
   write(tmp_path / 'extra', 5)

@@ -18,9 +18,10 @@ from cifar_jax.augment import views
 from cifar_jax.data.dataset import Dataset, Split, select_split
 from cifar_jax.errors import InputError
 from cifar_jax.evaluation import evaluate, result_scorecard, scorecard, scores, trial
-from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble
+from cifar_jax.evaluation.ensemble import predict_ensemble, restore_ensemble, restore_nets
 from cifar_jax.evaluation.restore import Restored, restore_run
 from cifar_jax.evaluation.sources import load_ground_truth
+from cifar_jax.evaluation.trial import open_trial
 from cifar_jax.runs.checkpoints import Checkpoints
 from cifar_jax.runs.workdir import CHECKPOINTS
 from cifar_jax.runtime import package_code
@@ -111,6 +112,28 @@ def test_an_ensemble_averages_probabilities(
   assert np.abs(each_member[0] - each_member[1]).max() > 0.1
 
 
+def test_an_ensemble_has_each_net_once(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+  copy = shutil.copytree(run, tmp_path / 'copy')
+  for restore in (restore_ensemble, restore_nets):
+    for twice in ([run, run], [run, copy]):
+      text = message(functools.partial(restore, twice, 'last', []))
+      assert text.startswith(f'{twice[1]} has the same weights as {run}')
+
+
+def test_an_evaluation_of_another_best_checkpoint_than_the_results_has_its_step_in_its_name(
+  tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  run = fake_run.make(tmp_path / 'run', tiny_cifar, steps=(2, 3))
+  stem = lambda: open_trial([run], 'best', 'none', []).file_stem('test')  # noqa: E731
+  assert stem() == 'test_best_step2'  # no result yet
+  at_best = {'step': 3, 'epoch': 1, 'test': {'accuracy': 0.5}}
+  result = {'test': {'accuracy': 0.5}, 'num_epochs': 1, 'seconds': 1.0, 'device': 'cpu'}
+  for step, expected in ((3, 'test_best_step2'), (2, 'test_best')):
+    best = {'num_steps': 3, 'best': at_best | {'step': step}}
+    (run / 'result.json').write_text(json.dumps(result | best))
+    assert stem() == expected
+
+
 def test_evaluating_a_run_writes_values_predictions_and_pictures(
   run: pathlib.Path,
   restored: Restored,
@@ -194,7 +217,7 @@ def test_file_names_differ_by_split_views_checkpoint_and_ensemble(
     ([run], 'test', 'best', 'none'),
     ([run], 'test', 'last', 'ten_crop'),
     ([run, sharper], 'test', 'last', 'none'),
-    ([run, run], 'test', 'last', 'none'),
+    ([sharper, run], 'test', 'last', 'none'),
   ):
     evaluate.evaluate_runs(runs, split, checkpoint, tta, [], tmp_path)
   assert len(list(tmp_path.glob('*.npz'))) == len(list(tmp_path.glob('*.json'))) == 6

@@ -202,3 +202,5 @@ def test_images_that_the_run_was_trained_on_are_counted(
   assert other_data.num_trained_on([other, member], settings, truth) == 7
   elsewhere = dataclasses.replace(settings, data_dir=str(own.parent / 'elsewhere'))
   assert other_data.num_trained_on([member], elsewhere, truth) == 0
+  copy = dataclasses.replace(elsewhere, name='cifar10')  # of one name: perhaps a copy
+  assert other_data.num_trained_on([member], copy, truth) == 7

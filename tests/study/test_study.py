@@ -267,6 +267,21 @@ def test_another_number_of_epochs_in_the_same_workdir_is_refused(
   assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
 
 
+def test_another_study_of_the_same_name_is_refused(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.setattr(launch, 'run', FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0}))
+  assert run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')[0] == 0
+  before = (tmp_path / 'w' / 'table.txt').read_text()
+  file.write_text(TEXT.replace("'ResNet-8'", "'wide'").replace("'plain: 8'", "'deep'"))
+  status, _, err = run_command(monkeypatch, capsys, file, '--workdir', tmp_path / 'w')
+  assert status == 2 and 'holds the study two (ResNet-8, plain: 8)' in err, err
+  assert (tmp_path / 'w' / 'table.txt').read_text() == before
+
+
 def test_finished_runs_are_trained_longer_if_their_schedule_goes_on(
   file: pathlib.Path,
   tmp_path: pathlib.Path,

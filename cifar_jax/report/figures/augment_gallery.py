@@ -32,7 +32,7 @@ def plot(rows: list[Row], title: str, path: str | os.PathLike[str]) -> pathlib.P
   picture = figure(rows, title)
   path = pathlib.Path(path)
   with output_files.replacing(path) as unfinished:
-    picture.savefig(unfinished, format='png', dpi=150)
+    picture.savefig(unfinished, format='png', dpi=150, metadata=output_files.OWN_PICTURE)
   return path
 
 
