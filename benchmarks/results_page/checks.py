@@ -38,6 +38,20 @@ def _torch_parity(result: Result) -> tuple[str, str]:
   )
 
 
+def _pretrained_resnets(result: Result) -> tuple[str, str]:
+  rows = result['rows']
+  largest = max(row['largest_difference'] for row in rows)
+  errors = (
+    f'{row["model"]} {row["error_percent"]} % ({row["published_error_percent"]} % published)'
+    for row in rows
+  )
+  return (
+    f'public weights of {len(rows)} ResNets (akamaster/pytorch_resnet_cifar10) in our nets, on '
+    f'{result["num_images"]:,} original test images',
+    f'{"; ".join(errors)}; the logits are those of PyTorch to {largest:.1e}',
+  )
+
+
 def _published_predictions(result: Result) -> tuple[str, str]:
   errors = [row['error_percent'] for row in result['rows']]
   return (
@@ -201,6 +215,7 @@ def _speed(setting: str) -> Callable[[Result], tuple[str, str]]:
 CHECKS: dict[str, Callable[[Result], tuple[str, str]]] = {
   'first_steps': _first_steps,
   'torch_parity': _torch_parity,
+  'pretrained_resnets': _pretrained_resnets,
   'published_predictions': _published_predictions,
   'shared_errors': _shared_errors,
   'kill_campaign': _kills('at seven kinds of moments of a run'),

@@ -7,7 +7,7 @@ from cifar_jax.config.section import Section, setting
 from cifar_jax.errors import InputError
 
 # The names that the layers have in a file: `own`, or those of a public implementation in PyTorch.
-RULES = ('own', 'pytorchcv', 'torchvision', 'kuangliu', 'weiaicunzai')
+RULES = ('own', 'pytorchcv', 'torchvision', 'kuangliu', 'weiaicunzai', 'akamaster')
 CHECKPOINT_CHOICES = ('last', 'best')  # best: the highest validation accuracy
 HEADS = ('keep', 'new')
 

@@ -1,7 +1,7 @@
 """Converts weights: of a public PyTorch implementation to our names, and of a run to PyTorch's.
 
   python -m cifar_jax.convert FILE --model NAME --rules pytorchcv --out DIR_OR_FILE
-  python -m cifar_jax.convert WORKDIR --rules torchvision --out DIR_OR_FILE
+  python -m cifar_jax.convert WORKDIR --rules akamaster --out DIR_OR_FILE
 
 FILE is a safetensors file, or a checkpoint of PyTorch 1.6 or later (.pth, .pt), of which nothing is
 run. The result holds float32 arrays in Torch's layouts, named as our layers

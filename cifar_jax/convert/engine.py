@@ -199,7 +199,7 @@ def _flatten(variables: Mapping[str, Any]) -> dict[Path, Any]:
 
 def _targets(model: nn.Module, rules: str | Rules) -> tuple[Any, dict[str, Target]]:
   """Returns the shapes of a model's variables, and the target of each Torch name among them."""
-  rename, pointwise = rules if isinstance(rules, Rules) else _find_rules(model, rules)
+  rename, pointwise, channels_of = rules if isinstance(rules, Rules) else _find_rules(model, rules)
   shapes, flattened_maps = layouts.trace(model)
   flat = _flatten(shapes)
   modules = list(dict.fromkeys('.'.join(path[1:-1]) for path in flat))
@@ -212,7 +212,8 @@ def _targets(model: nn.Module, rules: str | Rules) -> tuple[Any, dict[str, Targe
     if name in targets:
       other = '.'.join(targets[name].path[1:-1])
       raise InputError(f'by these rules both {other} and {module} are {name}')
-    layout = layouts.Layout(leaf.shape, flattened_maps.get(module), is_pointwise)
+    channels = channels_of(module)
+    layout = layouts.Layout(leaf.shape, flattened_maps.get(module), is_pointwise, *channels)
     targets[name] = Target(path, layout)
   return shapes, targets
 

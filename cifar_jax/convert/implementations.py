@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cifar_jax.convert import pytorchcv, torchvision
+from cifar_jax.convert import akamaster, pytorchcv, torchvision
 from cifar_jax.convert.names import Rules
 
 IMPLEMENTATIONS: dict[str, Mapping[str, Rules]] = {
@@ -10,4 +10,5 @@ IMPLEMENTATIONS: dict[str, Mapping[str, Rules]] = {
   'torchvision': torchvision.FAMILIES,
   'kuangliu': torchvision.KUANGLIU,
   'weiaicunzai': torchvision.WEIAICUNZAI,
+  'akamaster': akamaster.FAMILIES,
 }

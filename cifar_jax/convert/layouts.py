@@ -29,11 +29,15 @@ class Layout(NamedTuple):
     flattened: shape of the map whose pixels are the inputs of a dense kernel; None for all other
       arrays.
     pointwise: whether a dense kernel of Flax is the kernel of a 1x1 convolution in Torch.
+    inputs: the index in Torch of each input channel; empty for the same order.
+    outputs: the index in Torch of each output channel; empty for the same order.
   """
 
   shape: tuple[int, ...]
   flattened: MapShape | None = None
   pointwise: bool = False
+  inputs: tuple[int, ...] = ()
+  outputs: tuple[int, ...] = ()
 
   @property
   def torch_shape(self) -> tuple[int, ...]:
@@ -53,10 +57,15 @@ class Layout(NamedTuple):
       if self.flattened:
         array = array.reshape(*self.flattened, -1).transpose(2, 0, 1, 3)
       array = array.reshape(self.shape).T
-    return np.ascontiguousarray(array.reshape(self.torch_shape))
+    array = array.reshape(self.torch_shape)
+    for axis, indices in self._orders():
+      array = np.take(array, np.argsort(indices), axis)
+    return np.ascontiguousarray(array)
 
   def from_torch(self, array: np.ndarray) -> np.ndarray:
     """Maps an array of `torch_shape` to a contiguous one of `shape`."""
+    for axis, indices in self._orders():
+      array = np.take(array, indices, axis)
     if len(self.shape) == 4:
       array = array.transpose(2, 3, 1, 0)
     elif len(self.shape) == 2:
@@ -65,6 +74,11 @@ class Layout(NamedTuple):
         height, width, channels = self.flattened
         array = array.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
     return np.ascontiguousarray(array.reshape(self.shape))
+
+  def _orders(self) -> list[tuple[int, tuple[int, ...]]]:
+    """The axes in Torch whose channels have another order, and their indices there."""
+    orders = enumerate((self.outputs, self.inputs)[: len(self.shape)])  # a bias has no inputs
+    return [(axis, indices) for axis, indices in orders if indices]
 
 
 def trace(model: nn.Module) -> tuple[Any, dict[str, MapShape]]:

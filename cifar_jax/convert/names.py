@@ -22,6 +22,18 @@ LEAVES = {
 COUNTER = 'num_batches_tracked'  # of each norm in Torch; not read here
 
 
+class Channels(NamedTuple):
+  """Where an implementation has the channels of one of our layers; empty for the same order.
+
+  Attributes:
+    inputs: the index there of each channel that the layer reads.
+    outputs: the index there of each channel that the layer makes.
+  """
+
+  inputs: tuple[int, ...] = ()
+  outputs: tuple[int, ...] = ()
+
+
 class Rules(NamedTuple):
   """The names that a Torch implementation gives to the layers of one family.
 
@@ -29,10 +41,12 @@ class Rules(NamedTuple):
     rename: maps the dotted names of all layers of a model to the implementation's names.
     pointwise: regular expression of the implementation's names that are 1x1 convolutions where our
       layers are dense.
+    channels_of: where the implementation has the channels of a layer with a dotted name of ours.
   """
 
   rename: Rename
   pointwise: str = ''
+  channels_of: Callable[[str], Channels] = lambda _: Channels()
 
 
 class Row(NamedTuple):

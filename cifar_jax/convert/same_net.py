@@ -45,9 +45,20 @@ DIFFERENCES = (
     ('vgg',),
   ),
   Difference(
-    'its shortcuts are neither projections nor option A (model.shortcut)',
-    lambda model: model.shortcut in ('none', 'pool_pad'),
+    'its shortcuts are not projections (model.shortcut)',
+    lambda model: not model.shortcut.startswith('project'),
+    ('resnet', 'preact_resnet'),
+    ('pytorchcv', 'torchvision', 'kuangliu', 'weiaicunzai'),
+  ),
+  Difference(
+    'its shortcuts are not option A, or it has not three stages of basic blocks with 16, 32 and 64 '
+    'channels',
+    lambda model: (
+      (model.shortcut, model.base_width, model.bottleneck, model.stem, len(model.stage_sizes))
+      != ('pad', 16, False, 'cifar', 3)
+    ),
     ('resnet',),
+    ('akamaster',),
   ),
   Difference(
     'its order is not that of full pre-activation (model.order)',

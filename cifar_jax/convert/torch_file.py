@@ -21,7 +21,7 @@ from cifar_jax.input_files import refuse_pipe
 from cifar_jax.pickle_budget import MOST_AXES
 from cifar_jax.pickle_machine import Machine
 
-SUFFIXES = ('.pth', '.pt', '.ckpt', '.bin')
+SUFFIXES = ('.pth', '.pt', '.th', '.tar', '.ckpt', '.bin')
 # Keys under which training scripts save a state_dict, in the order in which they are looked for.
 STATE_DICTS = ('state_dict', 'model_state_dict', 'model', 'net', 'network', 'module', 'params')
 REMEDY = (

@@ -26,7 +26,7 @@ _resnet = table(
   (rf'{UNIT}\.shortcut_norm', f'{_BLOCK}.downsample.1'),
   ('head', 'fc'),
 )
-_kuangliu_resnet = table(
+kuangliu_resnet = table(
   *_RESIDUAL,
   (rf'{UNIT}\.shortcut_conv', f'{_BLOCK}.shortcut.0'),
   (rf'{UNIT}\.shortcut_norm', f'{_BLOCK}.shortcut.1'),
@@ -166,9 +166,9 @@ _RENAMES: dict[str, Rename] = {
 }
 _KUANGLIU: dict[str, Rename] = {
   'vgg': _vgg,
-  'resnet': _kuangliu_resnet,
-  'resnext': _kuangliu_resnet,
-  'preact_resnet': _kuangliu_resnet,
+  'resnet': kuangliu_resnet,
+  'resnext': kuangliu_resnet,
+  'preact_resnet': kuangliu_resnet,
   'densenet': _kuangliu_densenet,
 }
 FAMILIES = {family: Rules(rename, POINTWISE) for family, rename in _RENAMES.items()}

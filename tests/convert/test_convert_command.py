@@ -59,13 +59,13 @@ def test_the_weights_of_a_run_are_written_under_the_names_of_a_zoo(
   capsys: pytest.CaptureFixture[str],
 ) -> None:
   work = fake_run.make(tmp_path / 'work', tiny_cifar)
-  options = ('--rules', 'torchvision', '--out', tmp_path / 'new')
+  options = ('--rules', 'akamaster', '--out', tmp_path / 'new')
   status, output, errors = run(monkeypatch, capsys, work, '--checkpoint', 'best', *options)
-  assert status == 0 and 'resnet8_torchvision.safetensors' in output, errors
+  assert status == 0 and 'resnet8_akamaster.safetensors' in output, errors
   model = models.create('resnet8')
-  arrays = files.read(tmp_path / 'new' / 'resnet8_torchvision.safetensors')
-  expected = engine.to_state_dict(filled_variables(model), model, 'torchvision')
-  assert 'layer3.0.bn2.num_batches_tracked' in arrays and arrays['fc.weight'].shape == (10, 64)
+  arrays = files.read(tmp_path / 'new' / 'resnet8_akamaster.safetensors')
+  expected = engine.to_state_dict(filled_variables(model), model, 'akamaster')
+  assert 'layer3.0.bn2.num_batches_tracked' in arrays and arrays['linear.weight'].shape == (10, 64)
   assert set(arrays) == set(expected)
   for name, array in expected.items():
     np.testing.assert_array_equal(arrays[name], array)
@@ -145,7 +145,7 @@ def test_a_file_says_how_the_images_of_its_run_are_normalised(
   assert tuple(json.loads(about['std'])) == dataset.std
   assert tuple(json.loads(about['classes'])) == dataset.class_names
   assert all(f'{value:.4f}' in printed for value in (*dataset.mean, *dataset.std))
-  options = ('--model', 'resnet8', '--rules', 'torchvision', '--to-torch', '--out', named)
+  options = ('--model', 'resnet8', '--rules', 'akamaster', '--to-torch', '--out', named)
   status, _, errors = run(monkeypatch, capsys, own, *options)
   assert status == 0, errors
   assert files.metadata(named) == about

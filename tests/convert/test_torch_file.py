@@ -50,11 +50,11 @@ def test_a_state_dict_gives_the_variables_of_a_model_whatever_prefix_all_names_h
 ) -> None:
   model = models.create('resnet8')
   expected = filled_variables(model)
-  arrays = engine.to_state_dict(expected, model, 'torchvision')
+  arrays = engine.to_state_dict(expected, model, 'akamaster')
   state_dict = {f'{prefix}{name}': array for name, array in arrays.items()}
   path = torch_archive.write_state_dict(tmp_path / 'net.pt', state_dict)
   jax.tree.map(
-    np.testing.assert_array_equal, engine.to_variables(path, model, 'torchvision'), expected
+    np.testing.assert_array_equal, engine.to_variables(path, model, 'akamaster'), expected
   )
 
 
