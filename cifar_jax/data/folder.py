@@ -44,13 +44,13 @@ def load(settings: DataSettings) -> Published:
   root = paths.local(settings.data_dir)
   passed = PassedOver(settings.skip_bad)
   class_names, files = folder_layout.find(root, passed)
-  logger.info('%s: %d classes: %s', as_text(root), len(class_names), listed(class_names))
   num_images = sum(len(of_split.paths) for of_split in files.values())
   memory.check_images_fit(num_images, settings.image_size, settings.image_size)
   splits = {
     split: _read_split(of_split, settings, len(class_names), passed)
     for split, of_split in files.items()
   }
+  logger.info('%s: %d classes: %s', as_text(root), len(class_names), listed(class_names))
   passed.report(root)
   train = splits['train']
   if 'test' not in splits:

@@ -212,7 +212,10 @@ COMBINATIONS: dict[str, Case] = {
     ['--config', f'{RESNET}:dataset=folder', '--config.data.image_size=32'], ['data_dir'],
   ),
   'folder without a size': (
-    ['--config', f'{RESNET}:dataset=folder', '--config.data.data_dir=.'], ['image_size'],
+    ['--config', f'{RESNET}:dataset=folder', '--config.data.data_dir=pets'], ['image_size'],
+  ),
+  'a workdir among the images': (
+    ['--config', f'{RESNET}:dataset=folder', '--config.data.data_dir=.'], ['--workdir elsewhere'],
   ),
   'an unprepared data set': (
     ['--config', f'{RESNET}:dataset=svhn_cropped', '--config.data.data_dir=.'], ['svhn_cropped'],
