@@ -68,6 +68,14 @@ def test_convolutions_begin_as_in_the_paper_or_its_authors_code(name: str) -> No
   assert drawn >= 2
 
 
+def test_the_gates_of_senets_begin_with_he_fan_out() -> None:
+  dense = initial_params('se_resnet8')['stage3_block1']['squeeze_excitation']
+  for name, fan_out in (('squeeze', 4), ('excite', 64)):
+    kernel = dense[name]['kernel']
+    assert kernel.shape[1] == fan_out and not dense[name]['bias'].any()
+    assert kernel.std() == pytest.approx((2 / fan_out) ** 0.5, rel=0.15)
+
+
 def initial_params(name: str, **fields: Any) -> Any:
   """The initial parameters of a net."""
   model = models.create(name, **fields)

@@ -1,6 +1,7 @@
 """The coefficients of Shake-Shake: distributions, values and gradients, and use at test time."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,6 +28,33 @@ MODES = [  # the rows of the paper's table 1; Even-Even is the same at both leve
 
 def test_there_are_nine_modes() -> None:
   assert len(MODES) == 9
+
+
+# Gastaldi 2017, arXiv 1705.07485, section 4: the range of beta where alpha is below 0.5. Where it
+# is above, the range is mirrored.
+RANGES: dict[str, Callable[[np.ndarray], tuple[Any, Any]]] = {
+  'm1': lambda alpha: (1 - alpha, 1 - alpha),
+  'm2': lambda alpha: (0, alpha),
+  'm3': lambda alpha: (alpha, 0.5),
+  'm4': lambda alpha: (0.5, 1 - alpha),
+  'm5': lambda alpha: (1 - alpha, 1),
+}
+
+
+@pytest.mark.parametrize('rule', RANGES)
+def test_each_rule_draws_beta_in_its_range_on_the_side_of_alpha(rule: str) -> None:
+  gates = draw_shake_gates(jax.random.key(0), BLOCKS, BATCH, 'shake', rule, 'image')
+  alpha, beta = np.asarray(gates.forward), np.asarray(gates.backward)
+  np.testing.assert_allclose(beta.sum(axis=1), 1.0, rtol=1e-6)
+  is_low = alpha[:, 0] < 0.5
+  assert is_low.any() and not is_low.all()
+  low, high = RANGES[rule](np.where(is_low, alpha[:, 0], 1 - alpha[:, 0]))
+  folded = np.where(is_low, beta[:, 0], 1 - beta[:, 0])
+  assert np.all((folded >= low - 1e-6) & (folded <= high + 1e-6))
+  width = np.asarray(high - low)
+  if rule != 'm1':  # uniform within the range
+    share = ((folded - low) / np.where(width > 0.05, width, np.nan))[width > 0.05]
+    assert abs(share.mean() - 0.5) < 0.03 and abs(share.var() - 1 / 12) < 0.01
 
 
 @pytest.mark.parametrize(('forward', 'backward', 'level'), MODES)

@@ -81,7 +81,7 @@ def test_a_run_begins_with_the_best_or_the_last_weights_of_another(
   assert_equal(last['params'], jax.device_get(initial_state(build_small(tiny_cifar)).params))
 
 
-@pytest.mark.parametrize('rules', ['own', 'pytorchcv'])
+@pytest.mark.parametrize('rules', ['own', 'akamaster'])
 def test_a_run_begins_with_the_weights_of_a_file(
   rules: str, tiny_cifar: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
