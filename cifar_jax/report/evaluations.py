@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from cifar_jax.config.dataset import TITLES, DataSettings
 from cifar_jax.report import page_data
-from cifar_jax.runs import contents
+from cifar_jax.runs import contents, distinct_names
 
 FOLDER = 'evaluation'
+_MOST_NAMES = 5  # of an ensemble's members in a title
 _SPLITS = {'train': 'training', 'validation': 'validation', 'test': 'test'}
 _CHECKPOINTS = {'last': 'last epoch', 'best': 'best epoch by validation'}
 VIEWS = {
@@ -135,7 +136,7 @@ def _in_words(stem: str, content: dict[str, Any], result: dict[str, Any]) -> tup
   if seed := re.search(r'_seed(\d+)', stem):
     words.append(f'seed {seed[1]}')
   if members:
-    words.append(f'ensemble of {len(members)}')
+    words.append(f'ensemble of {len(members)}{_names(members)}')
   words += _other_code(content, result)
   views = content.get('tta', 'none')
   return ', '.join(words), VIEWS.get(views, views)
@@ -156,6 +157,14 @@ def _place(data: dict[str, Any]) -> str:
 def _other_code(content: dict[str, Any], result: dict[str, Any]) -> list[str]:
   """Returns words where something was computed by other code than a result."""
   return [page_data.OTHER_CODE] if page_data.is_of_other_code(content, result) else []
+
+
+def _names(workdirs: list[str | None]) -> str:
+  """Returns the names of some runs in brackets; '' if they are too many, or unknown."""
+  known = [pathlib.Path(workdir) for workdir in workdirs if workdir]
+  if len(known) < len(workdirs) or len(known) > _MOST_NAMES:
+    return ''
+  return f' ({", ".join(distinct_names.of_directories(known))})'
 
 
 def _members(content: dict[str, Any]) -> list[Any]:

@@ -398,7 +398,7 @@ def test_the_own_test_comes_first_for_each_seed(tmp_path: pathlib.Path) -> None:
     (folder / f'{stem}.json').write_text(json.dumps(card))
   names = [group[0].name for group in evaluations.read(tmp_path, {'num_steps': 9})]
   assert names[:2] == ['Test images, last epoch, seed 0', 'Test images, last epoch, seed 1']
-  assert 'Test images, last epoch, ensemble of 2' in names[2:] and len(names) == 6
+  assert 'Test images, last epoch, ensemble of 2 (a, b)' in names[2:] and len(names) == 6
   assert 'folder (/pictures/mine), test images, last epoch' in names[2:]
 
 
@@ -442,10 +442,10 @@ def test_an_ensemble_of_earlier_checkpoints_is_named_by_their_steps(
 ) -> None:
   (tmp_path / 'evaluation').mkdir()
   card = SCORECARD | {'checkpoint': checkpoint}
-  card |= {'members': [{'workdir': f'runs/{step}', 'step': step} for step in steps]}
+  card |= {'members': [{'workdir': f'runs/{i}', 'step': step} for i, step in enumerate(steps)]}
   (tmp_path / 'evaluation' / 'ensemble.json').write_text(json.dumps(card))
   ((evaluation,),) = evaluations.read(tmp_path, {'num_steps': 9, 'best': {'step': 6}})
-  assert evaluation.name == f'Test images, {words}, ensemble of 2'
+  assert evaluation.name == f'Test images, {words}, ensemble of 2 (0, 1)'
 
 
 def test_a_page_of_the_user_is_not_replaced_where_no_name_was_given(tmp_path: pathlib.Path) -> None:
