@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import secrets
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -173,7 +174,8 @@ def save_figure(
   Raises:
     InputError: the file cannot be written.
   """
-  with replacing(path, outdated) as temporary:
+  with replacing(path, outdated) as temporary, warnings.catch_warnings():
+    warnings.simplefilter('ignore', UserWarning)  # of a name that is too long, or a missing letter
     figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH, metadata=OWN_PICTURE)
 
 

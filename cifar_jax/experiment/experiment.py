@@ -110,8 +110,7 @@ def check_config(config: ConfigDict) -> None:
   xla_flags.refuse_64_bits()
   train_settings = TrainSettings(**config.train)
   if not 0 <= config.seed <= 2**32 - train_settings.seeds:
-    several = train_settings.seeds > 1
-    last = f'the last of the {train_settings.seeds} train.seeds from there ' if several else ''
+    last = f'the last of the {n} train.seeds from there ' if (n := train_settings.seeds) > 1 else ''
     raise InputError(f'seed is {config.seed}; it must be at least 0 and {last}below {2**32}')
   CheckpointSettings(**config.checkpoint)
   ShardingSettings(**config.sharding)

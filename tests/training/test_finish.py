@@ -236,7 +236,8 @@ import pathlib
 def main():
   from cifar_jax.report.figures import confusion_and_calibration
   import numpy as np
-  names = ('a$^$b', '$5_$10', '\\\\xff', '100 %')
+  # The last is too long for the picture, and its last letter is in no font of matplotlib.
+  names = ('a$^$b', '$5_$10', '\\\\xff', 300 * 'w' + '\\u4e01')
   figure = confusion_and_calibration.confusion_matrix(np.eye(4, dtype=int), names, '$x^$')
   output_files.save_figure(figure, pathlib.Path('picture.png'))
 cli.run(main)
