@@ -1,6 +1,7 @@
 """Test images that the weights of `init.source` were trained on are a warning."""
 
 import dataclasses
+import json
 import logging
 import pathlib
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 
 from cifar_jax import data
+from cifar_jax.config.dataset import DataSettings
 from cifar_jax.data.dataset import Dataset, Split
 from cifar_jax.evaluation.restore import restore_run
 from cifar_jax.runs.workdir import read_config
 from cifar_jax.runtime.console import logger
-from cifar_jax.training import leak
+from cifar_jax.training import leak, session
 from tests.support import fake_run
 
 
@@ -89,3 +91,24 @@ def test_it_is_said_where_it_is_not_known(
   monkeypatch.setattr(data, 'load', lambda _: more)  # further images since the training
   [line] = warnings_of(source, dataset, seed=1, caplog=caplog, counts={})
   assert 'is not known' in line and 'other data than the run was trained on' in line
+
+
+@pytest.mark.ci
+def test_the_result_and_the_log_of_a_run_tell_of_it(
+  source: pathlib.Path, tiny_cifar: pathlib.Path, tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+  config, load = read_config(source), data.load
+  config.init.source, config.data.seed, config.train.num_epochs = str(source), 1, 1
+
+  def load_with_a_word(settings: DataSettings) -> Dataset:
+    logger.warning('before the workdir is opened')
+    return load(settings)
+
+  monkeypatch.setattr(data, 'load', load_with_a_word)
+  monkeypatch.setattr(session, 'report_run', lambda *_: None)
+  assert session.run(config, tmp_path / 'run') == 0
+  result = json.loads((tmp_path / 'run' / 'result.json').read_text())
+  assert result[leak.KEY] == {'validation': 40}
+  lines = (tmp_path / 'run' / 'log.txt').read_text()
+  assert lines.index('before the workdir is opened') < lines.index('40 of the 40 validation images')
