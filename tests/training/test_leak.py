@@ -102,7 +102,7 @@ def test_the_result_and_the_log_of_a_run_tell_of_it(
   config.init.source, config.data.seed, config.train.num_epochs = str(source), 1, 1
 
   def load_with_a_word(settings: DataSettings) -> Dataset:
-    logger.warning('before the workdir is opened')
+    logger.warning('loading data of seed %d', settings.seed)
     return load(settings)
 
   monkeypatch.setattr(data, 'load', load_with_a_word)
@@ -111,4 +111,5 @@ def test_the_result_and_the_log_of_a_run_tell_of_it(
   result = json.loads((tmp_path / 'run' / 'result.json').read_text())
   assert result[leak.KEY] == {'validation': 40}
   lines = (tmp_path / 'run' / 'log.txt').read_text()
-  assert lines.index('before the workdir is opened') < lines.index('40 of the 40 validation images')
+  # The own data are loaded before the workdir is opened.
+  assert lines.index('data of seed 1') < lines.index('40 of the 40 validation images')
