@@ -170,7 +170,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     with ending_at_interrupt() as interrupted:
       _check_current_directory()
       sys.argv[1:] = jax_options.take(sys.argv[1:])
-      xla_flags.refuse_64_bits()
+      xla_flags.refuse_other_dtypes()
       status = main()
       sys.stdout.flush()  # here, because only here a closed pipe is caught
     sys.exit(status)

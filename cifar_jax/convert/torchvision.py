@@ -32,7 +32,6 @@ kuangliu_resnet = table(
   (rf'{UNIT}\.shortcut_norm', f'{_BLOCK}.shortcut.1'),
   (rf'{UNIT}\.squeeze_excitation\.squeeze', f'{_BLOCK}.fc1'),
   (rf'{UNIT}\.squeeze_excitation\.excite', f'{_BLOCK}.fc2'),
-  ('final_norm', 'bn'),
   ('head', 'linear'),
 )
 
@@ -63,17 +62,6 @@ _densenet = table(  # always with bottlenecks; the last norm is the fifth for an
   (r'transition(\d)\.(conv|norm)', 'features.transition{1}.{2}'),
   ('final_norm', 'features.norm5'),
   ('head', 'classifier'),
-)
-_kuangliu_densenet = table(
-  ('stem_conv', 'conv1'),
-  (rf'{_LAYER}\.bottleneck_conv', 'dense{1}.{2-1}.conv1'),
-  (rf'{_LAYER}\.bottleneck_norm', 'dense{1}.{2-1}.bn1'),
-  (rf'{_LAYER}\.conv', 'dense{1}.{2-1}.conv2'),
-  (rf'{_LAYER}\.norm', 'dense{1}.{2-1}.bn2'),
-  (r'transition(\d)\.conv', 'trans{1}.conv'),
-  (r'transition(\d)\.norm', 'trans{1}.bn'),
-  ('final_norm', 'bn'),
-  ('head', 'linear'),
 )
 
 _alexnet = table(  # counted together with the ReLUs and the pooling
@@ -167,9 +155,6 @@ _RENAMES: dict[str, Rename] = {
 _KUANGLIU: dict[str, Rename] = {
   'vgg': _vgg,
   'resnet': kuangliu_resnet,
-  'resnext': kuangliu_resnet,
-  'preact_resnet': kuangliu_resnet,
-  'densenet': _kuangliu_densenet,
 }
 FAMILIES = {family: Rules(rename, POINTWISE) for family, rename in _RENAMES.items()}
 WEIAICUNZAI = {'resnet': Rules(_weiaicunzai_resnet)}

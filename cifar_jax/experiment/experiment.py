@@ -107,7 +107,7 @@ class Experiment:
 
 def check_config(config: ConfigDict) -> None:
   """Raises InputError for any fault of a configuration that shows without data or devices."""
-  xla_flags.refuse_64_bits()
+  xla_flags.refuse_other_dtypes()
   train_settings = TrainSettings(**config.train)
   if not 0 <= config.seed <= 2**32 - train_settings.seeds:
     last = f'the last of the {n} train.seeds from there ' if (n := train_settings.seeds) > 1 else ''

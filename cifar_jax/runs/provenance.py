@@ -34,6 +34,8 @@ _PREFIXES = ('JAX_', 'XLA_', 'ONEDNN_', 'DNNL_', 'OMP_', 'CIFAR_JAX_')
 # In Linux' names of a processor's features: instructions that compute with vectors and matrices.
 _COMPUTES = re.compile(r'sse|ssse|fma|f16c|avx|amx|asimd|sve|sme(?!p)|bf16|i8mm')
 _ROUNDS = re.compile('XLA_FLAGS|ONEDNN_|DNNL_|OMP_|JAX_DEFAULT_MATMUL')  # of these, what may round
+# Of JAX, for debugging. With them sums are rounded in another order.
+_SWITCHES = ('jax_disable_jit', 'jax_disable_most_optimizations')
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -104,7 +106,12 @@ def arithmetic() -> dict[str, str]:
     "the processor's instructions": ' '.join(sorted(filter(_COMPUTES.match, words))),
     'the variables of XLA and oneDNN': variables,
     'the precision of products': str(getattr(jax.config, _PRECISION)),
+    'the debugging switches of JAX': ' '.join(filter(_is_on, _SWITCHES)) or 'none',
   }
+
+
+def _is_on(switch: str) -> bool:
+  return bool(getattr(jax.config, switch))
 
 
 def warn_of_other_code(workdir: pathlib.Path, codes: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
     problem = ''
     if processes.is_first():
       try:
-        stack.enter_context(_locked(workdir))
+        stack.enter_context(locked(workdir))
         check_workdir(workdir, config)  # again: another run may have been here since
         linked.claim(workdir / CHECKPOINTS)
         _write_config(workdir, config)
@@ -134,7 +134,12 @@ def claim_workdir(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+  """Makes a directory, of a run or of a study, and locks it within the block.
+
+  Raises:
+    InputError: it cannot be written, or another process holds its lock.
+  """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     file = open_own(workdir / LOCK)

@@ -83,7 +83,9 @@ class _LogFile(logging.FileHandler):
 
   def _open(self) -> Any:
     """Opens the file; raises InputError for a symbolic link or a pipe."""
-    return own_files.open_own(pathlib.Path(self.baseFilename), errors=self.errors)
+    path = pathlib.Path(self.baseFilename)
+    own_files.separate(path)
+    return own_files.open_own(path, errors=self.errors)
 
   def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
     """Raises the exception that `emit` caught."""

@@ -69,12 +69,15 @@ def were_too_late() -> bool:
   return _is_too_late
 
 
-def refuse_64_bits() -> None:
-  """Raises InputError if JAX computes, or is to compute, in 64 bits, as no model here does."""
+def refuse_other_dtypes() -> None:
+  """Raises InputError if JAX computes in 64 bits or refuses to mix dtypes, as no model here can."""
   jax = sys.modules.get('jax')
   asked = os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on', 't', 'y')
   if jax.config.jax_enable_x64 if jax else asked:
     raise InputError('JAX_ENABLE_X64 is set, but nets are trained in 16 or 32 bits; unset it')
+  rules = os.environ.get('JAX_NUMPY_DTYPE_PROMOTION', '')
+  if (jax.config.jax_numpy_dtype_promotion if jax else rules) == 'strict':
+    raise InputError('JAX_NUMPY_DTYPE_PROMOTION is strict, but the nets mix dtypes; unset it')
 
 
 def prepare() -> None:

@@ -48,7 +48,7 @@ def main() -> int:
     raise InputError(
       f'--baseline {baseline!r} is no entry{nearest(baseline, labels)}; there are {labels}'
     )
-  return _run(_plan(study, arguments, overrides), arguments.workdir, baseline)
+  return _plan_and_run(study, arguments, overrides)
 
 
 def _list_studies() -> int:
@@ -59,18 +59,21 @@ def _list_studies() -> int:
   return 0
 
 
-def _plan(
+def _plan_and_run(
   study: definition.Study, arguments: argparse.Namespace, overrides: list[str]
-) -> 'list[PlannedRun]':
-  """Plans all runs of a study and writes its file, once every entry is checked."""
+) -> int:
+  """Plans all runs of a study, writes its file once every entry is checked, and starts them."""
   # Here, because --list and --help need neither JAX nor numpy.
+  from cifar_jax.runs.workdir import locked
   from cifar_jax.study import plan, study_file
 
   workdir = arguments.workdir
   study_file.check(workdir, study)
   runs = plan.make(study, workdir, arguments.epochs, arguments.seeds, overrides)
-  study_file.write(workdir, study, runs, overrides)
-  return runs
+  with locked(workdir):  # the table is of the runs that one command has planned
+    study_file.check(workdir, study)  # again: another command may have been here since
+    study_file.write(workdir, study, runs, overrides)
+    return _run(runs, workdir, arguments.baseline)
 
 
 def _run(runs: 'list[PlannedRun]', workdir: pathlib.Path, baseline: str | None) -> int:

@@ -7,6 +7,7 @@ from cifar_jax import output_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import study_table
+from cifar_jax.runs.workdir import LOCK
 from cifar_jax.study.definition import Study
 from cifar_jax.study.plan import PlannedRun
 
@@ -25,7 +26,7 @@ def check(folder: pathlib.Path, study: Study) -> None:
     if there['study'] != study.name or labels.isdisjoint(entry.label for entry in study.entries):
       of = f'{there["study"]} ({", ".join(sorted(labels))})'
       raise InputError(f'{folder} holds the study {of}; give another --workdir')
-  elif folder.is_dir() and any(folder.iterdir()):
+  elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
     raise InputError(f'{folder} is not empty and holds no study; give another --workdir')
 
 

@@ -95,6 +95,7 @@ def test_a_letter_that_the_terminal_lacks_costs_no_result() -> None:
   [
     ('JAX_PLATFORMS', 'cuda', "cifar_jax: JAX finds no device (JAX_PLATFORMS is 'cuda'"),
     ('JAX_ENABLE_X64', '1', 'cifar_jax: JAX_ENABLE_X64 is set, but nets are trained in 16 or 32'),
+    ('JAX_NUMPY_DTYPE_PROMOTION', 'strict', 'cifar_jax: JAX_NUMPY_DTYPE_PROMOTION is strict'),
   ],
 )
 def test_a_setting_of_jax_that_cannot_be_used_is_one_line(

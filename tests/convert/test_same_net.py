@@ -71,7 +71,7 @@ def test_nets_with_the_same_names_are_written_only_if_they_compute_the_same(
   ('name', 'fields', 'rules', 'words'),
   [
     ('pyramidnet8_a12', {'first_relu': True}, 'pytorchcv', 'model.first_relu'),
-    ('preact_resnet8_order_c', {}, 'kuangliu', 'model.order'),
+    ('preact_resnet8_order_c', {}, 'pytorchcv', 'model.order'),
     ('preact_resnet8', {}, 'pytorchcv', 'activates the input of both paths'),
     ('shake_shake_8_2x2d', {}, 'pytorchcv', 'ReLUs'),
     ('efficientnet_b0_imagenet', {'width': 0.25}, 'torchvision', 'epsilon'),

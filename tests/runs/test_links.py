@@ -12,7 +12,7 @@ from cifar_jax.errors import InputError
 from cifar_jax.runs import linked
 from cifar_jax.runs.metric_log import MetricLog
 from cifar_jax.runs.workdir import CHECKPOINTS, LOCK, check_workdir, claim_workdir
-from cifar_jax.runtime.console import log_to
+from cifar_jax.runtime.console import log_to, logger
 from tests.support.checkpoints import make_state, open_checkpoints
 
 
@@ -166,3 +166,15 @@ def test_records_replace_a_link_and_are_not_written_where_it_leads(
   with MetricLog(tmp_path, 0) as metric_log:
     metric_log.write(1, 0.1, 'train', {'accuracy': 0.5, 'loss': 1.0})
   assert not (home / 'metrics').exists() and (tmp_path / 'metrics.jsonl').is_file()
+
+
+def test_the_log_of_a_copy_by_hard_links_is_its_own(tmp_path: pathlib.Path) -> None:
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'copy').mkdir()
+  (tmp_path / 'run' / 'log.txt').write_text('of the run\n')
+  os.link(tmp_path / 'run' / 'log.txt', tmp_path / 'copy' / 'log.txt')
+  with log_to(tmp_path / 'copy'):
+    logger.warning('of the copy')
+  assert (tmp_path / 'run' / 'log.txt').read_text() == 'of the run\n'
+  text = (tmp_path / 'copy' / 'log.txt').read_text()
+  assert text.startswith('of the run\n') and text.endswith('of the copy\n')

@@ -15,6 +15,7 @@ from cifar_jax import cli
 from cifar_jax.config import loading, locations
 from cifar_jax.config.base import base
 from cifar_jax.config.command_line import override
+from cifar_jax.runs.workdir import locked
 from cifar_jax.runtime.jax_options import COMPILATION_CACHE
 from cifar_jax.study import __main__, definition, launch, plan
 from tests.support.paths import ROOT
@@ -265,6 +266,21 @@ def test_another_number_of_epochs_in_the_same_workdir_is_refused(
     monkeypatch, capsys, file, '--workdir', tmp_path / 'w', '--epochs', 2
   )
   assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
+
+
+def test_two_commands_do_not_run_one_study(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  study = tmp_path / 'w'
+  monkeypatch.setattr(launch, 'run', FakeRuns({'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0}))
+  with locked(study):  # another command, whose study.json is not written yet
+    status, _, err = run_command(monkeypatch, capsys, file, '--workdir', study)
+    assert status == 2 and f'another process is running in {study}' in err
+    assert [path.name for path in study.iterdir()] == ['lock']
+  assert run_command(monkeypatch, capsys, file, '--workdir', study)[0] == 0
 
 
 def test_another_study_of_the_same_name_is_refused(

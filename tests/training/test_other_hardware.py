@@ -97,7 +97,10 @@ def test_instructions_and_settings_of_libraries_are_recorded(
   )
   name = 'the variables of XLA and oneDNN'
   expected = {"the processor's instructions": 'avx2 avx512f sse2', name: 'none'}
-  assert provenance.arithmetic() == expected | {'the precision of products': 'None'}
+  expected |= {'the precision of products': 'None', 'the debugging switches of JAX': 'none'}
+  assert provenance.arithmetic() == expected
+  with jax.disable_jit():
+    assert provenance.arithmetic()['the debugging switches of JAX'] == 'jax_disable_jit'
   with jax.default_matmul_precision('highest'):
     assert provenance.arithmetic()['the precision of products'] == 'highest'
   monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX2')
