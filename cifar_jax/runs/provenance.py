@@ -111,7 +111,8 @@ def arithmetic() -> dict[str, str]:
 
 
 def _is_on(switch: str) -> bool:
-  return bool(getattr(jax.config, switch))
+  """Whether a switch of JAX is on; some can be read in one way alone, others in the other."""
+  return bool(getattr(jax.config, switch, jax.config.values.get(switch)))
 
 
 def warn_of_other_code(workdir: pathlib.Path, codes: Sequence[str]) -> None:

@@ -99,6 +99,10 @@ def test_instructions_and_settings_of_libraries_are_recorded(
   expected = {"the processor's instructions": 'avx2 avx512f sse2', name: 'none'}
   expected |= {'the precision of products': 'None', 'the debugging switches of JAX': 'none'}
   assert provenance.arithmetic() == expected
+  jax.config.update('jax_disable_most_optimizations', True)
+  switches = provenance.arithmetic()['the debugging switches of JAX']
+  jax.config.update('jax_disable_most_optimizations', False)
+  assert switches == 'jax_disable_most_optimizations'
   with jax.disable_jit():
     assert provenance.arithmetic()['the debugging switches of JAX'] == 'jax_disable_jit'
   with jax.default_matmul_precision('highest'):
