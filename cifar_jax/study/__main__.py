@@ -72,6 +72,7 @@ def _plan_and_run(
   runs = plan.make(study, workdir, arguments.epochs, arguments.seeds, overrides)
   with locked(workdir):  # the table is of the runs that one command has planned
     study_file.check(workdir, study)  # again: another command may have been here since
+    study_file.check_keeps(workdir, runs)
     study_file.write(workdir, study, runs, overrides)
     return _run(runs, workdir, arguments.baseline)
 

@@ -7,6 +7,7 @@ from cifar_jax import output_files
 from cifar_jax.config import loading
 from cifar_jax.errors import InputError, cannot_write
 from cifar_jax.report import study_table
+from cifar_jax.runs.results import RESULT
 from cifar_jax.runs.workdir import LOCK
 from cifar_jax.study.definition import Study
 from cifar_jax.study.plan import PlannedRun
@@ -28,6 +29,32 @@ def check(folder: pathlib.Path, study: Study) -> None:
       raise InputError(f'{folder} holds the study {of}; give another --workdir')
   elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
     raise InputError(f'{folder} is not empty and holds no study; give another --workdir')
+
+
+def check_keeps(folder: pathlib.Path, runs: list[PlannedRun]) -> None:
+  """Checks that the table has all results of a study so far; changes nothing.
+
+  Args:
+    folder: directory of the study, perhaps new.
+    runs: all runs that are planned now.
+
+  Raises:
+    InputError: a run with a result is not among them, as with fewer seeds than before.
+  """
+  if not (folder / study_table.STUDY).exists():
+    return
+  before = [run for entry in study_table.read(folder)['entries'] for run in entry['runs']]
+  planned = {run.workdir.resolve() for run in runs}
+  left_out = [
+    run
+    for run in before
+    if (folder / run).resolve() not in planned and (folder / run / RESULT).exists()
+  ]
+  if left_out:
+    raise InputError(
+      f'the table of {folder} would leave out {", ".join(left_out)}: give as many --seeds and the '
+      'entries as before, or move them away'
+    )
 
 
 def write(folder: pathlib.Path, study: Study, runs: list[PlannedRun], overrides: list[str]) -> None:

@@ -268,6 +268,26 @@ def test_another_number_of_epochs_in_the_same_workdir_is_refused(
   assert status == 2 and err.count('\n') == 1 and 'num_epochs was 182.0 and is now 2.0' in err
 
 
+def test_fewer_seeds_than_before_are_refused_once_there_are_results(
+  file: pathlib.Path,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  study, errors = tmp_path / 'w', {'resnet-8/seed0': 9.0, 'plain-8/seed0': 20.0}
+  fake = FakeRuns(errors)
+  monkeypatch.setattr(launch, 'run', fake)
+  words = (file, '--workdir', study, '--seeds')
+  assert run_command(monkeypatch, capsys, *words, 2)[0] == 1  # the second seeds fail
+  assert run_command(monkeypatch, capsys, *words, 1)[0] == 0
+  fake.errors |= {'resnet-8/seed1': 12.0, 'plain-8/seed1': 22.0}
+  assert run_command(monkeypatch, capsys, *words, 2)[0] == 0
+  table = (study / 'table.txt').read_text()
+  status, _, err = run_command(monkeypatch, capsys, *words, 1)
+  assert status == 2 and 'would leave out resnet-8/seed1, plain-8/seed1: give as many' in err
+  assert (study / 'table.txt').read_text() == table
+
+
 def test_two_commands_do_not_run_one_study(
   file: pathlib.Path,
   tmp_path: pathlib.Path,
