@@ -1,6 +1,9 @@
 """The user's own code, such as a module with a net, told apart from this program and libraries."""
 
+import contextlib
+import functools
 import os
+import pathlib
 import sysconfig
 import traceback
 
@@ -15,7 +18,17 @@ _LIBRARIES = tuple(
 
 def is_of_user(file: str) -> bool:
   """Whether a file is neither this program's nor an installed library's."""
-  return not os.path.realpath(file).startswith(_LIBRARIES)
+  path = os.path.realpath(file)
+  parents = pathlib.Path(path).parents
+  return not path.startswith(_LIBRARIES) and not any(map(_holds_libraries, parents))
+
+
+@functools.cache
+def _holds_libraries(folder: pathlib.Path) -> bool:
+  """Whether pip has installed libraries into a folder, such as that of `--user` or `--target`."""
+  with contextlib.suppress(OSError):
+    return any(name.endswith('.dist-info') for name in os.listdir(folder))
+  return False
 
 
 def last_frame(error: BaseException) -> traceback.FrameSummary | None:

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import runpy
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,10 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     InputError: the file, or the block, raises an exception; the message begins with the path.
   """
   file_path = path.resolve()
-  folder, known = str(file_path.parent), set(sys.modules)
+  folder, aside = str(file_path.parent), _modules_elsewhere(file_path.parent)
+  for name in aside:
+    del sys.modules[name]
+  known = set(sys.modules)
   contents = _contents[file_path] = {file_path: input_files.sha256(file_path)}
   sys.path.insert(0, folder)
   try:
@@ -43,6 +47,24 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
       if file and pathlib.Path(file).is_relative_to(folder) and own_code.is_of_user(file):
         contents[pathlib.Path(file)] = input_files.sha256(file)
         del sys.modules[name]
+    sys.modules.update(aside)
+
+
+def _modules_elsewhere(folder: pathlib.Path) -> dict[str, types.ModuleType]:
+  """The user's modules in use whose names files in a folder have too, such as a notebook's own."""
+  tops = {name.partition('.')[0] for name in sys.modules} - {'__main__'}
+  beside = {top for top in tops if (folder / f'{top}.py').is_file() or (folder / top).is_dir()}
+
+  def is_elsewhere(name: str, file: str) -> bool:
+    is_of_a_name_beside = name.partition('.')[0] in beside
+    return is_of_a_name_beside and not pathlib.Path(file).is_relative_to(folder)
+
+  files = {name: getattr(module, '__file__', None) for name, module in sys.modules.items()}
+  return {
+    name: sys.modules[name]
+    for name, file in files.items()
+    if file and is_elsewhere(name, file) and own_code.is_of_user(file)
+  }
 
 
 def is_as_it_was_run(path: pathlib.Path) -> bool:

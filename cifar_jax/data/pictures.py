@@ -113,12 +113,22 @@ def _rgb(image: 'Image') -> 'Image':
 
   if image.mode.startswith(('I', 'F')):  # Pillow would clip these modes at 255
     values = np.nan_to_num(np.asarray(image, np.float64))
-    full = 65535.0 if image.mode.startswith('I') else max(1.0, values.max())
+    full = _largest_of(image.mode, float(values.max()))
     image = PIL.Image.fromarray(np.clip(np.rint(values * (255 / full)), 0, 255).astype(np.uint8))
   if image.has_transparency_data:
     image = image.convert('RGBA')
     image = PIL.Image.alpha_composite(PIL.Image.new('RGBA', image.size, 'white'), image)
   return image.convert('RGB')
+
+
+def _largest_of(mode: str, largest: float) -> float:
+  """The value of white in an image whose largest value is given: it is scaled to 255.
+
+  Integers of 32 bits may have been 8 or 16 before: white is the largest value of the fewest bits.
+  """
+  if mode == 'I':
+    return next((full for full in (255.0, 65535.0) if largest <= full), 2.0**31 - 1)
+  return 65535.0 if mode.startswith('I') else max(1.0, largest)
 
 
 def resize(image: 'Image', height: int, width: int, how: str) -> np.ndarray:

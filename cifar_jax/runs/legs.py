@@ -25,9 +25,14 @@ OUTPUTS = ('evaluation', 'analysis', 'plots', 'report.html')
 EVENTS = 'leg{}_events'  # TensorBoard's files of a leg after the first; `earlier` passes it over
 
 
+def is_name(name: str) -> bool:
+  """Whether a folder's name is that of a leg, such as `leg1`."""
+  return name.startswith('leg') and name[3:].isdecimal()
+
+
 def earlier(workdir: pathlib.Path) -> list[pathlib.Path]:
   """The folders of the earlier legs, in their order."""
-  folders = [folder for folder in workdir.glob('leg*') if folder.name[3:].isdecimal()]
+  folders = [folder for folder in workdir.glob('leg*') if is_name(folder.name)]
   return sorted(folders, key=_number)
 
 

@@ -55,6 +55,10 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict) -> None:
   for path in (workdir, *workdir.parents):
     if path.exists() and not path.is_dir():
       raise InputError(f'{path} is a file; --workdir names a directory')
+  if legs.is_name(workdir.name) and (workdir.absolute().parent / CONFIG).exists():
+    raise InputError(
+      f'{workdir} is the name of a leg of the run in {workdir.parent}; give another --workdir'
+    )
   for path in itertools.chain.from_iterable(map(workdir.glob, _NO_LINKS)):
     if path.is_symlink():
       raise link_error(path)

@@ -180,3 +180,18 @@ def test_resize_takes_the_narrowest_image_and_leaves_one_of_the_size_as_it_is(ho
   assert (narrow == RED).all() == (how != 'pad')
   noise = np.random.RandomState(0).randint(0, 256, (32, 32, 3), np.uint8)
   np.testing.assert_array_equal(pictures.resize(PIL.Image.fromarray(noise), 32, 32, how), noise)
+
+
+@pytest.mark.parametrize('white', [255, 65535, 2**31 - 1])
+def test_integers_of_32_bits_are_scaled_by_the_bits_that_they_use(
+  white: int, tmp_path: pathlib.Path
+) -> None:
+  values = (np.linspace(0, 1, 16).reshape(4, 4) * white).astype(np.int32)
+  PIL.Image.fromarray(values).save(tmp_path / 'a.tif')
+  read = np.asarray(pictures.read(tmp_path / 'a.tif'))[:, :, 0]
+  np.testing.assert_allclose(read, np.linspace(0, 255, 16).reshape(4, 4), atol=1)
+
+
+def test_dark_integers_of_16_bits_stay_dark(tmp_path: pathlib.Path) -> None:
+  PIL.Image.fromarray(np.full((4, 4), 200, np.uint16)).save(tmp_path / 'a.png')
+  assert np.asarray(pictures.read(tmp_path / 'a.png')).max() <= 1

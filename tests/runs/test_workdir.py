@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from cifar_jax import output_files
+from cifar_jax.config import loading
 from cifar_jax.config.base import base
 from cifar_jax.errors import InputError
 from cifar_jax.runs import checksums
@@ -176,3 +177,11 @@ def test_threads_that_write_the_same_file_have_temporary_files_of_their_own(
     second.write_text('second')
   assert path.read_text() == 'first'  # which ended last
   assert [file.name for file in tmp_path.iterdir()] == ['table.txt']
+
+
+def test_a_run_cannot_lie_where_a_leg_of_another_run_would_be(tmp_path: pathlib.Path) -> None:
+  (tmp_path / CONFIG).write_text(loading.to_json(base('resnet20')))
+  with pytest.raises(InputError, match='leg1 is the name of a leg of the run in'):
+    check_workdir(tmp_path / 'leg1', base('resnet20'))
+  check_workdir(tmp_path / 'legacy', base('resnet20'))
+  check_workdir(tmp_path / 'other' / 'leg1', base('resnet20'))
