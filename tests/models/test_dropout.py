@@ -38,6 +38,7 @@ def dropped(model: nn.Module, train: bool) -> dict[str, float]:
   return rates
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
   ('name', 'fields', 'rates'),
   [

@@ -37,6 +37,7 @@ PAPERS: dict[str, Callable[[float, float], float]] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', PAPERS)
 def test_convolutions_begin_as_in_the_paper_or_its_authors_code(name: str) -> None:
   initializers: dict[str, tuple[Any, tuple[int, ...]]] = {}
@@ -68,6 +69,7 @@ def test_convolutions_begin_as_in_the_paper_or_its_authors_code(name: str) -> No
   assert drawn >= 2
 
 
+@pytest.mark.ci
 def test_the_gates_of_senets_begin_with_he_fan_out() -> None:
   dense = initial_params('se_resnet8')['stage3_block1']['squeeze_excitation']
   for name, fan_out in (('squeeze', 4), ('excite', 64)):
