@@ -30,18 +30,6 @@ def link_error(path: pathlib.Path) -> InputError:
   return InputError(f'{path} is a symbolic link, and nothing is written where it leads: remove it')
 
 
-def separate(path: pathlib.Path) -> None:
-  """Gives a file a content of its own if it has one with others, as a copy by hard links has.
-
-  Raises:
-    OSError: it cannot be written.
-  """
-  if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
-    copy = path.with_name(f'{path.name}.tmp')
-    shutil.copy2(path, copy)
-    copy.replace(path)
-
-
 def open_own(path: pathlib.Path, mode: str = 'a', errors: str | None = None) -> IO[Any]:
   """Opens a file that stays under its name while it is written, such as a log.
 

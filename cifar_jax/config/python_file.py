@@ -27,11 +27,11 @@ def run(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     InputError: the file, or the block, raises an exception; the message begins with the path.
   """
   file_path = path.resolve()
+  contents = _contents[file_path] = {file_path: input_files.sha256(file_path)}
   folder, aside = str(file_path.parent), _modules_elsewhere(file_path.parent)
   for name in aside:
     del sys.modules[name]
   known = set(sys.modules)
-  contents = _contents[file_path] = {file_path: input_files.sha256(file_path)}
   sys.path.insert(0, folder)
   try:
     yield runpy.run_path(str(file_path))

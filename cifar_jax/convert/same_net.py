@@ -51,11 +51,12 @@ DIFFERENCES = (
     ('pytorchcv', 'torchvision', 'kuangliu', 'weiaicunzai'),
   ),
   Difference(
-    'its shortcuts are not option A, or it has not three stages of basic blocks with 16, 32 and 64 '
-    'channels',
+    'its shortcuts are not option A, or it has other layers than three stages of basic blocks with '
+    '16, 32 and 64 channels',
     lambda model: (
       (model.shortcut, model.base_width, model.bottleneck, model.stem, len(model.stage_sizes))
       != ('pad', 16, False, 'cifar', 3)
+      or bool(model.squeeze_excitation or model.hidden_features)
     ),
     ('resnet',),
     ('akamaster',),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cifar_jax import input_files, json_text
+from cifar_jax.report import summary
 from cifar_jax.runs import contents, distinct_names
 from cifar_jax.runs.results import (
   METRICS,
@@ -78,7 +79,7 @@ class Run:
   @property
   def num_seen(self) -> int:
     """The number of test images that the weights which the run began with have seen."""
-    return self.result.get('seen_by_source', {}).get('test') or 0
+    return summary.num_seen(self.result)
 
   @property
   def test_error(self) -> float | None:

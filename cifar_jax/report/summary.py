@@ -41,9 +41,14 @@ def _outcome(result: dict[str, Any]) -> str:
     outcome += (
       f', {accuracy(best["test"])} at the best on these test images (epoch {best["epoch"]})'
     )
-  if number := result.get('seen_by_source', {}).get('test'):
+  if number := num_seen(result):
     outcome += f'; init.source has seen {number} of these images'
   return outcome
+
+
+def num_seen(result: dict[str, Any]) -> int:
+  """The number of test images of a run that the weights which it began with have seen."""
+  return result.get('seen_by_source', {}).get('test') or 0
 
 
 def _effort(result: dict[str, Any]) -> str:

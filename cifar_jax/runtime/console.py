@@ -7,12 +7,13 @@ a bar. Lines for the file alone have the level DEBUG.
 import contextlib
 import logging
 import pathlib
+import shutil
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from cifar_jax import own_files
+from cifar_jax import output_files, own_files
 from cifar_jax.printable import printable
 
 logger = logging.getLogger('cifar_jax')
@@ -84,7 +85,9 @@ class _LogFile(logging.FileHandler):
   def _open(self) -> Any:
     """Opens the file; raises InputError for a symbolic link or a pipe."""
     path = pathlib.Path(self.baseFilename)
-    own_files.separate(path)
+    if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
+      with output_files.replacing(path) as unshared:  # a copy by hard links is not written to
+        shutil.copyfile(path, unshared)
     return own_files.open_own(path, errors=self.errors)
 
   def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

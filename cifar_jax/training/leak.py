@@ -40,8 +40,8 @@ def find(workdir: pathlib.Path, config: ConfigDict, dataset: Dataset) -> dict[st
     return {}
   seen: set[bytes] = set()
   try:
-    for run in _runs_before(config):
-      ours, theirs = (DataSettings(**of.data) for of in (config, read_config(run)))
+    for run, its_config in _runs_before(config):
+      ours, theirs = (DataSettings(**of.data) for of in (config, its_config))
       if seen_images.may_be_shared(ours, theirs) and not _have_the_same_splits(ours, theirs):
         seen |= seen_images.of_run(theirs, _run_info(run))
   except InputError as error:
@@ -62,10 +62,11 @@ def find(workdir: pathlib.Path, config: ConfigDict, dataset: Dataset) -> dict[st
   return {KEY: counts} if counts else {}
 
 
-def _runs_before(config: ConfigDict) -> Iterator[pathlib.Path]:
+def _runs_before(config: ConfigDict) -> Iterator[tuple[pathlib.Path, ConfigDict]]:
   """The run whose weights a run began with, the one whose weights that one began with, and so on.
 
-  It ends at a file, which does not say what it was trained on.
+  Each is its workdir and its configuration. The last one begins at random or with a file, which
+  does not say what it was trained on.
 
   Raises:
     InputError: one of them is gone, or cannot be read.
@@ -77,9 +78,9 @@ def _runs_before(config: ConfigDict) -> Iterator[pathlib.Path]:
       raise InputError(f'{config.init.source} is gone')
     if not run.is_dir() or run in passed:
       return
-    yield run
     passed.add(run)
     config = read_config(run)
+    yield run, config
 
 
 def _have_the_same_splits(ours: DataSettings, theirs: DataSettings) -> bool:

@@ -57,6 +57,8 @@ def test_an_order_has_each_channel_once(stage: int) -> None:
   [
     ('resnet8', {'shortcut': 'project'}),
     ('resnet8', {'base_width': 32}),
+    ('resnet8', {'hidden_features': 8}),
+    ('se_resnet8', {}),
     ('resnet11_bottleneck', {}),
     ('resnet18', {'shortcut': 'pad'}),
     ('plain8', {}),

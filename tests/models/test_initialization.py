@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from cifar_jax import models
 from cifar_jax.errors import InputError
 from tests.support import fill
+from tests.support.called import modules as called_modules
 
 NETS = ('shake_shake_8_2x8d', 'shake_shake_resnext_11_2x2x4d', 'vgg11')
 
@@ -40,31 +41,20 @@ PAPERS: dict[str, Callable[[float, float], float]] = {
 @pytest.mark.ci
 @pytest.mark.parametrize('name', PAPERS)
 def test_convolutions_begin_as_in_the_paper_or_its_authors_code(name: str) -> None:
-  initializers: dict[str, tuple[Any, tuple[int, ...]]] = {}
-
-  def note(
-    call: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    keywords: dict[str, Any],
-    context: nn.module.InterceptorContext,
-  ) -> Any:
-    result, module = call(*arguments, **keywords), context.module
-    kernel = module.variables.get('params', {}).get('kernel')
-    if hasattr(module, 'kernel_init') and kernel is not None and kernel.ndim == 4:
-      initializers['/'.join(module.path)] = module.kernel_init, kernel.shape
-    return result
-
   model = models.create(name)
-  with nn.intercept_methods(note):
-    jax.eval_shape(lambda: model.init(jax.random.key(0), fill.images(1), train=False))
+  params = flax.traverse_util.flatten_dict(models.abstract_variables(model)['params'], sep='/')
   drawn = 0
-  for path, (initializer, shape) in initializers.items():
-    taps, inputs, outputs = int(np.prod(shape[:2])), *shape[2:]
-    if inputs == outputs or np.prod(shape) < 2000 or drawn >= 3:  # fan-in and fan-out are alike
+  for path, module in called_modules(model, train=False).items():
+    kernel = params.get(f'{path}/kernel')
+    if kernel is None or kernel.ndim != 4 or kernel.size < 2000 or drawn >= 3:
       continue
-    kernel = np.asarray(initializer(jax.random.key(1), shape, jnp.float32))
-    expected = PAPERS[name](taps * inputs, taps * outputs)
-    assert kernel.std() == pytest.approx(expected, rel=0.06), path
+    *taps, inputs, outputs = kernel.shape
+    if inputs == outputs:  # fan-in and fan-out are alike
+      continue
+    initializer: Any = getattr(module, 'kernel_init')  # noqa: B009
+    values = np.asarray(initializer(jax.random.key(1), kernel.shape, jnp.float32))
+    expected = PAPERS[name](np.prod(taps) * inputs, np.prod(taps) * outputs)
+    assert values.std() == pytest.approx(expected, rel=0.06), path
     drawn += 1
   assert drawn >= 2
 
