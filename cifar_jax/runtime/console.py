@@ -7,7 +7,6 @@ a bar. Lines for the file alone have the level DEBUG.
 import contextlib
 import logging
 import pathlib
-import shutil
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -86,8 +85,8 @@ class _LogFile(logging.FileHandler):
     """Opens the file; raises InputError for a symbolic link or a pipe."""
     path = pathlib.Path(self.baseFilename)
     if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
-      with output_files.replacing(path) as unshared:  # a copy by hard links is not written to
-        shutil.copyfile(path, unshared)
+      # A copy by hard links has the same content: from here on each has its own.
+      output_files.write_text(path, path.read_text('utf-8', 'backslashreplace'))
     return own_files.open_own(path, errors=self.errors)
 
   def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

@@ -173,8 +173,12 @@ def test_the_log_of_a_copy_by_hard_links_is_its_own(tmp_path: pathlib.Path) -> N
   (tmp_path / 'copy').mkdir()
   (tmp_path / 'run' / 'log.txt').write_text('of the run\n')
   os.link(tmp_path / 'run' / 'log.txt', tmp_path / 'copy' / 'log.txt')
+  (tmp_path / 'copy' / 'config.json').write_text('{}')
+  (tmp_path / 'elsewhere').touch()
+  (tmp_path / 'copy' / 'log.txt.tmp').symlink_to(tmp_path / 'elsewhere')
   with log_to(tmp_path / 'copy'):
     logger.warning('of the copy')
   assert (tmp_path / 'run' / 'log.txt').read_text() == 'of the run\n'
   text = (tmp_path / 'copy' / 'log.txt').read_text()
   assert text.startswith('of the run\n') and text.endswith('of the copy\n')
+  assert (tmp_path / 'elsewhere').read_text() == ''
