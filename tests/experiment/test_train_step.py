@@ -20,6 +20,7 @@ from cifar_jax.experiment.experiment import Experiment
 from cifar_jax.experiment.state import NEVER, initial_state
 from cifar_jax.experiment.train_step import TrainStep, make_skip_step, make_train_step
 from cifar_jax.models.classifier import STREAMS
+from tests.support import sessions
 from tests.support.paths import ROOT
 from tests.support.trainer import Trainer, build_small, digest
 
@@ -71,6 +72,33 @@ def test_another_seed_makes_another_initial_state(
 ) -> None:
   other = Trainer(build_small(tiny_cifar, '--config.seed=1'))
   assert digest(Trainer(*compiled).state) != digest(other.state)
+
+
+def test_three_steps_are_those_of_the_formulas(tiny_cifar: pathlib.Path) -> None:
+  """Softmax regression by Nesterov's momentum, decay and a cosine, as in Torch, in NumPy."""
+  off = [f'--config.augment.{word}' for word in ('flip=false', 'pad=0', 'cutout=0')]
+  off.append('--config.optimizer.weight_decay=0.1')  # so that its place in the step matters
+  experiment = dataclasses.replace(build_small(tiny_cifar, *off), model=sessions.Linear())
+  trainer = Trainer(experiment)
+  head = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), trainer.state.params['head'])
+  velocity = jax.tree.map(np.zeros_like, head)
+  settings, train = experiment.optimizer_settings, experiment.dataset.train
+  order = np.asarray(order_of_epoch(experiment.key, jnp.int32(0), len(train)).indices)
+  for step in range(3):
+    batch = order[step * 16 : (step + 1) * 16]
+    pixels = (train.images[batch] / 255 - experiment.dataset.mean) / experiment.dataset.std
+    x = pixels.reshape(16, -1)
+    odds = np.exp(x @ head['kernel'] + head['bias'])
+    error = (odds / odds.sum(axis=1, keepdims=True) - np.eye(10)[train.labels[batch]]) / 16
+    rate = 0.05 * (1 + np.cos(np.pi * step / experiment.num_steps)) / 2
+    for name, gradient in (('kernel', x.T @ error), ('bias', error.sum(axis=0))):
+      gradient = gradient + settings.weight_decay * head[name]
+      velocity[name] = settings.momentum * velocity[name] + gradient
+      ahead = gradient + settings.momentum * velocity[name] if settings.nesterov else velocity[name]
+      head[name] = head[name] - rate * ahead
+  trainer.run(3)
+  for name, expected in head.items():
+    np.testing.assert_allclose(trainer.state.params['head'][name], expected, rtol=1e-3, atol=1e-5)
 
 
 class RandomNet(nn.Module):
