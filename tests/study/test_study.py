@@ -232,6 +232,7 @@ def test_a_bad_command_line_is_reported_in_one_line(
   monkeypatch: pytest.MonkeyPatch,
   capsys: pytest.CaptureFixture[str],
 ) -> None:
+  monkeypatch.chdir(tmp_path)  # a folder w may be where the tests are started
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'study.json').write_text(
     json.dumps({'study': 'three', 'title': '', 'source': '', 'changes': [], 'entries': []})
